@@ -1,0 +1,1 @@
+//! Abstract interpreter over EVM bytecode.

@@ -1,0 +1,2 @@
+//! The `deconflict` command line.
+fn main() {}

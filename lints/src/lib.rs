@@ -1,0 +1,1 @@
+//! Reads Solidity projects and lints them.
