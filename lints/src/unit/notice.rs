@@ -1,0 +1,148 @@
+//! What makes a report poorer without stopping it.
+//!
+//! One variant for each thing that can be wrong with a build; its text says what it means and what to do.
+
+use std::path::PathBuf;
+
+use super::DefinitionKind;
+
+/// Something that could not be read well, or was passed over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The artifact has no bytecode although the contract is one.
+    #[error(
+        "{contract}: the artifact has no bytecode (`forge lint` leaves such artifacts behind): run `{command}` to compile it"
+    )]
+    NoBytecode {
+        /// `path:Name`.
+        contract: String,
+        /// The command that compiles it.
+        command: String,
+    },
+    /// An abstract contract or an interface: it has no code of its own.
+    #[error("{contract} is {}: it has no code of its own and was passed over", describe(*kind))]
+    NotDeployable {
+        /// `path:Name`.
+        contract: String,
+        /// What it is.
+        kind: DefinitionKind,
+    },
+    /// Library addresses are missing from the code; calls to them go to the zero address.
+    #[error(
+        "{contract} is not linked with {}: calls to it are analysed as calls to an unknown contract",
+        libraries.join(", ")
+    )]
+    UnlinkedLibraries {
+        /// `path:Name`.
+        contract: String,
+        /// The libraries.
+        libraries: Vec<String>,
+    },
+    /// A source differs from what was compiled.
+    #[error("{source_path} has changed since it was compiled: run `{command}`; until then the report describes the old text{}",
+        if *text_known { "" } else { " without showing lines of it" })]
+    Stale {
+        /// The source as displayed.
+        source_path: String,
+        /// The command that compiles it.
+        command: String,
+        /// Whether the compiled text is in the build, so that lines can still be shown.
+        text_known: bool,
+    },
+    /// A source is newer than the artifact, and nothing says whether its text is the same.
+    #[error("{source_path} is newer than its artifact: run `{command}` if it has changed")]
+    PerhapsStale {
+        /// The source as displayed.
+        source_path: String,
+        /// The command that compiles it.
+        command: String,
+    },
+    /// The text of a source is neither in the build nor on disk.
+    #[error("{source_path}: the source text was not found, so its lines cannot be shown")]
+    MissingSource {
+        /// The source as the compiler names it.
+        source_path: String,
+    },
+    /// The artifact has no source map, so that findings name the contract and not a line.
+    #[error("{contract}: no source map in the artifact, so its findings have no line{}", hint(advice))]
+    MissingSourceMap {
+        /// `path:Name`.
+        contract: String,
+        /// What to do, or empty.
+        advice: String,
+    },
+    /// Neither a storage layout nor a syntax tree: slots keep their numbers.
+    #[error(
+        "{contract}: no storage layout in the artifact, so slots have numbers instead of names{}",
+        hint(advice)
+    )]
+    MissingStorageLayout {
+        /// `path:Name`.
+        contract: String,
+        /// What to do, or empty.
+        advice: String,
+    },
+    /// A part of an artifact is not as the compiler writes it; the rest is used.
+    #[error("{artifact}: {part} cannot be read ({message}), and is left out")]
+    Malformed {
+        /// The artifact or contract.
+        artifact: String,
+        /// Which part.
+        part: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A file or folder among others could not be read.
+    #[error("{}: {message}; passed over", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The compiler printed something before its JSON.
+    #[error("{name}: skipped what the compiler printed before its JSON: {text:?}")]
+    Preamble {
+        /// The input.
+        name: String,
+        /// What it printed.
+        text: String,
+    },
+    /// The compiler reported errors, though some contracts were compiled.
+    #[error("{name}: the compiler reported errors: {messages}")]
+    CompilerErrors {
+        /// The input.
+        name: String,
+        /// Its messages.
+        messages: String,
+    },
+    /// The project was compiled first.
+    #[error("compiled {} with `{command}`", root.display())]
+    Built {
+        /// The project.
+        root: PathBuf,
+        /// What was run.
+        command: String,
+    },
+}
+
+impl Notice {
+    /// Whether the developer should see this without asking: something can be done about it.
+    pub fn is_warning(&self) -> bool {
+        !matches!(self, Self::NotDeployable { .. } | Self::Preamble { .. } | Self::Built { .. })
+    }
+}
+
+fn describe(kind: DefinitionKind) -> &'static str {
+    match kind {
+        DefinitionKind::Contract => "a contract",
+        DefinitionKind::Abstract => "an abstract contract",
+        DefinitionKind::Interface => "an interface",
+        DefinitionKind::Library => "a library",
+    }
+}
+
+fn hint(advice: &str) -> String {
+    if advice.is_empty() { String::new() } else { format!(": {advice}") }
+}
