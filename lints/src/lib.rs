@@ -4,8 +4,22 @@ mod error;
 mod source_map;
 mod storage_layout;
 mod unit;
+mod artifact;
+mod project;
+
+mod diagnostic;
+mod place;
+mod naming;
+mod rule;
+mod evidence;
+mod finding;
+pub mod rules;
+mod config;
+mod check;
+pub mod report;
 
 pub use error::Error;
+pub use project::{LoadOptions, load, load_bytes};
 pub use source_map::{
     Attribution, Jump, LineColumn, Lines, Location, MapEntry, MapError, Mapped, SourceId, SourceMap, SourceSpan,
     decode, program_counters,
@@ -17,3 +31,9 @@ pub use unit::{
     Base, Compiler, CompilerInfo, Contract, ContractDefinition, ContractKind, DefinitionKind, FunctionDefinition,
     GeneratedSource, LibraryReference, Notice, Origin, Project, Source, StateVariable, VariablePlace, Visibility,
 };
+
+pub use check::{Analyzed, Checked, Report, analyze_contract, check_contract, is_checked, merge};
+pub use config::{Level, Levels, UnknownSelector, default_level, unknown};
+pub use diagnostic::{Confidence, Diagnostic, Label, Severity, fingerprint};
+pub use naming::ContractNames;
+pub use rule::{Field, Finding, Group, Rule};

@@ -1,0 +1,195 @@
+//! From a project to its diagnostics.
+//!
+//! In: a [`Project`] and the levels. Out: a [`Report`], sorted by file, place and rule, the same whatever the order in
+//! which contracts were analysed: [`check_contract`] is a function of one contract, so that the caller may run it on as
+//! many threads as it likes, and [`merge`] puts the results together. Nothing here starts a thread.
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use deconflict_analyzer::{Analysis, Conflict, Options, analyze, conflicts};
+
+use crate::{
+    config::Levels,
+    diagnostic::{Diagnostic, Severity, fingerprint},
+    naming::ContractNames,
+    place::Places,
+    rule::{ContractView, Finding},
+    rules,
+    source_map::SourceSpan,
+    unit::{Contract, Origin, Project},
+};
+
+/// What is known about the code of one contract.
+#[derive(Clone, Debug)]
+pub struct Analyzed {
+    /// Summaries and expressions.
+    pub analysis: Analysis,
+    /// The conflict matrix.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// What one contract adds to the report.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// What was found, at whatever level.
+    pub findings: Vec<Finding>,
+    /// How many entry points the contract has.
+    pub functions: usize,
+    /// How many of them the analysis does not cover in full.
+    pub incomplete: usize,
+}
+
+/// What is reported.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// In order of file, place and rule.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many contracts were checked.
+    pub contracts: usize,
+    /// How many entry points they have.
+    pub functions: usize,
+    /// How many entry points the analysis does not cover in full.
+    pub incomplete: usize,
+}
+
+impl Report {
+    /// How many diagnostics have that severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+    }
+
+    /// Whether a denied rule has fired.
+    pub fn fails(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+}
+
+/// Whether a contract is checked at all: dependencies, tests and scripts are not.
+pub fn is_checked(contract: &Contract) -> bool {
+    contract.origin == Origin::Project
+}
+
+/// Analyses the code of a contract.
+pub fn analyze_contract(contract: &Contract) -> Analyzed {
+    let options = Options { selectors: ContractNames::new(contract).selectors() };
+    let analysis = analyze(deployed(contract), &options);
+    let conflicts = conflicts(&analysis);
+    Analyzed { analysis, conflicts }
+}
+
+/// Runs all rules over one contract.
+pub fn check_contract(project: &Project, contract: &Contract) -> Checked {
+    let Analyzed { analysis, conflicts } = analyze_contract(contract);
+    let names = ContractNames::new(contract);
+    let places = Places { project, contract };
+    let view = ContractView {
+        contract: &contract.name,
+        analysis: &analysis,
+        conflicts: &conflicts,
+        names: &names,
+        places: &places,
+    };
+    let incomplete = analysis.summaries.iter().filter(|summary| !summary.is_complete()).count();
+    Checked { findings: rules::run(&view), functions: analysis.summaries.len(), incomplete }
+}
+
+/// The code with something that is no zero where deployment fills in immutables and libraries: a zero would be taken for
+/// the zero address, which callers never are and which checks reject.
+fn deployed(contract: &Contract) -> alloy_primitives::Bytes {
+    // The hash of the empty string, so that it has no pattern; addresses take its last 20 bytes.
+    const FILL: [u8; 32] = alloy_primitives::KECCAK256_EMPTY.0;
+    let mut code = contract.runtime.to_vec();
+    for range in &contract.immutables {
+        if let Some(hole) = code.get_mut(range.start as usize..range.end as usize)
+            && hole.len() == FILL.len()
+        {
+            hole[12..].copy_from_slice(&FILL[12..]);
+        }
+    }
+    for offset in contract.unlinked.iter().flat_map(|library| &library.offsets) {
+        let start = *offset as usize;
+        if let Some(hole) = code.get_mut(start..start + 20) {
+            hole.copy_from_slice(&FILL[12..]);
+        }
+    }
+    code.into()
+}
+
+/// Puts the contracts' findings together: one for each variable and line, however many contracts inherit it, without
+/// those whose rule is allowed.
+pub fn merge(project: &Project, checked: impl IntoIterator<Item = Checked>, levels: &Levels) -> Report {
+    let mut report = Report::default();
+    let mut by_place: BTreeMap<Key, Finding> = BTreeMap::new();
+    for contract in checked {
+        report.contracts += 1;
+        report.functions += contract.functions;
+        report.incomplete += contract.incomplete;
+        for mut finding in contract.findings {
+            let Some(severity) = levels.severity(finding.diagnostic.rule) else { continue };
+            finding.diagnostic.severity = severity;
+            match by_place.entry(Key::of(project, &finding)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(finding);
+                }
+                Entry::Occupied(mut entry) => join(project, entry.get_mut(), finding),
+            }
+        }
+    }
+    report.diagnostics = by_place.into_values().map(|finding| finding.diagnostic).collect();
+    report
+}
+
+/// What makes two findings one, in the order in which findings are reported: those without a line come last.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    line: Option<(String, u32)>,
+    without_line: Option<(String, u32)>,
+    code: &'static str,
+    variable: String,
+    owner: String,
+}
+
+impl Key {
+    fn of(project: &Project, finding: &Finding) -> Self {
+        let diagnostic = &finding.diagnostic;
+        let line = diagnostic.primary.as_ref().map(|label| line(project, label.span));
+        // `None` sorts first, so that what has a line needs a placeholder to stay ahead of what has none.
+        let without_line = line.is_none().then(|| (diagnostic.contract.clone(), diagnostic.pc.0));
+        let line = Some(line.unwrap_or_else(|| ("\u{10ffff}".to_owned(), u32::MAX)));
+        Self {
+            line,
+            without_line,
+            code: diagnostic.code,
+            variable: diagnostic.variable.clone(),
+            owner: finding.owner.clone(),
+        }
+    }
+}
+
+fn line(project: &Project, span: SourceSpan) -> (String, u32) {
+    let source = project.source(span.source);
+    (source.path.clone(), source.position(span.start).line)
+}
+
+/// Adds what another contract says of the same line to the finding.
+fn join(project: &Project, finding: &mut Finding, other: Finding) {
+    let (into, from) = (&mut finding.diagnostic, other.diagnostic);
+    into.functions.extend(from.functions);
+    into.functions.sort();
+    into.functions.dedup();
+    into.confidence = into.confidence.min(from.confidence);
+    if from.contract != into.contract {
+        let note = format!("found in `{}` as well, which shares this code", from.contract);
+        if !into.notes.contains(&note) {
+            into.notes.push(note);
+        }
+    }
+    for label in from.related {
+        let place = line(project, label.span);
+        if !into.related.iter().any(|known| line(project, known.span) == place) {
+            into.related.push(label);
+        }
+    }
+    into.related.sort();
+    into.fingerprint = fingerprint(into.rule, &finding.owner, &into.functions, &into.variable);
+}

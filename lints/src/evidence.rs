@@ -1,0 +1,238 @@
+//! What rules ask of summaries: which accesses ordinary users reach, which locations all of them share, and how a
+//! value was computed.
+//!
+//! In: a [`ContractView`]. Out: [`Touch`]es and plain answers. Every filter that keeps reports quiet is here, so that
+//! all rules mean the same by "user" and "shared".
+
+use std::collections::BTreeSet;
+
+use deconflict_analyzer::{
+    Access, ByteRange, Circumstance, Condition, Effect, Environment, ExprId, Node, Permission, Projection,
+    Root, Slot, Sources, Space, Summary, WriteForm,
+};
+use revm_bytecode::opcode;
+
+use crate::rule::{ContractView, Field};
+
+/// One access of one entry point.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Touch<'a> {
+    /// The index of the entry's summary.
+    pub(crate) function: usize,
+    /// The access.
+    pub(crate) access: &'a Access,
+}
+
+impl Touch<'_> {
+    /// The location.
+    pub(crate) fn field(&self) -> Field {
+        Field { slot: self.access.slot.clone(), bytes: self.access.bytes }
+    }
+
+    /// Whether it stores.
+    pub(crate) fn is_write(&self) -> bool {
+        matches!(self.access.effect, Effect::Write { .. })
+    }
+
+    /// The stored word and its form.
+    pub(crate) fn write(&self) -> Option<(ExprId, &WriteForm)> {
+        match &self.access.effect {
+            Effect::Write { value, form } => Some((*value, form)),
+            Effect::Read { .. } => None,
+        }
+    }
+
+    /// What is added or subtracted, whether it is subtracted.
+    pub(crate) fn sum(&self) -> Option<(ExprId, bool)> {
+        match *self.write()?.1 {
+            WriteForm::Delta { amount, subtract, .. } | WriteForm::Increment { amount, subtract } => {
+                Some((amount, subtract))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the slot ends the call as it began.
+    pub(crate) fn is_net_zero(&self) -> bool {
+        matches!(self.write(), Some((_, WriteForm::NetZero(_))))
+    }
+}
+
+impl<'a> ContractView<'a> {
+    /// The entry points that anyone can call and that change something: those that can stand in one another's way.
+    pub(crate) fn users(&self) -> impl Iterator<Item = (usize, &'a Summary)> {
+        let view = *self;
+        self.analysis.summaries.iter().enumerate().filter(move |(_, summary)| view.is_user(summary))
+    }
+
+    fn is_user(&self, summary: &Summary) -> bool {
+        let stores = |access: &Access| {
+            access.space == Space::Storage
+                && !access.circumstance.reverts
+                && matches!(access.effect, Effect::Write { .. })
+        };
+        let acts =
+            !summary.calls.is_empty() || !summary.creations.is_empty() || !summary.self_destructs.is_empty();
+        summary.permission == Permission::Anyone
+            && !summary.always_reverts
+            && !self.names.is_view(summary.entry)
+            && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
+    }
+
+    /// The storage accesses that users reach and that do not merely precede a revert.
+    pub(crate) fn touches(&self) -> Vec<Touch<'a>> {
+        let all = self.users().flat_map(|(function, summary)| {
+            summary.accesses.iter().map(move |access| Touch { function, access })
+        });
+        all.filter(|touch| touch.access.space == Space::Storage && !touch.access.circumstance.reverts)
+            .collect()
+    }
+
+    /// The writes among [`Self::touches`].
+    pub(crate) fn writes(&self) -> Vec<Touch<'a>> {
+        self.touches().into_iter().filter(Touch::is_write).collect()
+    }
+
+    /// The accesses of users that share a byte with `field`.
+    pub(crate) fn touching(&self, field: &Field) -> Vec<Touch<'a>> {
+        self.touches().into_iter().filter(|touch| touch.field().overlaps(field)).collect()
+    }
+
+    /// Whether all calls name the same word: its keys and indexes are constants, words of the block, or words of
+    /// storage that no user changes.
+    pub(crate) fn is_shared(&self, slot: &Slot) -> bool {
+        matches!(slot.root, Root::Fixed(_)) && slot.keys().all(|key| self.is_shared_word(key))
+    }
+
+    /// Whether all callers see the same word.
+    pub(crate) fn is_shared_word(&self, word: ExprId) -> bool {
+        let expressions = &self.analysis.expressions;
+        let shared = Sources::BLOCK.with(Sources::STORAGE).with(Sources::ADDRESS).with(Sources::CODE);
+        if !expressions.sources(word).is_within(shared) {
+            return false;
+        }
+        let writes = self.writes();
+        let written =
+            |slot: &Slot| writes.iter().any(|touch| touch.access.slot == *slot && !touch.is_net_zero());
+        !expressions.any(word, |part| match expressions.node(part) {
+            Node::Load { slot, .. } => {
+                expressions.constant(slot).is_none_or(|number| written(&Slot::fixed(number)))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether `word` is computed from a load of the fixed slot of `field`.
+    pub(crate) fn depends_on(&self, word: ExprId, slot: &Slot) -> bool {
+        let expressions = &self.analysis.expressions;
+        let Some(number) = slot.number() else { return false };
+        expressions.any(word, |part| match expressions.node(part) {
+            Node::Load { space: Space::Storage, slot, .. } => expressions.constant(slot) == Some(number),
+            _ => false,
+        })
+    }
+
+    /// The fixed slots that `word` is computed from.
+    pub(crate) fn fixed_loads(&self, word: ExprId) -> BTreeSet<Slot> {
+        let expressions = &self.analysis.expressions;
+        let mut found = BTreeSet::new();
+        expressions.any(word, |part| {
+            if let Node::Load { space: Space::Storage, slot, .. } = expressions.node(part)
+                && let Some(number) = expressions.constant(slot)
+            {
+                found.insert(Slot::fixed(number));
+            }
+            false
+        });
+        found
+    }
+
+    /// Whether every transaction of a block sees the same word, and storage has no part in it.
+    pub(crate) fn is_block_constant(&self, word: ExprId) -> bool {
+        self.analysis.expressions.sources(word).is_within(Sources::BLOCK)
+    }
+
+    /// Whether only the first transaction of a block gets here: the path needs a stored word to differ from the time
+    /// or number of the block, and the function stores that word.
+    pub(crate) fn is_once_per_block(&self, touch: &Touch<'_>) -> bool {
+        let expressions = &self.analysis.expressions;
+        let stamps: Vec<Slot> = self.analysis.summaries[touch.function]
+            .accesses
+            .iter()
+            .filter(|access| match access.effect {
+                Effect::Write { value, .. } => expressions.sources(value).intersects(Sources::BLOCK),
+                Effect::Read { .. } => false,
+            })
+            .map(|access| access.slot.clone())
+            .collect();
+        let differs = |condition: &Condition| {
+            let word = condition.expression;
+            let compares = expressions.any(word, |part| {
+                matches!(
+                    expressions.node(part),
+                    Node::Environment(Environment::Timestamp | Environment::Number)
+                )
+            });
+            compares && stamps.iter().any(|slot| self.depends_on(word, slot))
+        };
+        touch.access.circumstance.when.iter().any(differs)
+    }
+
+    /// Whether every way to call the function that succeeds passes the access.
+    pub(crate) fn is_unconditional(circumstance: &Circumstance) -> bool {
+        circumstance.always || circumstance.when.is_empty()
+    }
+
+    /// The words of one operator that is not linear: products and quotients of two words that are no constants.
+    pub(crate) fn products(&self, word: ExprId) -> Vec<(ExprId, ExprId)> {
+        let expressions = &self.analysis.expressions;
+        let mut found = Vec::new();
+        expressions.any(word, |part| {
+            match expressions.node(part) {
+                Node::Binary { op: opcode::MUL | opcode::DIV | opcode::SDIV, a, b }
+                | Node::Ternary { op: opcode::MULMOD, a, b, .. } => found.push((a, b)),
+                _ => {}
+            }
+            false
+        });
+        found.retain(|&(a, b)| expressions.constant(a).is_none() && expressions.constant(b).is_none());
+        found
+    }
+}
+
+/// The fields among `touches`, overlapping ones joined, in order.
+pub(crate) fn fields<'a>(touches: impl IntoIterator<Item = Touch<'a>>) -> Vec<Field> {
+    let sorted: BTreeSet<Field> = touches.into_iter().map(|touch| touch.field()).collect();
+    let mut joined: Vec<Field> = Vec::new();
+    for field in sorted {
+        match joined.last_mut() {
+            Some(last) if last.overlaps(&field) => {
+                last.bytes = ByteRange {
+                    from: last.bytes.from.min(field.bytes.from),
+                    to: last.bytes.to.max(field.bytes.to),
+                };
+            }
+            _ => joined.push(field),
+        }
+    }
+    joined
+}
+
+/// The last key or index on the path, and the path up to it.
+pub(crate) fn last_key(slot: &Slot) -> Option<(ExprId, &[Projection])> {
+    let at = slot.path.iter().rposition(|step| !matches!(step, Projection::Offset(_)))?;
+    match slot.path[at] {
+        Projection::Mapping { key } => Some((key, &slot.path[..at])),
+        Projection::Element { index, .. } | Projection::Index { index, .. } => {
+            Some((index, &slot.path[..at]))
+        }
+        Projection::Offset(_) => None,
+    }
+}
+
+impl ContractView<'_> {
+    /// Whether the word is the same constant in every call.
+    pub(crate) fn is_constant(&self, word: ExprId) -> bool {
+        self.analysis.expressions.sources(word) == Sources::NONE
+    }
+}

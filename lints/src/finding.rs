@@ -1,0 +1,314 @@
+//! From a rule's verdict to a diagnostic: picks the line, gathers the related ones, and words the evidence.
+//!
+//! In: the accesses that take part and what the rule has to say. Out: a [`Finding`], or nothing where all of it lies in
+//! code that is not the project's. Everything that reads the same in all rules is worded here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deconflict_analyzer::{Alias, Cause, Condition, ConflictKind, Position, Render, Slot};
+
+use crate::{
+    diagnostic::{Confidence, Diagnostic, Label, Severity, fingerprint},
+    evidence::Touch,
+    place::{Located, Place},
+    rule::{ContractView, Field, Finding, Rule},
+    source_map::SourceSpan,
+};
+
+/// Something that happens at one place in the code of one entry point.
+#[derive(Clone, Debug)]
+pub(crate) struct Spot<'a> {
+    /// The index of the entry's summary.
+    pub(crate) function: usize,
+    /// Where.
+    pub(crate) position: &'a Position,
+    /// What the entry does there, as a verb with its object: `writes it`.
+    pub(crate) does: String,
+    /// May be the line that the finding is shown on, and how well it is suited: the lowest number wins.
+    pub(crate) rank: Option<u8>,
+}
+
+impl<'a> Spot<'a> {
+    /// An access to the reported location. Additions are shown before subtractions, reads only beside writes.
+    pub(crate) fn of(touch: &Touch<'a>) -> Self {
+        let does = if touch.is_write() { "writes it" } else { "reads it" };
+        let subtracts = touch.sum().is_some_and(|(_, subtract)| subtract);
+        let rank = touch.is_write().then_some(u8::from(subtracts));
+        Self { function: touch.function, position: &touch.access.position, does: does.to_owned(), rank }
+    }
+}
+
+/// What a rule knows about its finding before it is worded.
+pub(crate) struct Subject<'v, 'a> {
+    /// The contract.
+    pub(crate) view: &'v ContractView<'a>,
+    /// The storage at the centre of the finding, if it is about storage.
+    pub(crate) field: Option<Field>,
+    /// What takes part.
+    pub(crate) spots: Vec<Spot<'a>>,
+}
+
+/// What a rule says.
+pub(crate) struct Story {
+    /// What happens: lower case, no full stop.
+    pub(crate) message: String,
+    /// What happens on the shown line.
+    pub(crate) label: String,
+    /// The rewrite.
+    pub(crate) help: String,
+    /// The rule's own evidence; what the conflict matrix says is added to it.
+    pub(crate) notes: Vec<String>,
+    /// How sure the rule is when the summaries are complete.
+    pub(crate) confidence: Confidence,
+}
+
+impl<'v, 'a> Subject<'v, 'a> {
+    /// A finding about `field` and all accesses of users to it.
+    pub(crate) fn storage(view: &'v ContractView<'a>, field: &Field) -> Self {
+        let spots = view.touching(field).iter().map(Spot::of).collect();
+        Self { view, field: Some(field.clone()), spots }
+    }
+
+    /// The variable's name, or the slot in words.
+    pub(crate) fn variable(&self) -> String {
+        let entry = self.spots.first().map(|spot| self.view.analysis.summaries[spot.function].entry);
+        match (&self.field, entry) {
+            (Some(field), Some(entry)) => self.view.render(entry).slot(&field.slot, field.bytes),
+            _ => String::new(),
+        }
+    }
+
+    /// The functions that `pick` accepts, as `` `buy` and `sell` ``.
+    pub(crate) fn functions(&self, pick: impl Fn(&Spot<'a>) -> bool) -> String {
+        let names: BTreeSet<String> =
+            self.spots.iter().filter(|spot| pick(spot)).map(|spot| self.view.short(spot.function)).collect();
+        enumerate(names.iter().map(|name| format!("`{name}`")))
+    }
+
+    /// The functions that write.
+    pub(crate) fn writers(&self) -> String {
+        self.functions(|spot| spot.rank.is_some())
+    }
+
+    /// Words the finding; `None` where it lies in foreign code alone. `claims` is the storage it accounts for.
+    pub(crate) fn finding(self, rule: &Rule, claims: Vec<Field>, story: Story) -> Option<Finding> {
+        let located: Vec<(&Spot<'a>, Located)> =
+            self.spots.iter().map(|spot| (spot, self.view.places.locate(spot.position))).collect();
+        let culprits = located.iter().filter_map(|(spot, located)| Some((spot.rank?, *spot, *located)));
+        let shown = culprits.filter(|(_, _, located)| *located != Located::Foreign);
+        let (_, culprit, located_culprit) = shown.min_by_key(|(rank, spot, located)| match located {
+            Located::At(place) => (0, *rank, Some(place.primary), spot.position),
+            Located::OnlyPc | Located::Foreign => (1, *rank, None, spot.position),
+        })?;
+        let primary = match located_culprit {
+            Located::At(place) => Some(Label { span: place.primary, text: story.label }),
+            Located::OnlyPc | Located::Foreign => None,
+        };
+        let variable = self.variable();
+        let functions: BTreeSet<String> = self
+            .spots
+            .iter()
+            .map(|spot| self.view.names.signature(self.view.analysis.summaries[spot.function].entry))
+            .collect();
+        let functions: Vec<String> = functions.into_iter().collect();
+        let declared =
+            self.field.as_ref().and_then(|field| self.view.names.variable(&field.slot, field.bytes));
+        let project = self.view.places.project;
+        let defined = primary.as_ref().and_then(|label| project.definition_at(label.span));
+        let owner = match declared {
+            Some(variable) if !variable.contract.is_empty() => variable.contract.clone(),
+            _ => defined.map_or_else(|| self.view.contract.to_owned(), |definition| definition.name.clone()),
+        };
+        let mut related = Vec::new();
+        if let Some(shown) = &primary {
+            related = self.related(&located, shown.span);
+            let declaration = declared.and_then(|variable| self.view.places.declaration(&variable.label));
+            if let (Some(span), Some(variable)) = (declaration, declared)
+                && !span.contains(&shown.span)
+            {
+                related.push(Label { span, text: format!("`{}` is declared here", variable.label) });
+            }
+            related.sort();
+        }
+        let mut notes = story.notes;
+        if let Some(field) = &self.field {
+            notes.extend(self.view.conflict_notes(field, &variable));
+        }
+        let complete =
+            self.spots.iter().all(|spot| self.view.analysis.summaries[spot.function].is_complete());
+        let confidence = if complete { story.confidence } else { Confidence::Likely };
+        let number = self.field.as_ref().and_then(|field| field.slot.number());
+        let diagnostic = Diagnostic {
+            code: rule.code,
+            rule: rule.name,
+            severity: Severity::Warning,
+            confidence,
+            contract: self.view.contract.to_owned(),
+            fingerprint: fingerprint(rule.name, &owner, &functions, &variable),
+            functions,
+            slot: number.map(|number| format!("{number:#x}")),
+            variable,
+            message: story.message,
+            primary,
+            pc: culprit.position.pc,
+            related,
+            notes,
+            help: story.help,
+        };
+        Some(Finding { diagnostic, claims, owner })
+    }
+
+    /// All other places, one label a span.
+    fn related(&self, located: &[(&Spot<'a>, Located)], shown: SourceSpan) -> Vec<Label> {
+        let mut texts: BTreeMap<SourceSpan, BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
+        let mut library = BTreeSet::new();
+        for (spot, located) in located {
+            let Located::At(Place { primary, library: inner }) = located else { continue };
+            if *primary == shown {
+                library.extend(*inner);
+            } else {
+                let verbs = texts.entry(*primary).or_default();
+                verbs.entry(spot.does.as_str()).or_default().insert(self.view.short(spot.function));
+            }
+        }
+        let mut labels = Vec::new();
+        for (span, verbs) in texts {
+            // A line that writes also reads; one verb a line is enough.
+            let writes =
+                verbs.iter().find(|(verb, _)| verb.starts_with("writes")).or_else(|| verbs.iter().next());
+            if let Some((verb, names)) = writes {
+                let text = format!(
+                    "{} {}",
+                    enumerate(names.iter().map(|name| format!("`{name}`"))),
+                    agree(verb, names.len())
+                );
+                labels.push(Label { span, text });
+            }
+        }
+        labels
+            .extend(library.into_iter().map(|span| Label { span, text: "in library code, here".to_owned() }));
+        labels
+    }
+}
+
+impl<'a> ContractView<'a> {
+    /// The renderer for one entry point.
+    pub(crate) fn render(&self, entry: deconflict_analyzer::Entry) -> Render<'a> {
+        Render { expressions: &self.analysis.expressions, names: self.names, entry }
+    }
+
+    /// The entry point as sentences name it.
+    pub(crate) fn short(&self, function: usize) -> String {
+        self.names.short(self.analysis.summaries[function].entry)
+    }
+
+    /// A note on the conditions under which an access happens, if it does not always.
+    pub(crate) fn condition_note(&self, touch: &Touch<'_>, what: &str) -> Option<String> {
+        const SHOWN: usize = 3;
+        if ContractView::is_unconditional(&touch.access.circumstance) {
+            return None;
+        }
+        let render = self.render(self.analysis.summaries[touch.function].entry);
+        let conditions = touch.access.circumstance.when.iter().take(SHOWN);
+        let texts: BTreeSet<String> =
+            conditions.map(|&condition: &Condition| render.condition(condition)).collect();
+        let texts: Vec<String> =
+            texts.into_iter().filter(|text| !text.is_empty()).map(|text| format!("`{text}`")).collect();
+        (!texts.is_empty()).then(|| format!("{what} only when {}", enumerate(texts)))
+    }
+
+    /// What the matrix says of `field`: which pairs of users conflict there, and when.
+    pub(crate) fn conflict_notes(&self, field: &Field, variable: &str) -> Vec<String> {
+        const SHOWN: usize = 6;
+        let users: BTreeSet<usize> = self.users().map(|(function, _)| function).collect();
+        let same = |slot: &Slot| *slot == field.slot;
+        let mut always = BTreeSet::new();
+        let mut functions = BTreeSet::new();
+        let mut mergeable = true;
+        for conflict in self.conflicts {
+            let concerns = |cause: &&Cause| {
+                (same(&cause.slot_a) && same(&cause.slot_b))
+                    && cause.bytes.overlaps(field.bytes)
+                    && cause.alias == Alias::Always
+            };
+            let both_users = users.contains(&conflict.a) && users.contains(&conflict.b);
+            for cause in conflict.causes.iter().filter(concerns).filter(|_| both_users) {
+                always.insert((conflict.a, conflict.b));
+                functions.extend([conflict.a, conflict.b]);
+                mergeable &= cause.kind == ConflictKind::Mergeable;
+            }
+        }
+        let mut notes = Vec::new();
+        let every = functions.len() * (functions.len() + 1) / 2 == always.len();
+        let names = |functions: &BTreeSet<usize>| {
+            let names: BTreeSet<String> = functions.iter().map(|&function| self.short(function)).collect();
+            enumerate(names.iter().map(|name| format!("`{name}`")))
+        };
+        match functions.len() {
+            0 => return notes,
+            1 => notes.push(format!(
+                "two calls to {} always conflict on `{variable}`, whoever sends them",
+                names(&functions)
+            )),
+            _ if every => notes.push(format!(
+                "any two calls to {} conflict on `{variable}`, whoever sends them",
+                names(&functions)
+            )),
+            _ => {
+                let pairs: BTreeSet<String> = always
+                    .iter()
+                    .map(|&(a, b)| format!("`{}` × `{}`", self.short(a), self.short(b)))
+                    .collect();
+                let more = pairs.len().saturating_sub(SHOWN);
+                let mut shown: Vec<String> = pairs.into_iter().take(SHOWN).collect();
+                if more > 0 {
+                    shown.push(format!("{more} more pairs"));
+                }
+                notes.push(format!(
+                    "{} always conflict on `{variable}`, whoever sends them",
+                    enumerate(shown)
+                ));
+            }
+        }
+        if mergeable {
+            notes.push(
+                "all of these only add to it or subtract from it: an executor that merges commutative updates can still run them side by side"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(crate) fn enumerate(items: impl IntoIterator<Item = String>) -> String {
+    let items: Vec<String> = items.into_iter().collect();
+    match items.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [head @ .., last] => format!("{} and {last}", head.join(", ")),
+    }
+}
+
+/// Makes a verb in the third person agree with `count` subjects.
+fn agree(verb: &str, count: usize) -> String {
+    match verb.split_once(' ') {
+        Some((verb, rest)) if count > 1 => format!("{} {rest}", verb.strip_suffix('s').unwrap_or(verb)),
+        _ => verb.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_read_like_sentences() {
+        let list = |items: &[&str]| enumerate(items.iter().map(ToString::to_string));
+        assert_eq!(list(&[]), "");
+        assert_eq!(list(&["a"]), "a");
+        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(agree("writes it", 2), "write it");
+        assert_eq!(agree("writes it", 1), "writes it");
+    }
+}

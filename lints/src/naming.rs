@@ -1,0 +1,216 @@
+//! Names that only the compiler's output knows: variables by storage layout, functions and parameters by ABI.
+//!
+//! In: a contract as it was read. Out: [`Names`] for the analyzer's renderer, and the signatures of entry points. What
+//! the compiler does not say has no name here; synthetic names are the renderer's business.
+
+use std::collections::BTreeMap;
+
+use alloy_json_abi::{Function, JsonAbi, Param, StateMutability};
+use alloy_primitives::U256;
+use deconflict_analyzer::{ByteRange, Entry, ExprId, Names, Projection, Root, Selector, Slot};
+
+use crate::{
+    storage_layout::{Located, Shape, Step, StorageLayout, StorageVariable},
+    unit::Contract,
+};
+
+/// The names of one contract.
+#[derive(Clone, Debug, Default)]
+pub struct ContractNames<'a> {
+    layout: Option<&'a StorageLayout>,
+    functions: BTreeMap<Selector, &'a Function>,
+    signatures: BTreeMap<Selector, String>,
+}
+
+impl<'a> ContractNames<'a> {
+    /// Gathers what the artifact of `contract` names.
+    pub fn new(contract: &'a Contract) -> Self {
+        let functions: BTreeMap<_, _> = contract
+            .abi
+            .iter()
+            .flat_map(JsonAbi::functions)
+            .map(|function| (Selector(function.selector().0), function))
+            .collect();
+        let mut signatures: BTreeMap<_, _> =
+            functions.iter().map(|(&selector, function)| (selector, function.signature())).collect();
+        for (signature, &selector) in &contract.method_identifiers {
+            signatures.entry(Selector(selector)).or_insert_with(|| signature.clone());
+        }
+        Self { layout: contract.storage_layout.as_ref(), functions, signatures }
+    }
+
+    /// The selectors that have a name.
+    pub fn selectors(&self) -> Vec<Selector> {
+        self.signatures.keys().copied().collect()
+    }
+
+    /// The entry point as `buy(uint256)`; its selector where it has no name.
+    pub fn signature(&self, entry: Entry) -> String {
+        match entry {
+            Entry::Function(selector) => {
+                self.signatures.get(&selector).cloned().unwrap_or_else(|| selector.to_string())
+            }
+            Entry::Receive => "receive()".to_owned(),
+            Entry::Fallback => "fallback()".to_owned(),
+        }
+    }
+
+    /// The entry point as `buy`, the way sentences name it.
+    pub fn short(&self, entry: Entry) -> String {
+        let signature = self.signature(entry);
+        signature.split('(').next().unwrap_or(&signature).to_owned()
+    }
+
+    /// Whether the compiler says that the function changes nothing.
+    pub fn is_view(&self, entry: Entry) -> bool {
+        let Entry::Function(selector) = entry else { return false };
+        let mutability = self.functions.get(&selector).map(|function| function.state_mutability);
+        matches!(mutability, Some(StateMutability::View | StateMutability::Pure))
+    }
+
+    /// The state variable at which the path of `slot` starts.
+    pub fn variable(&self, slot: &Slot, bytes: ByteRange) -> Option<&'a StorageVariable> {
+        let Root::Fixed(number) = slot.root else { return None };
+        let layout = self.layout?;
+        let bytes = if slot.path.is_empty() { bytes } else { ByteRange::WORD };
+        layout.variables_at(number, bytes.from, bytes.to, false).into_iter().next()
+    }
+}
+
+impl Names for ContractNames<'_> {
+    fn slot(&self, slot: &Slot, bytes: ByteRange, key: &mut dyn FnMut(ExprId) -> String) -> Option<String> {
+        let Root::Fixed(number) = slot.root else { return None };
+        let layout = self.layout?;
+        let keys: Vec<String> = slot.keys().map(&mut *key).collect();
+        let mut keys = keys.iter().map(String::as_str);
+        let mut next = || keys.next().expect("there is one key for each step that takes one");
+        let steps: Vec<Step<'_>> = slot
+            .path
+            .iter()
+            .map(|step| match *step {
+                Projection::Mapping { .. } => Step::Key(next()),
+                Projection::Element { stride, .. } => Step::Element { index: next(), stride },
+                Projection::Index { stride, .. } => Step::Index { index: next(), stride },
+                Projection::Offset(slots) => Step::Offset(slots),
+            })
+            .collect();
+        layout.locate(number, &steps, bytes.from, bytes.to, false).map(|found| describe(layout, &found))
+    }
+
+    fn parameter(&self, entry: Entry, offset: U256) -> Option<String> {
+        let Entry::Function(selector) = entry else { return None };
+        let function = self.functions.get(&selector)?;
+        let mut words = Words { at: 4, wanted: usize::try_from(offset).ok()? };
+        function.inputs.iter().find_map(|input| words.visit(input, input.name.clone()))
+    }
+}
+
+fn describe(layout: &StorageLayout, found: &Located<'_>) -> String {
+    match layout.type_of(found.type_id).shape {
+        Shape::DynamicArray { .. } => format!("{}.length", found.path),
+        Shape::Struct { .. } if !found.members.is_empty() => {
+            format!("{}.{{{}}}", found.path, found.members.join(", "))
+        }
+        _ if found.members.len() > 1 => found.members.join(", "),
+        _ => found.path.clone(),
+    }
+}
+
+/// Walks the head of an ABI-encoded argument list.
+struct Words {
+    at: usize,
+    wanted: usize,
+}
+
+impl Words {
+    /// The name of the wanted word if it belongs to `param`, which is called `name`.
+    fn visit(&mut self, param: &Param, name: String) -> Option<String> {
+        let Some(words) = static_words(&param.ty, &param.components) else {
+            let found = self.wanted == self.at;
+            self.at += 32;
+            return (found && !name.is_empty()).then(|| format!("{name}.offset"));
+        };
+        if param.ty == "tuple" {
+            return param
+                .components
+                .iter()
+                .find_map(|part| self.visit(part, format!("{name}.{}", part.name)));
+        }
+        let start = self.at;
+        self.at += 32 * words;
+        let inside = (start..self.at).contains(&self.wanted) && (self.wanted - start).is_multiple_of(32);
+        (inside && !name.is_empty()).then(|| match words {
+            1 if !param.ty.ends_with(']') => name,
+            _ => format!("{name}[{}]", (self.wanted - start) / 32),
+        })
+    }
+}
+
+/// How many words a type takes in the head, or `None` where it is encoded in the tail.
+fn static_words(ty: &str, components: &[Param]) -> Option<usize> {
+    if let Some(array) = ty.strip_suffix(']') {
+        let (element, length) = array.rsplit_once('[')?;
+        return Some(length.parse::<usize>().ok()?.saturating_mul(static_words(element, components)?));
+    }
+    match ty {
+        "bytes" | "string" => None,
+        "tuple" => components.iter().map(|part| static_words(&part.ty, &part.components)).sum(),
+        _ => Some(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parameter(inputs: &serde_json::Value, offset: u64) -> Option<String> {
+        let function = json!({
+            "type": "function", "name": "f", "inputs": inputs, "outputs": [], "stateMutability": "view",
+        });
+        let function: Function = serde_json::from_value(function).expect("a function as the compiler writes it");
+        let selector = Selector(function.selector().0);
+        let functions = BTreeMap::from([(selector, &function)]);
+        let names = ContractNames { functions, ..ContractNames::default() };
+        assert!(names.is_view(Entry::Function(selector)));
+        names.parameter(Entry::Function(selector), U256::from(offset))
+    }
+
+    #[test]
+    fn parameters_are_found_by_their_place_in_the_head() {
+        let inputs = json!([
+            { "name": "pair", "type": "uint256[2]" },
+            { "name": "order", "type": "tuple", "components": [
+                { "name": "to", "type": "address" },
+                { "name": "fee", "type": "uint96" },
+            ] },
+            { "name": "data", "type": "bytes" },
+            { "name": "list", "type": "uint256[]" },
+            { "name": "flag", "type": "bool" },
+            { "name": "", "type": "int256" },
+        ]);
+        let expected = [
+            (4, Some("pair[0]")),
+            (5, None),
+            (36, Some("pair[1]")),
+            (68, Some("order.to")),
+            (100, Some("order.fee")),
+            (132, Some("data.offset")),
+            (196, Some("flag")),
+            (228, None),
+            (260, None),
+        ];
+        for (offset, name) in expected {
+            assert_eq!(parameter(&inputs, offset).as_deref(), name, "at {offset}");
+        }
+        assert_eq!(parameter(&json!([{ "name": "one", "type": "uint8[1]" }]), 4).as_deref(), Some("one[0]"));
+    }
+
+    #[test]
+    fn entries_without_a_name_show_their_selector() {
+        let names = ContractNames::default();
+        assert_eq!(names.signature(Entry::Function(Selector([0xde, 0xad, 0, 1]))), "0xdead0001");
+        assert_eq!(names.short(Entry::Receive), "receive");
+    }
+}

@@ -1,0 +1,156 @@
+//! Reports for people: the source with the lines to blame, drawn by ariadne.
+//!
+//! In: the project and its [`Report`]. Out: text, with escape sequences only if colour is on. Nothing may parse it.
+
+use std::{collections::BTreeMap, fmt::Write as _, ops::Range};
+
+use ariadne::{Color, Config, IndexType, Label, ReportKind};
+
+use crate::{
+    check::Report,
+    diagnostic::{Confidence, Diagnostic, Severity},
+    source_map::SourceSpan,
+    unit::Project,
+};
+
+/// The whole report: each diagnostic, then a line that counts them.
+pub fn render(project: &Project, report: &Report, color: bool) -> String {
+    let mut text = String::new();
+    for diagnostic in &report.diagnostics {
+        text.push_str(&render_one(project, diagnostic, color));
+        text.push('\n');
+    }
+    text.push_str(&summary(report));
+    text
+}
+
+/// One diagnostic.
+pub fn render_one(project: &Project, diagnostic: &Diagnostic, color: bool) -> String {
+    let drawn = match &diagnostic.primary {
+        Some(primary) => excerpt(project, diagnostic, primary.span, &primary.text),
+        None => bare(diagnostic),
+    };
+    let drawn = if color { drawn } else { anstream::adapter::strip_str(&drawn).to_string() };
+    // ariadne pads its margin; trailing blanks would make output depend on nothing that can be seen.
+    drawn.lines().fold(String::with_capacity(drawn.len()), |mut text, line| {
+        text.push_str(line.trim_end());
+        text.push('\n');
+        text
+    })
+}
+
+fn title(severity: Severity) -> (&'static str, Color) {
+    match severity {
+        Severity::Error => ("error", Color::Red),
+        Severity::Warning => ("warning", Color::Yellow),
+        Severity::Note => ("note", Color::Cyan),
+    }
+}
+
+fn notes(diagnostic: &Diagnostic) -> Vec<String> {
+    let mut notes = diagnostic.notes.clone();
+    notes.push(match diagnostic.confidence {
+        Confidence::Proved => {
+            format!("`{}` ({}) in contract `{}`", diagnostic.rule, diagnostic.code, diagnostic.contract)
+        }
+        Confidence::Likely => {
+            format!(
+                "`{}` ({}) in contract `{}`, likely but not proved",
+                diagnostic.rule, diagnostic.code, diagnostic.contract
+            )
+        }
+    });
+    notes
+}
+
+fn excerpt(project: &Project, diagnostic: &Diagnostic, primary: SourceSpan, text: &str) -> String {
+    let (name, color) = title(diagnostic.severity);
+    let place = |span: SourceSpan| -> (String, Range<usize>) {
+        (project.source(span.source).path.clone(), span.start as usize..span.end as usize)
+    };
+    let config = Config::new().with_index_type(IndexType::Byte).with_tab_width(4);
+    let heading = format!("{name}[{}]", diagnostic.code);
+    let mut report = ariadne::Report::build(ReportKind::Custom(&heading, color), place(primary))
+        .with_config(config)
+        .with_message(&diagnostic.message);
+    let main = (primary, text, color);
+    let mut labels: Vec<(SourceSpan, &str, Color)> = vec![main];
+    labels.extend(diagnostic.related.iter().map(|label| (label.span, label.text.as_str(), Color::Blue)));
+    // The file of the primary label first, then in source order, as ariadne draws them best.
+    labels.sort_by_key(|&(span, ..)| (span.source != primary.source, span));
+    for (order, (span, text, color)) in labels.into_iter().enumerate() {
+        report = report.with_label(
+            Label::new(place(span)).with_message(text).with_color(color).with_order(order as i32),
+        );
+    }
+    for note in notes(diagnostic) {
+        report = report.with_note(note);
+    }
+    report = report.with_help(&diagnostic.help);
+    let spans = std::iter::once(primary).chain(diagnostic.related.iter().map(|label| label.span));
+    let sources: BTreeMap<String, &str> = spans
+        .map(|span| project.source(span.source))
+        .map(|source| (source.path.clone(), &*source.text))
+        .collect();
+    let mut drawn = Vec::new();
+    let written = report.finish().write(ariadne::sources(sources), &mut drawn);
+    written.expect("writing to memory does not fail");
+    String::from_utf8_lossy(&drawn).into_owned()
+}
+
+fn bare(diagnostic: &Diagnostic) -> String {
+    let (name, _) = title(diagnostic.severity);
+    let mut text = format!(
+        "{name}[{}]: {}\n   at {} in {}\n",
+        diagnostic.code, diagnostic.message, diagnostic.pc, diagnostic.contract
+    );
+    for note in notes(diagnostic) {
+        let _ = writeln!(text, "   note: {note}");
+    }
+    let _ = writeln!(text, "   help: {}", diagnostic.help);
+    text
+}
+
+/// The line that ends a report.
+pub fn summary(report: &Report) -> String {
+    let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")];
+    let mut parts: Vec<String> = counts
+        .iter()
+        .map(|&(severity, name)| (report.count(severity), name))
+        .filter(|&(count, _)| count > 0)
+        .map(|(count, name)| plural(count, name))
+        .collect();
+    if parts.is_empty() {
+        parts.push("nothing found".to_owned());
+    }
+    let mut text = format!("{} in {}", parts.join(", "), plural(report.contracts, "contract"));
+    if report.incomplete > 0 {
+        let _ = write!(
+            text,
+            "; {} of {} could not be analysed in full",
+            report.incomplete,
+            plural(report.functions, "function")
+        );
+    }
+    text.push('\n');
+    text
+}
+
+/// How often each rule fired, most often first.
+pub fn statistics(report: &Report) -> String {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for diagnostic in &report.diagnostics {
+        *counts.entry((diagnostic.code, diagnostic.rule)).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|&(rule, count)| (std::cmp::Reverse(count), rule));
+    let mut text = String::new();
+    for ((code, rule), count) in counts {
+        let _ = writeln!(text, "{count:>6}  {code:<6} {rule}");
+    }
+    text
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,131 @@
+//! Reports for machines: `deconflict/check/1`.
+//!
+//! In: the project and its [`Report`]. Out: one JSON document. The structs here are the format: their fields may be
+//! added to, never renamed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    check::Report,
+    diagnostic::{Diagnostic, Label, Severity},
+    source_map::SourceSpan,
+    unit::Project,
+};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    diagnostics: Vec<Entry<'a>>,
+    summary: Summary<'a>,
+    notices: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    code: &'a str,
+    rule: &'a str,
+    severity: &'a str,
+    confidence: &'a str,
+    contract: &'a str,
+    functions: &'a [String],
+    slot: Option<&'a str>,
+    variable: &'a str,
+    message: &'a str,
+    help: &'a str,
+    notes: &'a [String],
+    fingerprint: &'a str,
+    primary: Option<Span>,
+    label: Option<&'a str>,
+    pc: u32,
+    related: Vec<Related<'a>>,
+}
+
+#[derive(Serialize)]
+struct Span {
+    file: String,
+    start_line: u32,
+    start_column: u32,
+    end_line: u32,
+    end_column: u32,
+}
+
+#[derive(Serialize)]
+struct Related<'a> {
+    span: Span,
+    label: &'a str,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    contracts: usize,
+    functions: usize,
+    incomplete_functions: usize,
+    rules: BTreeMap<&'a str, usize>,
+}
+
+/// The whole report, with a line break at its end.
+pub fn render(project: &Project, report: &Report) -> String {
+    let mut rules = BTreeMap::new();
+    for diagnostic in &report.diagnostics {
+        *rules.entry(diagnostic.rule).or_default() += 1;
+    }
+    let document = Document {
+        schema: "deconflict/check/1",
+        diagnostics: report.diagnostics.iter().map(|diagnostic| entry(project, diagnostic)).collect(),
+        summary: Summary {
+            errors: report.count(Severity::Error),
+            warnings: report.count(Severity::Warning),
+            notes: report.count(Severity::Note),
+            contracts: report.contracts,
+            functions: report.functions,
+            incomplete_functions: report.incomplete,
+            rules,
+        },
+        notices: project.notices.iter().map(ToString::to_string).collect(),
+    };
+    let mut text =
+        serde_json::to_string_pretty(&document).expect("the document holds strings and numbers only");
+    text.push('\n');
+    text
+}
+
+fn entry<'a>(project: &Project, diagnostic: &'a Diagnostic) -> Entry<'a> {
+    let related = diagnostic.related.iter();
+    Entry {
+        code: diagnostic.code,
+        rule: diagnostic.rule,
+        severity: diagnostic.severity.name(),
+        confidence: diagnostic.confidence.name(),
+        contract: &diagnostic.contract,
+        functions: &diagnostic.functions,
+        slot: diagnostic.slot.as_deref(),
+        variable: &diagnostic.variable,
+        message: &diagnostic.message,
+        help: &diagnostic.help,
+        notes: &diagnostic.notes,
+        fingerprint: &diagnostic.fingerprint,
+        primary: diagnostic.primary.as_ref().map(|label| span(project, label.span)),
+        label: diagnostic.primary.as_ref().map(|label| label.text.as_str()),
+        pc: diagnostic.pc.0,
+        related: related
+            .map(|Label { span: at, text }| Related { span: span(project, *at), label: text })
+            .collect(),
+    }
+}
+
+fn span(project: &Project, span: SourceSpan) -> Span {
+    let source = project.source(span.source);
+    let (start, end) = (source.position(span.start), source.position(span.end));
+    Span {
+        file: source.path.clone(),
+        start_line: start.line,
+        start_column: start.column,
+        end_line: end.line,
+        end_column: end.column,
+    }
+}

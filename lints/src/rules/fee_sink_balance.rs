@@ -1,0 +1,121 @@
+//! ## What it does
+//!
+//! Finds a mapping entry of one fixed account (a treasury, a fee recipient) that is credited in the same function as
+//! the entries of ordinary users.
+//!
+//! ## Why it serialises
+//!
+//! Balances of different users are different slots, and calls of different users could run side by side. The entry of
+//! the fixed account is the same slot in every call: each one adds to what the call before it stored.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! function transfer(address to, uint256 amount) external {
+//!     uint256 fee = amount / 200;
+//!     balanceOf[msg.sender] -= amount;
+//!     balanceOf[to] += amount - fee;
+//!     balanceOf[treasury] += fee;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Credit the fee where it meets nobody: in a shard that the payer's address picks, or in the payer's own record, and
+//! let the treasury pull it from there.
+//!
+//! ```solidity
+//! mapping(uint256 shard => uint256) private feesIn;
+//!
+//! function transfer(address to, uint256 amount) external {
+//!     uint256 fee = amount / 200;
+//!     balanceOf[msg.sender] -= amount;
+//!     balanceOf[to] += amount - fee;
+//!     feesIn[uint160(msg.sender) % 64] += fee;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The fee is zero on nearly every call, and the write is skipped then.
+//!
+//! ## Known gaps
+//!
+//! A sink in another contract, such as a fee sent to the treasury by a token's `transfer`, is not seen.
+//! Where a key before the last one differs from call to call (`balances[token][treasury]`), the finding is `likely`:
+//! only calls with the same key meet.
+
+use deconflict_analyzer::{Effect, ExprId, Projection, Root, Sources, WriteForm};
+
+use crate::{
+    diagnostic::Confidence,
+    evidence::{Touch, fields, last_key},
+    finding::{Story, Subject},
+    rule::{ContractView, Field, Finding, Group, Rule},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "B201",
+    name: "fee-sink-balance",
+    group: Group::Default,
+    summary: "a balance of one fixed account that every user's call credits",
+    source: include_str!("fee_sink_balance.rs"),
+    check,
+};
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let writes = view.writes();
+    let sinks = writes.iter().copied().filter(|touch| {
+        is_sink(view, touch)
+            && writes.iter().any(|other| other.function == touch.function && is_sibling(view, touch, other))
+    });
+    fields(sinks).iter().filter_map(|field| report(rule, view, &writes, field)).collect()
+}
+
+/// The key of a mapping entry, if the path ends at one.
+fn mapping_key(touch: &Touch<'_>) -> Option<ExprId> {
+    let (key, _) = last_key(&touch.access.slot)?;
+    touch.access.slot.path.contains(&Projection::Mapping { key }).then_some(key)
+}
+
+fn is_sink(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let Effect::Write { form, .. } = &touch.access.effect else { return false };
+    let updates =
+        matches!(form, WriteForm::Delta { .. } | WriteForm::Increment { .. } | WriteForm::ReadModifyWrite);
+    let account = Sources::STORAGE.with(Sources::CODE);
+    updates
+        && matches!(touch.access.slot.root, Root::Fixed(_))
+        && mapping_key(touch).is_some_and(|key| {
+            view.analysis.expressions.sources(key).is_within(account) && view.is_shared_word(key)
+        })
+}
+
+/// Whether `other` writes an entry of the same mapping that the call chooses.
+fn is_sibling(view: &ContractView<'_>, sink: &Touch<'_>, other: &Touch<'_>) -> bool {
+    let chosen = Sources::CALLER.with(Sources::CALLDATA).with(Sources::TRANSACTION);
+    let same = sink.access.slot.root == other.access.slot.root
+        && sink.access.slot.path.len() == other.access.slot.path.len();
+    same && mapping_key(other).is_some_and(|key| view.analysis.expressions.sources(key).intersects(chosen))
+}
+
+fn report(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>], field: &Field) -> Option<Finding> {
+    let subject = Subject::storage(view, field);
+    let (variable, writers) = (subject.variable(), subject.writers());
+    let touching = writes.iter().filter(|touch| touch.field().overlaps(field));
+    let conditional: Vec<_> =
+        touching.map(|touch| view.condition_note(touch, "the entry is written")).collect();
+    let mut notes: Vec<String> = conditional.iter().flatten().cloned().collect();
+    notes.dedup();
+    if conditional.contains(&None) {
+        notes.clear();
+    }
+    let story = Story {
+        message: format!("every call to {writers} credits the same balance, `{variable}`"),
+        label: format!("`{variable}` is one slot, whoever calls"),
+        help: "credit fees in shards that the payer picks (`feesIn[uint160(msg.sender) % 64]`) or in the payer's own record, and let the recipient pull them".to_owned(),
+        notes,
+        confidence: if view.is_shared(&field.slot) { Confidence::Proved } else { Confidence::Likely },
+    };
+    subject.finding(rule, vec![field.clone()], story)
+}

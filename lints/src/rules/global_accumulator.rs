@@ -1,0 +1,114 @@
+//! ## What it does
+//!
+//! Finds a state variable to which every call of a user function adds an amount, or from which it subtracts one: a
+//! total, a volume, an amount staked or raised.
+//!
+//! ## Why it serialises
+//!
+//! A total is one slot. Each call reads what the call before it wrote, so calls of different users with different
+//! arguments run one after the other.
+//! An executor that merges commutative updates can run them side by side as long as nothing but the sum depends on the
+//! old total; the finding says so where that holds.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! uint256 public totalDeposits;
+//!
+//! function deposit() external payable {
+//!     deposits[msg.sender] += msg.value;
+//!     totalDeposits += msg.value;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Keep the sum where it does not meet everybody: in shards that the caller's address picks, summed up by a view, or in
+//! records by user and epoch that are settled later. Where only people and indexers read the total, emit an event.
+//!
+//! ```solidity
+//! mapping(uint256 shard => uint256) private depositsIn;
+//!
+//! function deposit() external payable {
+//!     deposits[msg.sender] += msg.value;
+//!     depositsIn[uint160(msg.sender) % 64] += msg.value;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The total takes part in every call's outcome, as in a cap or a price, and cannot be stale.
+//! A token whose users do nothing but burn is not reported for its `totalSupply`: burning is rare, and the standard
+//! wants the number.
+//!
+//! ## Known gaps
+//!
+//! A total that is multiplied or clamped on its way is not recognised as a sum.
+
+use alloy_primitives::U256;
+use deconflict_analyzer::{Effect, Entry, Selector};
+
+use super::global_counter::is_shared_sum;
+use crate::{
+    diagnostic::Confidence,
+    evidence::{Touch, fields},
+    finding::{Story, Subject},
+    rule::{ContractView, Field, Finding, Group, Rule},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "C102",
+    name: "global-accumulator",
+    group: Group::Default,
+    summary: "a state variable to which every call adds an amount",
+    source: include_str!("global_accumulator.rs"),
+    check,
+};
+
+const TRANSFER: Selector = Selector([0xa9, 0x05, 0x9c, 0xbb]);
+const TOTAL_SUPPLY: Selector = Selector([0x18, 0x16, 0x0d, 0xdd]);
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let writes = view.writes();
+    let sums = || writes.iter().copied().filter(|touch| is_shared_sum(view, touch));
+    let varies = |touch: &Touch<'_>| touch.sum().is_some_and(|(amount, _)| !view.is_constant(amount));
+    let found = fields(sums().filter(varies));
+    let found = found.iter().filter(|field| !is_only_burnt(view, &writes, field));
+    found.filter_map(|field| report(rule, view, field)).collect()
+}
+
+/// Whether `field` is the supply of a fungible token that users can only burn.
+fn is_only_burnt(view: &ContractView<'_>, writes: &[Touch<'_>], field: &Field) -> bool {
+    let summary =
+        |selector| view.analysis.summaries.iter().find(move |it| it.entry == Entry::Function(selector));
+    let (Some(_), Some(supply)) = (summary(TRANSFER), summary(TOTAL_SUPPLY)) else { return false };
+    let is_supply = supply.accesses.iter().any(|access| {
+        matches!(access.effect, Effect::Read { .. })
+            && access.slot == field.slot
+            && access.bytes.overlaps(field.bytes)
+    });
+    let mut touching = writes.iter().filter(|touch| touch.field().overlaps(field));
+    is_supply
+        && touching
+            .all(|touch| touch.sum().is_some_and(|(amount, subtract)| subtract && !is_zero(view, amount)))
+}
+
+fn is_zero(view: &ContractView<'_>, amount: deconflict_analyzer::ExprId) -> bool {
+    view.analysis.expressions.constant(amount) == Some(U256::ZERO)
+}
+
+fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding> {
+    let subject = Subject::storage(view, field);
+    let (variable, writers) = (subject.variable(), subject.writers());
+    let story = Story {
+        message: format!("every call to {writers} adds up in the same slot, `{variable}`"),
+        label: format!("`{variable}` is read and written here by every call"),
+        help: format!(
+            "add up in shards that the caller picks (`{variable}[uint160(msg.sender) % 64]`) with a view that sums them, or keep amounts by user and epoch and settle them later"
+        ),
+        notes: Vec::new(),
+        confidence: Confidence::Proved,
+    };
+    subject.finding(rule, vec![field.clone()], story)
+}
