@@ -1,2 +1,30 @@
-//! The `deconflict` command line.
-fn main() {}
+//! The command line of Deconflict: arguments in, calls out.
+//!
+//! Everything that is found, worded or drawn comes from the libraries. Results go to standard output, everything else
+//! to standard error. Exit codes: 0 nothing denied, 1 a denied finding, 2 it could not be told.
+
+mod arguments;
+mod command;
+mod console;
+
+use std::process::ExitCode;
+
+use arguments::{Command, Invocation};
+
+fn main() -> ExitCode {
+    let invocation = Invocation::parse();
+    let console = console::Console::new(&invocation.arguments);
+    let outcome = match &invocation.arguments.command {
+        Command::Check(options) => command::check::run(options, &invocation.settings, &console),
+        Command::Inspect(options) => command::inspect::run(options, &console),
+        Command::Explain(options) => command::rules::explain(options, &console),
+        Command::Rules => command::rules::list(&console),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(2)
+        }
+    }
+}

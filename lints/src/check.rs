@@ -57,11 +57,6 @@ impl Report {
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
     }
-
-    /// Whether a denied rule has fired.
-    pub fn fails(&self) -> bool {
-        self.count(Severity::Error) > 0
-    }
 }
 
 /// Whether a contract is checked at all: dependencies, tests and scripts are not.

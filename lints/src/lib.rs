@@ -16,6 +16,7 @@ mod finding;
 pub mod rules;
 mod config;
 mod check;
+mod inspect;
 pub mod report;
 
 pub use error::Error;
@@ -35,5 +36,8 @@ pub use unit::{
 pub use check::{Analyzed, Checked, Report, analyze_contract, check_contract, is_checked, merge};
 pub use config::{Level, Levels, UnknownSelector, default_level, unknown};
 pub use diagnostic::{Confidence, Diagnostic, Label, Severity, fingerprint};
+pub use inspect::{
+    AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect, is_called,
+};
 pub use naming::ContractNames;
 pub use rule::{Field, Finding, Group, Rule};

@@ -1,26 +1,28 @@
 //! Reports for people: the source with the lines to blame, drawn by ariadne.
 //!
-//! In: the project and its [`Report`]. Out: text, with escape sequences only if colour is on. Nothing may parse it.
+//! In: what was checked. Out: text, with escape sequences only if colour is on. Nothing may parse it.
 
 use std::{collections::BTreeMap, fmt::Write as _, ops::Range};
 
 use ariadne::{Color, Config, IndexType, Label, ReportKind};
 
+use super::{Section, Totals};
 use crate::{
-    check::Report,
     diagnostic::{Confidence, Diagnostic, Severity},
     source_map::SourceSpan,
     unit::Project,
 };
 
 /// The whole report: each diagnostic, then a line that counts them.
-pub fn render(project: &Project, report: &Report, color: bool) -> String {
+pub fn render(sections: &[Section<'_>], color: bool) -> String {
     let mut text = String::new();
-    for diagnostic in &report.diagnostics {
-        text.push_str(&render_one(project, diagnostic, color));
-        text.push('\n');
+    for Section { project, report } in sections {
+        for diagnostic in &report.diagnostics {
+            text.push_str(&render_one(project, diagnostic, color));
+            text.push('\n');
+        }
     }
-    text.push_str(&summary(report));
+    text.push_str(&summary(&Totals::of(sections)));
     text
 }
 
@@ -112,37 +114,23 @@ fn bare(diagnostic: &Diagnostic) -> String {
 }
 
 /// The line that ends a report.
-pub fn summary(report: &Report) -> String {
-    let counts = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")];
-    let mut parts: Vec<String> = counts
-        .iter()
-        .map(|&(severity, name)| (report.count(severity), name))
-        .filter(|&(count, _)| count > 0)
-        .map(|(count, name)| plural(count, name))
-        .collect();
-    if parts.is_empty() {
-        parts.push("nothing found".to_owned());
-    }
-    let mut text = format!("{} in {}", parts.join(", "), plural(report.contracts, "contract"));
-    if report.incomplete > 0 {
-        let _ = write!(
-            text,
-            "; {} of {} could not be analysed in full",
-            report.incomplete,
-            plural(report.functions, "function")
-        );
+pub fn summary(totals: &Totals) -> String {
+    let counts = [(totals.errors, "error"), (totals.warnings, "warning"), (totals.notes, "note")];
+    let parts: Vec<String> =
+        counts.iter().filter(|&&(count, _)| count > 0).map(|&(count, name)| plural(count, name)).collect();
+    let found = if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") };
+    let mut text = format!("{found} in {}", plural(totals.contracts, "contract"));
+    if totals.incomplete > 0 {
+        let functions = plural(totals.functions, "function");
+        let _ = write!(text, "; {} of {functions} could not be analysed in full", totals.incomplete);
     }
     text.push('\n');
     text
 }
 
 /// How often each rule fired, most often first.
-pub fn statistics(report: &Report) -> String {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for diagnostic in &report.diagnostics {
-        *counts.entry((diagnostic.code, diagnostic.rule)).or_default() += 1;
-    }
-    let mut counts: Vec<_> = counts.into_iter().collect();
+pub fn statistics(totals: &Totals) -> String {
+    let mut counts: Vec<_> = totals.rules.iter().collect();
     counts.sort_by_key(|&(rule, count)| (std::cmp::Reverse(count), rule));
     let mut text = String::new();
     for ((code, rule), count) in counts {

@@ -1,15 +1,15 @@
 //! Reports for machines: `deconflict/check/1`.
 //!
-//! In: the project and its [`Report`]. Out: one JSON document. The structs here are the format: their fields may be
+//! In: what was checked. Out: one JSON document. The structs here are the format: their fields may be
 //! added to, never renamed.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{Section, Totals};
 use crate::{
-    check::Report,
-    diagnostic::{Diagnostic, Label, Severity},
+    diagnostic::{Diagnostic, Label},
     source_map::SourceSpan,
     unit::Project,
 };
@@ -69,24 +69,25 @@ struct Summary<'a> {
 }
 
 /// The whole report, with a line break at its end.
-pub fn render(project: &Project, report: &Report) -> String {
-    let mut rules = BTreeMap::new();
-    for diagnostic in &report.diagnostics {
-        *rules.entry(diagnostic.rule).or_default() += 1;
-    }
+pub fn render(sections: &[Section<'_>]) -> String {
+    let totals = Totals::of(sections);
+    let entries = sections.iter().flat_map(|&Section { project, report }| {
+        report.diagnostics.iter().map(|diagnostic| entry(project, diagnostic))
+    });
+    let notices = sections.iter().flat_map(|it| &it.project.notices);
     let document = Document {
         schema: "deconflict/check/1",
-        diagnostics: report.diagnostics.iter().map(|diagnostic| entry(project, diagnostic)).collect(),
+        diagnostics: entries.collect(),
         summary: Summary {
-            errors: report.count(Severity::Error),
-            warnings: report.count(Severity::Warning),
-            notes: report.count(Severity::Note),
-            contracts: report.contracts,
-            functions: report.functions,
-            incomplete_functions: report.incomplete,
-            rules,
+            errors: totals.errors,
+            warnings: totals.warnings,
+            notes: totals.notes,
+            contracts: totals.contracts,
+            functions: totals.functions,
+            incomplete_functions: totals.incomplete,
+            rules: totals.rules.iter().map(|(&(_, rule), &count)| (rule, count)).collect(),
         },
-        notices: project.notices.iter().map(ToString::to_string).collect(),
+        notices: notices.filter(|notice| notice.is_warning()).map(ToString::to_string).collect(),
     };
     let mut text =
         serde_json::to_string_pretty(&document).expect("the document holds strings and numbers only");

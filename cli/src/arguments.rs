@@ -1,0 +1,146 @@
+//! The arguments, in one table; the help text is their documentation.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use deconflict_lints::Level;
+
+/// Tells which lines of a contract keep a parallel EVM in a single lane.
+#[derive(Debug, Parser)]
+#[command(name = "deconflict", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// How results are shown.
+#[derive(Debug, Args)]
+pub(crate) struct Output {
+    /// The format of the output.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Short for `--format json`.
+    #[arg(long, global = true, conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// Print results and errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more about how inputs were read.
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// A format of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless the environment says otherwise.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find what serialises execution in Solidity projects, artifacts or bytecode.
+    Check(Check),
+    /// Show what each function reads and writes, and which calls conflict when.
+    Inspect(Inspect),
+    /// Print the page of a rule.
+    Explain(Explain),
+    /// List the rules.
+    Rules,
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Foundry or Hardhat projects, artifacts, build-infos, solc standard-JSON output, bytecode in hex or binary, folders
+    /// with any of these, or `-` for standard input.
+    #[arg(default_value = ".", value_name = "PATHS")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Report the findings of a rule, code, group letter or group as errors; `warnings` is everything that warns.
+    #[arg(short = 'D', long, value_name = "RULE")]
+    deny: Vec<String>,
+    /// Report the findings of a rule, code, group letter or group as warnings.
+    #[arg(short = 'W', long, value_name = "RULE")]
+    warn: Vec<String>,
+    /// Do not report the findings of a rule, code, group letter or group.
+    #[arg(short = 'A', long, value_name = "RULE")]
+    allow: Vec<String>,
+    /// Exit with 0 even if a denied rule has fired.
+    #[arg(long)]
+    pub(crate) exit_zero: bool,
+    /// Never run the project's own build.
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Count the findings by rule instead of listing them.
+    #[arg(long)]
+    pub(crate) statistics: bool,
+}
+
+/// The arguments of `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// What to read, as for `check`; `PATH:Contract` shows one contract.
+    #[arg(value_name = "PATH[:CONTRACT]")]
+    pub(crate) path: PathBuf,
+    /// Show one function: its name, signature or selector.
+    #[arg(long, value_name = "NAME|SELECTOR")]
+    pub(crate) function: Option<String>,
+    /// Never run the project's own build.
+    #[arg(long)]
+    pub(crate) no_build: bool,
+}
+
+/// The arguments of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The rule's name or code.
+    #[arg(value_name = "RULE")]
+    pub(crate) rule: String,
+}
+
+/// The parsed arguments, with what their types cannot hold.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// The arguments.
+    pub(crate) arguments: Arguments,
+    /// The levels that were set, in the order in which they were given.
+    pub(crate) settings: Vec<(String, Level)>,
+}
+
+impl Invocation {
+    /// Parses the process's arguments; prints help or the error, and ends the process, if there is nothing to run.
+    pub(crate) fn parse() -> Self {
+        let matches = Arguments::command().get_matches();
+        let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let mut settings = Vec::new();
+        if let Some(("check", check)) = matches.subcommand() {
+            for (name, level) in [("deny", Level::Deny), ("warn", Level::Warn), ("allow", Level::Allow)] {
+                let values = check.get_many::<String>(name).into_iter().flatten();
+                settings
+                    .extend(check.indices_of(name).into_iter().flatten().zip(values).map(|it| (it, level)));
+            }
+        }
+        settings.sort_by_key(|&((index, _), _)| index);
+        let settings = settings.into_iter().map(|((_, value), level)| (value.clone(), level)).collect();
+        Self { arguments, settings }
+    }
+}

@@ -1,0 +1,125 @@
+//! Where output goes: results to standard output, everything else to standard error.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use deconflict_lints::Notice;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::arguments::{Arguments, Color, Format};
+
+/// How to talk to the user.
+#[derive(Debug)]
+pub(crate) struct Console {
+    /// The format of results.
+    pub(crate) format: Format,
+    /// Whether results may hold escape sequences.
+    pub(crate) color: bool,
+    quiet: bool,
+    verbose: bool,
+}
+
+impl Console {
+    /// Decides once for the whole run.
+    pub(crate) fn new(arguments: &Arguments) -> Self {
+        let output = &arguments.output;
+        let color = match output.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
+        };
+        let format = if output.json { Format::Json } else { output.format };
+        Self { format, color, quiet: output.quiet, verbose: output.verbose }
+    }
+
+    /// Prints a result. A reader who has gone away has seen enough.
+    pub(crate) fn result(&self, text: &str) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to standard output"),
+        }
+    }
+
+    /// Prints what went wrong, with its causes.
+    pub(crate) fn error(&self, error: &anyhow::Error) {
+        self.say(&format!("error: {error:#}"));
+    }
+
+    /// Prints something that the user should know, unless told to be quiet.
+    pub(crate) fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.say(&format!("warning: {text}"));
+        }
+    }
+
+    /// Prints how inputs were read.
+    pub(crate) fn notices(&self, notices: &[Notice]) {
+        for notice in notices {
+            if notice.is_warning() {
+                self.warn(&notice.to_string());
+            } else if self.verbose {
+                self.say(&format!("note: {notice}"));
+            }
+        }
+    }
+
+    /// A bar for `total` steps that shows itself when the work turns out to be long.
+    pub(crate) fn progress(&self, total: usize) -> Progress {
+        let shown = !self.quiet && io::stderr().is_terminal();
+        Progress { bar: shown.then(|| Mutex::new(Bar::new(total))) }
+    }
+
+    /// Standard error may be closed; there is nobody to tell then.
+    #[expect(clippy::unused_self, reason = "a console that is not at hand must not be written to")]
+    fn say(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// A progress bar, or nothing.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: Option<Mutex<Bar>>,
+}
+
+#[derive(Debug)]
+struct Bar {
+    started: Instant,
+    visible: bool,
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new(total: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template("analysing {bar:40} {pos}/{len} contracts");
+        bar.set_style(style.expect("the template is well-formed"));
+        Self { started: Instant::now(), visible: false, bar }
+    }
+}
+
+impl Progress {
+    /// One step is done.
+    pub(crate) fn step(&self) {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        let Some(bar) = &self.bar else { return };
+        let Ok(mut bar) = bar.lock() else { return };
+        if !bar.visible && bar.started.elapsed() > PATIENCE {
+            bar.visible = true;
+            bar.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.bar.inc(1);
+    }
+
+    /// All steps are done.
+    pub(crate) fn finish(self) {
+        if let Some(Ok(bar)) = self.bar.map(Mutex::into_inner) {
+            bar.bar.finish_and_clear();
+        }
+    }
+}
