@@ -1,0 +1,179 @@
+//! Vyper's syntax tree and its source map.
+//!
+//! In: the `ast` of a module and the `sourceMap` object of its code. Out: structs and declarations, and locations by
+//! program counter. Vyper's `src` counts characters, so lines and columns (in UTF-8 bytes) are used instead.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Declared, RawMap};
+use crate::{
+    source_map::{LineColumn, Lines, SourceId, SourceSpan},
+    unit::{
+        ContractDefinition, DefinitionKind, FunctionDefinition, StateVariable, VariablePlace, Visibility,
+    },
+};
+
+/// A statement of the module, as far as declarations need it.
+#[derive(Deserialize, Debug, Default)]
+#[serde(default)]
+struct Node {
+    ast_type: Option<String>,
+    name: Option<String>,
+    lineno: Option<u32>,
+    col_offset: Option<u32>,
+    end_lineno: Option<u32>,
+    end_col_offset: Option<u32>,
+    body: Option<Vec<Node>>,
+    target: Option<Box<Name>>,
+    annotation: Option<Box<Place>>,
+    decorator_list: Option<Vec<Name>>,
+    is_constant: Option<bool>,
+    is_immutable: Option<bool>,
+    is_transient: Option<bool>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(default)]
+struct Name {
+    id: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(default)]
+struct Place {
+    lineno: Option<u32>,
+    col_offset: Option<u32>,
+    end_lineno: Option<u32>,
+    end_col_offset: Option<u32>,
+}
+
+/// A module's declarations.
+pub(crate) struct VyperModule {
+    module: Node,
+}
+
+impl VyperModule {
+    /// Parses a syntax tree; `None` where it is not Vyper's.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let module: Node = serde_json::from_str(text).ok()?;
+        (module.ast_type.as_deref() == Some("Module")).then_some(Self { module })
+    }
+
+    /// The members (name, type) of each struct.
+    pub(crate) fn structs(&self, text: &str, lines: &Lines) -> BTreeMap<String, Vec<(String, String)>> {
+        let body = self.module.body.iter().flatten();
+        let structs = body.filter(|node| node.ast_type.as_deref() == Some("StructDef"));
+        let read = structs.filter_map(|node| {
+            let members = node.body.iter().flatten().filter_map(|member| {
+                Some((member.target()?.to_owned(), member.annotation(text, lines)?.to_owned()))
+            });
+            Some((node.name.clone()?, members.collect()))
+        });
+        read.collect()
+    }
+
+    /// The declarations of the module called `name`.
+    pub(crate) fn declarations(&self, name: &str, source: SourceId, text: &str, lines: &Lines) -> Declared {
+        let whole = SourceSpan { source, start: 0, end: text.len() as u32 };
+        let mut declared = Declared::default();
+        let bases = vec![crate::unit::Base { source, name: name.to_owned() }];
+        declared.definitions.push(ContractDefinition {
+            name: name.to_owned(),
+            span: whole,
+            kind: DefinitionKind::Contract,
+            bases,
+        });
+        for node in self.module.body.iter().flatten() {
+            let Some(span) = node.span(source, lines) else { continue };
+            match node.ast_type.as_deref() {
+                Some("FunctionDef") => declared.functions.push(node.function(name, span)),
+                Some("VariableDecl") => declared.variables.extend(node.variable(name, span, text, lines)),
+                _ => {}
+            }
+        }
+        declared
+    }
+}
+
+impl Node {
+    fn target(&self) -> Option<&str> {
+        self.target.as_ref()?.id.as_deref()
+    }
+
+    fn span(&self, source: SourceId, lines: &Lines) -> Option<SourceSpan> {
+        place_span(source, [self.lineno?, self.col_offset?, self.end_lineno?, self.end_col_offset?], lines)
+    }
+
+    /// The text of the type, without `public(…)` and the like around it.
+    fn annotation<'a>(&self, text: &'a str, lines: &Lines) -> Option<&'a str> {
+        let place = self.annotation.as_ref()?;
+        let place = [place.lineno?, place.col_offset?, place.end_lineno?, place.end_col_offset?];
+        let span = place_span(SourceId(0), place, lines)?;
+        text.get(span.start as usize..span.end as usize)
+    }
+
+    fn function(&self, module: &str, span: SourceSpan) -> FunctionDefinition {
+        let decorated = |name: &str| {
+            self.decorator_list.iter().flatten().any(|decorator| decorator.id.as_deref() == Some(name))
+        };
+        let name = match self.name.as_deref() {
+            Some("__init__") => "constructor",
+            Some("__default__") => "fallback",
+            name => name.unwrap_or_default(),
+        };
+        FunctionDefinition {
+            name: name.to_owned(),
+            contract: Some(module.to_owned()),
+            span,
+            visibility: if decorated("external") { Visibility::External } else { Visibility::Internal },
+            selector: None,
+            is_modifier: false,
+        }
+    }
+
+    fn variable(&self, module: &str, span: SourceSpan, text: &str, lines: &Lines) -> Option<StateVariable> {
+        let place = match self {
+            Self { is_constant: Some(true), .. } => VariablePlace::Constant,
+            Self { is_immutable: Some(true), .. } => VariablePlace::Immutable,
+            Self { is_transient: Some(true), .. } => VariablePlace::Transient,
+            _ => VariablePlace::Storage,
+        };
+        Some(StateVariable {
+            name: self.target()?.to_owned(),
+            contract: module.to_owned(),
+            type_name: self.annotation(text, lines).unwrap_or_default().to_owned(),
+            span,
+            place,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct PositionMap {
+    #[serde(default)]
+    pc_pos_map: BTreeMap<u32, Option<[u32; 4]>>,
+    #[serde(default)]
+    pc_ast_map: BTreeMap<u32, [i64; 2]>,
+}
+
+/// The place (line, column, end line, end column) of each program counter, with the compiler's file index.
+pub(crate) fn vyper_positions(map: &RawMap<'_>) -> Option<BTreeMap<u32, (i64, [u32; 4])>> {
+    let RawMap::Positions(raw) = map else { return None };
+    let parsed: PositionMap = serde_json::from_str(raw.get()).ok()?;
+    let files = parsed.pc_ast_map;
+    let located = parsed
+        .pc_pos_map
+        .into_iter()
+        .filter_map(|(pc, place)| Some((pc, (files.get(&pc).map_or(0, |&[file, _]| file), place?))));
+    Some(located.collect())
+}
+
+/// The span of (line from 1, column from 0, end line, end column), columns in bytes.
+pub(crate) fn place_span(source: SourceId, place: [u32; 4], lines: &Lines) -> Option<SourceSpan> {
+    let [line, column, end_line, end_column] = place;
+    let start = lines.offset(LineColumn { line, column: column.checked_add(1)? })?;
+    let end = lines.offset(LineColumn { line: end_line, column: end_column.checked_add(1)? })?;
+    (start <= end).then_some(SourceSpan { source, start, end })
+}

@@ -1,0 +1,174 @@
+//! Reading an input of any kind into a [`Project`].
+//!
+//! In: a path, or bytes from standard input. Out: a [`Project`], or an [`Error`] when there is nothing to analyse. Kinds
+//! are told by content, never by file name. A new format of file is one file here and one line in [`FORMATS`]; a new
+//! kind of project folder is one file and one line in [`FOLDERS`]. Only this module opens files and runs tools.
+
+mod assembly;
+mod build_info;
+mod combined_json;
+mod document;
+mod folder;
+mod foundry;
+mod foundry_artifact;
+mod hardhat;
+mod hardhat_artifact;
+mod not_code;
+mod raw;
+mod source_store;
+mod standard_json;
+mod toolchain;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use assembly::Assembly;
+use document::{Content, Document};
+use source_store::{Folders, SourceStore};
+
+use crate::{error::Error, unit::Project};
+
+/// The formats of JSON files; the first that accepts a document reads it.
+const FORMATS: &[Format] = &[
+    build_info::FORMAT,
+    build_info::SPLIT_FORMAT,
+    foundry_artifact::FORMAT,
+    hardhat_artifact::FORMAT,
+    standard_json::FORMAT,
+    combined_json::FORMAT,
+    combined_json::VYPER_FORMAT,
+    not_code::FORMAT,
+];
+
+/// The kinds of project folder; the first that accepts a folder reads it.
+const FOLDERS: &[FolderKind] = &[foundry::KIND, hardhat::KIND];
+
+/// How an input may be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Never run the project's own build, even where there is none yet.
+    pub no_build: bool,
+}
+
+/// A format of JSON file.
+struct Format {
+    /// Whether a document has this format.
+    accepts: fn(&Document<'_>) -> bool,
+    /// Reads it.
+    read: fn(&Document<'_>, &mut Assembly) -> Result<(), Error>,
+}
+
+/// A kind of project folder.
+struct FolderKind {
+    /// Whether a folder is one.
+    accepts: fn(&Path) -> bool,
+    /// Reads the project in it.
+    read: fn(&Path, LoadOptions) -> Result<Project, Error>,
+}
+
+/// Reads a project folder, a folder of artifacts, an artifact, or a file of bytecode. A source file or a folder inside
+/// a project means the project, limited to the contracts of that file or folder.
+pub fn load(path: &Path, options: LoadOptions) -> Result<Project, Error> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::NotFound { path: path.to_owned() });
+        }
+        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
+    };
+    if metadata.is_dir() {
+        return load_folder(path, options);
+    }
+    if is_source_file(path) {
+        return load_part(path, options)?.ok_or_else(|| Error::WrongKind {
+            name: path.display().to_string(),
+            what: "a source file outside any project".to_owned(),
+            advice: "compile it and give the compiler's output, or give the project's folder".to_owned(),
+        });
+    }
+    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let mut assembly = Assembly::new(store_for_file(path));
+    read_bytes(&path.display().to_string(), Some(path), &bytes, &mut assembly)?;
+    Ok(assembly.finish())
+}
+
+/// Reads what came on standard input (or from anywhere else); `name` is how messages call it.
+pub fn load_bytes(name: &str, bytes: &[u8]) -> Result<Project, Error> {
+    let mut assembly = Assembly::new(SourceStore::new(PathBuf::new(), Folders::default()));
+    read_bytes(name, None, bytes, &mut assembly)?;
+    Ok(assembly.finish())
+}
+
+/// Reads one file of any format.
+fn read_bytes(name: &str, path: Option<&Path>, bytes: &[u8], assembly: &mut Assembly) -> Result<(), Error> {
+    match document::classify(name, path, bytes)? {
+        Content::Json(document) => {
+            if let Some(text) = document.preamble {
+                let (name, text) = (name.to_owned(), text.to_owned());
+                assembly.notice(crate::Notice::Preamble { name, text });
+            }
+            read_document(&document, assembly)
+        }
+        Content::Code(code) => {
+            assembly.add_raw(&raw::contract_name(name), path, code);
+            Ok(())
+        }
+    }
+}
+
+fn read_document(document: &Document<'_>, assembly: &mut Assembly) -> Result<(), Error> {
+    match FORMATS.iter().find(|format| (format.accepts)(document)) {
+        Some(format) => (format.read)(document, assembly),
+        None => Err(Error::WrongKind {
+            name: document.name.to_owned(),
+            what: format!("JSON of no known kind (its keys are {})", document.describe_keys()),
+            advice: "give a Foundry or Hardhat artifact, build-info, or a compiler's JSON output".to_owned(),
+        }),
+    }
+}
+
+fn load_folder(path: &Path, options: LoadOptions) -> Result<Project, Error> {
+    if let Some(kind) = FOLDERS.iter().find(|kind| (kind.accepts)(path)) {
+        return (kind.read)(path, options);
+    }
+    match folder::read(path, options) {
+        Err(error @ Error::NothingFound { .. }) => load_part(path, options)?.ok_or(error),
+        read => read,
+    }
+}
+
+/// Reads the project around `path` and keeps the contracts whose source lies at or below it.
+fn load_part(path: &Path, options: LoadOptions) -> Result<Option<Project>, Error> {
+    let Ok(absolute) = fs::canonicalize(path) else { return Ok(None) };
+    for root in absolute.ancestors().skip(1) {
+        let Some(kind) = FOLDERS.iter().find(|kind| (kind.accepts)(root)) else { continue };
+        let mut project = (kind.read)(root, options)?;
+        let sources = &project.sources;
+        project.contracts.retain(|contract| {
+            let source = contract.source.and_then(|id| sources[id.0 as usize].absolute.as_deref());
+            source.is_some_and(|source| source.starts_with(&absolute))
+        });
+        if project.contracts.is_empty() {
+            return Err(Error::NothingFound { path: path.to_owned() });
+        }
+        return Ok(Some(project));
+    }
+    Ok(None)
+}
+
+fn is_source_file(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "sol" || extension == "vy")
+}
+
+/// A file's sources are looked for below the nearest project folder above it, and below the folders between.
+fn store_for_file(path: &Path) -> SourceStore {
+    let absolute = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folders: Vec<PathBuf> = absolute.ancestors().skip(1).take(6).map(Path::to_path_buf).collect();
+    let root = folders.iter().find(|folder| FOLDERS.iter().any(|kind| (kind.accepts)(folder)));
+    let root = root.or(folders.first()).cloned().unwrap_or_default();
+    let mut store = SourceStore::new(root, Folders::default());
+    store.search = folders.into_iter().take(3).collect();
+    store
+}

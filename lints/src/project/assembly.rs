@@ -1,0 +1,517 @@
+//! Compilations become a project.
+//!
+//! In: one [`Compilation`] after the other. Out: a [`Project`] whose sources are found and compared with the disk, whose
+//! contracts are decoded and joined with what several artifacts know of them. Anything missing becomes a notice.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use alloy_primitives::Bytes;
+use serde_json::value::RawValue;
+
+use super::source_store::SourceStore;
+use crate::{
+    artifact::{
+        Compilation, DecodedCode, RawCode, RawContract, RawMap, SyntaxTrees, VyperModule, declared_layout,
+        decode_code, parse_selector, place_span, vyper_positions,
+    },
+    error::Error,
+    source_map::{Location, MapEntry, SourceId, SourceMap, SourceSpan, decode},
+    storage_layout::{StorageLayout, parse_solc, parse_vyper},
+    unit::{Compiler, Contract, ContractKind, DefinitionKind, Notice, Origin, Project},
+};
+
+/// A project being put together.
+pub(crate) struct Assembly {
+    pub(crate) store: SourceStore,
+    project: Project,
+    notices: BTreeSet<Notice>,
+    described: BTreeSet<SourceId>,
+    known: BTreeMap<(String, Bytes), usize>,
+}
+
+/// The sources of one compilation.
+struct Sources<'a> {
+    by_name: BTreeMap<String, SourceId>,
+    by_index: BTreeMap<i64, SourceId>,
+    trees: SyntaxTrees,
+    modules: BTreeMap<SourceId, VyperModule>,
+    compilation: &'a Compilation<'a>,
+}
+
+impl Assembly {
+    pub(crate) fn new(store: SourceStore) -> Self {
+        Self {
+            project: Project { root: store.root.clone(), ..Project::default() },
+            store,
+            notices: BTreeSet::new(),
+            described: BTreeSet::new(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a notice; the same one is kept once.
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.notices.insert(notice);
+    }
+
+    /// Whether any contract or anything worth saying was found.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.project.contracts.is_empty()
+    }
+
+    /// Whether contracts were found that should have had bytecode.
+    pub(crate) fn lacks_bytecode(&self) -> bool {
+        self.notices.iter().any(|notice| matches!(notice, Notice::NoBytecode { .. }))
+    }
+
+    /// Takes over another project's sources and those of its contracts that `keep` wants. Its paths are displayed
+    /// relative to this project's root.
+    pub(crate) fn take(&mut self, other: Project, keep: impl Fn(&Contract) -> bool) {
+        let prefix = other.root.strip_prefix(&self.store.root).ok().filter(|it| !it.as_os_str().is_empty());
+        let prefix =
+            prefix.map(|it| format!("{}/", it.to_string_lossy().replace('\\', "/"))).unwrap_or_default();
+        let ids: Vec<SourceId> =
+            other.sources.into_iter().map(|source| self.store.adopt(source, &prefix)).collect();
+        let id = |source: SourceId| ids[source.0 as usize];
+        let span = |it: SourceSpan| SourceSpan { source: id(it.source), ..it };
+        let is_new = |described: &BTreeSet<SourceId>, source: SourceId| !described.contains(&id(source));
+        for mut it in other.definitions {
+            if is_new(&self.described, it.span.source) {
+                it.span = span(it.span);
+                it.bases.iter_mut().for_each(|base| base.source = id(base.source));
+                self.project.definitions.push(it);
+            }
+        }
+        for mut it in other.functions {
+            if is_new(&self.described, it.span.source) {
+                it.span = span(it.span);
+                self.project.functions.push(it);
+            }
+        }
+        for mut it in other.variables {
+            if is_new(&self.described, it.span.source) {
+                it.span = span(it.span);
+                self.project.variables.push(it);
+            }
+        }
+        let definitions = self.project.definitions.iter().map(|it| it.span.source);
+        self.described.extend(definitions.collect::<Vec<_>>());
+        for mut contract in other.contracts {
+            if !keep(&contract) {
+                continue;
+            }
+            contract.source = contract.source.map(id);
+            contract.source_path.insert_str(0, &prefix);
+            for mapped in contract.source_map.iter_mut().flat_map(|map| &mut map.instructions) {
+                mapped.location = match mapped.location {
+                    Location::Exact(it) => Location::Exact(span(it)),
+                    Location::Container(it) => Location::Container(span(it)),
+                    other => other,
+                };
+            }
+            self.insert(contract);
+        }
+        self.notices.extend(other.notices);
+    }
+
+    /// Adds a contract that is nothing but code.
+    pub(crate) fn add_raw(&mut self, name: &str, path: Option<&Path>, code: DecodedCode) {
+        self.report_unlinked(name, &code);
+        self.insert(Contract {
+            name: name.to_owned(),
+            source_path: name.to_owned(),
+            source: None,
+            origin: Origin::Project,
+            kind: ContractKind::Raw,
+            runtime: code.bytes,
+            creation: None,
+            immutables: Vec::new(),
+            unlinked: code.unlinked,
+            abi: None,
+            method_identifiers: BTreeMap::new(),
+            storage_layout: None,
+            source_map: None,
+            generated_sources: Vec::new(),
+            compiler: None,
+            artifact: path.map(Path::to_path_buf),
+        });
+    }
+
+    /// Adds all that one run of a compiler produced.
+    pub(crate) fn add(&mut self, mut compilation: Compilation<'_>) -> Result<(), Error> {
+        let contracts = std::mem::take(&mut compilation.contracts);
+        for contract in &contracts {
+            if let Some(metadata) = &contract.metadata {
+                for (name, hash) in &metadata.hashes {
+                    compilation.hashes.entry(name.clone()).or_insert(*hash);
+                }
+            }
+        }
+        let newest = contracts.iter().filter_map(|it| it.artifact.as_deref()).filter_map(modified).max();
+        let sources = self.read_sources(&compilation, &contracts, newest);
+        for contract in contracts {
+            self.add_contract(contract, &sources)?;
+        }
+        Ok(())
+    }
+
+    /// The project, in order.
+    pub(crate) fn finish(self) -> Project {
+        let mut project = self.project;
+        project.sources = self.store.sources;
+        project.notices = self.notices.into_iter().collect();
+        project.contracts.sort_by(|a, b| {
+            (&a.source_path, &a.name, &a.artifact).cmp(&(&b.source_path, &b.name, &b.artifact))
+        });
+        project
+    }
+
+    fn read_sources<'a>(
+        &mut self,
+        compilation: &'a Compilation<'a>,
+        contracts: &[RawContract<'_>],
+        newest: Option<std::time::SystemTime>,
+    ) -> Sources<'a> {
+        let names: BTreeSet<&String> = compilation.files.values().chain(compilation.texts.keys()).collect();
+        let mut by_name = BTreeMap::new();
+        for name in names {
+            let (id, notices) = self.store.find(name, compilation, newest);
+            self.notices.extend(notices);
+            by_name.extend(id.map(|id| (name.clone(), id)));
+        }
+        for contract in contracts {
+            // An artifact far from its build still names its own source.
+            if !contract.source_path.is_empty()
+                && !compilation.files.values().any(|it| *it == contract.source_path)
+            {
+                let (id, notices) = self.store.find(&contract.source_path, compilation, newest);
+                self.notices.extend(notices);
+                by_name.extend(id.map(|id| (contract.source_path.clone(), id)));
+            }
+        }
+        let by_index = compilation.files.iter();
+        let by_index =
+            by_index.filter_map(|(&index, name)| Some((i64::from(index), *by_name.get(name)?))).collect();
+        let mut malformed = Vec::new();
+        let is_vyper = compilation.compiler.as_ref().is_some_and(|it| it.compiler == Compiler::Vyper);
+        let nothing = BTreeMap::new();
+        let trees = SyntaxTrees::parse(
+            if is_vyper { &nothing } else { &compilation.syntax },
+            &mut |part, message| {
+                malformed.push((part.to_owned(), message));
+            },
+        );
+        for (part, message) in malformed {
+            self.notice(Notice::Malformed { artifact: compilation.name.clone(), part, message });
+        }
+        let mut sources = Sources { by_name, by_index, trees, modules: BTreeMap::new(), compilation };
+        self.describe(&mut sources, is_vyper);
+        sources
+    }
+
+    /// Takes over the declarations of sources that were not seen before.
+    fn describe(&mut self, sources: &mut Sources<'_>, is_vyper: bool) {
+        let mut found = BTreeMap::new();
+        if is_vyper {
+            for (name, raw) in &sources.compilation.syntax {
+                let (Some(&id), Some(module)) = (sources.by_name.get(name), VyperModule::parse(raw.get()))
+                else {
+                    continue;
+                };
+                let source = &self.store.sources[id.0 as usize];
+                found.insert(id, module.declarations(&stem(name), id, &source.text, &source.lines));
+                sources.modules.insert(id, module);
+            }
+        } else {
+            found = sources
+                .trees
+                .declarations(&sources.by_name, &|id, start, end| self.store.span(id, start, end));
+        }
+        for (id, declared) in found {
+            if self.described.insert(id) {
+                self.project.definitions.extend(declared.definitions);
+                self.project.functions.extend(declared.functions);
+                self.project.variables.extend(declared.variables);
+            }
+        }
+    }
+
+    fn add_contract(&mut self, raw: RawContract<'_>, sources: &Sources<'_>) -> Result<(), Error> {
+        let compilation = sources.compilation;
+        let source = sources.by_name.get(&raw.source_path).copied();
+        let display = source.map(|id| self.store.sources[id.0 as usize].path.clone());
+        let user_name = compilation.user_names.get(&raw.source_path).cloned();
+        let source_path = user_name.or(display).unwrap_or_else(|| raw.source_path.clone());
+        let qualified = format!("{source_path}:{}", raw.name);
+        let Some(runtime) = &raw.runtime else {
+            // An interface has no bytecode even where the build has some; only a definition tells them apart.
+            let notice = match self.definition_kind(&raw, source, sources) {
+                Some(kind @ (DefinitionKind::Interface | DefinitionKind::Abstract)) => {
+                    Notice::NotDeployable { contract: qualified, kind }
+                }
+                _ => Notice::NoBytecode { contract: qualified, command: compilation.command.clone() },
+            };
+            self.notice(notice);
+            return Ok(());
+        };
+        let artifact_name =
+            || raw.artifact.as_ref().map_or(compilation.name.clone(), |it| it.display().to_string());
+        let wrong = |part: &str, error| Error::Malformed {
+            name: artifact_name(),
+            part: format!("the {part} of {qualified}"),
+            message: super::raw::describe_hex_error(error),
+        };
+        let decoded = decode_code(&runtime.object, &runtime.links).map_err(|it| wrong("runtime code", it))?;
+        if decoded.bytes.is_empty() {
+            let kind = self.definition_kind(&raw, source, sources).unwrap_or(DefinitionKind::Interface);
+            self.notice(Notice::NotDeployable { contract: qualified, kind });
+            return Ok(());
+        }
+        let creation = raw.creation.as_ref().map(|code| decode_code(&code.object, &code.links)).transpose();
+        let creation = creation.map_err(|it| wrong("creation code", it))?.map(|it| it.bytes);
+        self.report_unlinked(&qualified, &decoded);
+
+        let malformed = |part: &str, message| Notice::Malformed {
+            artifact: artifact_name(),
+            part: format!("the {part} of {qualified}"),
+            message,
+        };
+        let abi = raw.abi.as_deref().and_then(|text| match serde_json::from_str(text) {
+            Ok(abi) => Some(abi),
+            Err(error) => {
+                self.notices.insert(malformed("ABI", error.to_string()));
+                None
+            }
+        });
+        let storage_layout = match self.layout(&raw, source, sources) {
+            Ok(layout) => layout,
+            Err(message) => {
+                self.notices.insert(malformed("storage layout", message));
+                None
+            }
+        };
+        let source_map = match self.source_map(runtime, &decoded.bytes, sources) {
+            Ok(map) => map,
+            Err(message) => {
+                self.notices.insert(malformed("source map", message));
+                None
+            }
+        };
+        let identifiers = raw.method_identifiers.iter();
+        let method_identifiers =
+            identifiers.filter_map(|(name, hex)| Some((name.clone(), parse_selector(hex)?))).collect();
+        let is_library = self.definition_kind(&raw, source, sources) == Some(DefinitionKind::Library)
+            || is_library_code(&decoded.bytes);
+        let (runtime_bytes, immutables) = with_vyper_immutables(&raw, decoded.bytes, &runtime.immutables);
+        let origin = source.map_or_else(
+            || self.store.origin_of(&source_path),
+            |id| self.store.sources[id.0 as usize].origin,
+        );
+        self.insert(Contract {
+            name: raw.name,
+            source_path,
+            source,
+            origin,
+            kind: if is_library { ContractKind::Library } else { ContractKind::Contract },
+            runtime: runtime_bytes,
+            creation,
+            immutables,
+            unlinked: decoded.unlinked,
+            abi,
+            method_identifiers,
+            storage_layout,
+            source_map,
+            generated_sources: runtime.generated.clone(),
+            compiler: raw.metadata.and_then(|it| it.compiler).or_else(|| compilation.compiler.clone()),
+            artifact: raw.artifact,
+        });
+        Ok(())
+    }
+
+    fn definition_kind(
+        &self,
+        raw: &RawContract<'_>,
+        source: Option<SourceId>,
+        sources: &Sources<'_>,
+    ) -> Option<DefinitionKind> {
+        sources.trees.kind_of(&raw.source_path, &raw.name).or_else(|| {
+            let text = &self.store.sources[source?.0 as usize].text;
+            definition_in_text(text, &raw.name)
+        })
+    }
+
+    fn report_unlinked(&mut self, contract: &str, code: &DecodedCode) {
+        if !code.unlinked.is_empty() {
+            let libraries = code.unlinked.iter().map(|it| it.name.clone()).collect();
+            self.notice(Notice::UnlinkedLibraries { contract: contract.to_owned(), libraries });
+        }
+    }
+
+    fn layout(
+        &self,
+        raw: &RawContract<'_>,
+        source: Option<SourceId>,
+        sources: &Sources<'_>,
+    ) -> Result<Option<StorageLayout>, String> {
+        if let Some(layout) = raw.vyper_layout {
+            let module = source.and_then(|id| Some((id, sources.modules.get(&id)?)));
+            let structs = module.map(|(id, module)| {
+                let source = &self.store.sources[id.0 as usize];
+                module.structs(&source.text, &source.lines)
+            });
+            return parse_vyper(layout.get(), &structs.unwrap_or_default()).map(Some);
+        }
+        match &raw.storage_layout {
+            Some(layout) => parse_solc(layout, raw.transient_layout.as_deref()).map(Some),
+            None => Ok(declared_layout(&sources.trees, &raw.source_path, &raw.name)),
+        }
+    }
+
+    fn source_map(
+        &self,
+        runtime: &RawCode<'_>,
+        code: &[u8],
+        sources: &Sources<'_>,
+    ) -> Result<Option<SourceMap>, String> {
+        match &runtime.source_map {
+            None => Ok(None),
+            Some(RawMap::Instructions(text)) if text.is_empty() => Ok(None),
+            Some(RawMap::Instructions(text)) => {
+                let entries = decode(text).map_err(|error| error.to_string())?;
+                Ok(Some(SourceMap::from_instructions(code, &entries, |entry| self.locate(entry, sources))))
+            }
+            Some(map @ RawMap::Positions(_)) => {
+                let places = vyper_positions(map).ok_or("it has no positions")?;
+                Ok(Some(SourceMap::from_positions(code, |pc| {
+                    let found = places.get(&pc).and_then(|&(file, place)| {
+                        let id = *sources.by_index.get(&file)?;
+                        place_span(id, place, &self.store.sources[id.0 as usize].lines)
+                    });
+                    found.map_or(Location::Unknown, |span| self.weigh(span))
+                })))
+            }
+        }
+    }
+
+    fn locate(&self, entry: &MapEntry, sources: &Sources<'_>) -> Location {
+        if entry.file < 0 || entry.length <= 0 {
+            return Location::Unknown;
+        }
+        let Some(&id) = sources.by_index.get(&entry.file) else {
+            let known = u32::try_from(entry.file).is_ok_and(|it| sources.compilation.files.contains_key(&it));
+            // An index beyond the sources belongs to what the compiler added, whether or not its text was asked for.
+            return if known { Location::Unknown } else { Location::Generated };
+        };
+        let (Ok(start), Ok(end)) = (u32::try_from(entry.start), u32::try_from(entry.end())) else {
+            return Location::Unknown;
+        };
+        self.store.span(id, start, end).map_or(Location::Unknown, |span| self.weigh(span))
+    }
+
+    /// Tells a whole contract or module from something inside it.
+    fn weigh(&self, span: SourceSpan) -> Location {
+        let text = &self.store.sources[span.source.0 as usize].text[span.start as usize..span.end as usize];
+        let whole_contract =
+            ["contract ", "abstract ", "library ", "interface "].iter().any(|word| text.starts_with(word))
+                && text.ends_with('}');
+        let whole_file = text.len() == self.store.sources[span.source.0 as usize].text.len();
+        if whole_contract || whole_file { Location::Container(span) } else { Location::Exact(span) }
+    }
+
+    /// Adds a contract, or completes the same one that another file already gave.
+    fn insert(&mut self, contract: Contract) {
+        let key = (contract.qualified_name(), contract.runtime.clone());
+        let Some(&index) = self.known.get(&key) else {
+            self.known.insert(key, self.project.contracts.len());
+            self.project.contracts.push(contract);
+            return;
+        };
+        let known = &mut self.project.contracts[index];
+        known.source = known.source.or(contract.source);
+        known.creation = known.creation.take().or(contract.creation);
+        known.abi = known.abi.take().or(contract.abi);
+        known.storage_layout = known.storage_layout.take().or(contract.storage_layout);
+        known.source_map = known.source_map.take().or(contract.source_map);
+        known.compiler = known.compiler.take().or(contract.compiler);
+        if known.method_identifiers.is_empty() {
+            known.method_identifiers = contract.method_identifiers;
+        }
+        if known.immutables.is_empty() {
+            known.immutables = contract.immutables;
+        }
+        if known.generated_sources.is_empty() {
+            known.generated_sources = contract.generated_sources;
+        }
+    }
+}
+
+/// When a file was last written.
+pub(crate) fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
+}
+
+/// The name of a file without folders and extension.
+pub(crate) fn stem(name: &str) -> String {
+    PathBuf::from(name)
+        .file_stem()
+        .map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// A library's runtime code starts with its own address, which deployment fills in.
+fn is_library_code(code: &[u8]) -> bool {
+    code.len() > 22
+        && code[0] == 0x73
+        && code[1..21].iter().all(|&byte| byte == 0)
+        && code[21..23] == [0x30, 0x14]
+}
+
+/// What `name` is defined as, read off the text; for builds that keep no syntax tree.
+fn definition_in_text(text: &str, name: &str) -> Option<DefinitionKind> {
+    let words = [
+        ("interface", DefinitionKind::Interface),
+        ("library", DefinitionKind::Library),
+        ("abstract contract", DefinitionKind::Abstract),
+        ("contract", DefinitionKind::Contract),
+    ];
+    let ends = |rest: &str| !rest.starts_with(|it: char| it.is_alphanumeric() || it == '_' || it == '$');
+    words.into_iter().find_map(|(word, kind)| {
+        let pattern = format!("{word} {name}");
+        let mut found = text.match_indices(&pattern);
+        found.any(|(at, _)| ends(&text[at + pattern.len()..])).then_some(kind)
+    })
+}
+
+/// Vyper appends its immutables to the runtime code at deployment; here their place is filled with zeros.
+fn with_vyper_immutables(
+    raw: &RawContract<'_>,
+    code: Bytes,
+    immutables: &[std::ops::Range<u32>],
+) -> (Bytes, Vec<std::ops::Range<u32>>) {
+    let mut ranges = immutables.to_vec();
+    // A range outside the code would be no range of it.
+    ranges.retain(|range| range.end as usize <= code.len());
+    let data = raw.vyper_layout.map(RawValue::get).and_then(vyper_data).unwrap_or_default();
+    let Some(length) = data.iter().map(|range| range.end).max().filter(|&it| it > 0 && it <= 0x6000) else {
+        return (code, ranges);
+    };
+    let base = code.len() as u32;
+    ranges.extend(data.iter().map(|range| base + range.start..base + range.end));
+    let mut bytes = code.to_vec();
+    bytes.resize(code.len() + length as usize, 0);
+    (bytes.into(), ranges)
+}
+
+/// Where Vyper puts immutables in the data behind the code.
+fn vyper_data(layout: &str) -> Option<Vec<std::ops::Range<u32>>> {
+    let document: serde_json::Value = serde_json::from_str(layout).ok()?;
+    let entries = document.get("code_layout")?.as_object()?.values();
+    let ranges = entries.filter_map(|entry| {
+        let number = |field| entry.get(field)?.as_u64().and_then(|it| u32::try_from(it).ok());
+        let start: u32 = number("offset")?;
+        Some(start..start.checked_add(number("length")?)?)
+    });
+    Some(ranges.collect())
+}
