@@ -17,8 +17,36 @@ pub fn markdown(rule: &Rule) -> String {
         rule.code,
         capitalise(rule.summary),
         rule.group.name(),
-        rule.documentation().trim_start()
+        one_sentence_a_line(rule.documentation().trim_start())
     )
+}
+
+/// Source files wrap their comments at a column, the book after each sentence.
+fn one_sentence_a_line(page: &str) -> String {
+    let mut text = String::new();
+    let mut in_code = false;
+    let mut continues = false;
+    for line in page.lines() {
+        in_code ^= line.starts_with("```");
+        let prose = !in_code && !line.is_empty() && !line.starts_with('#') && !line.starts_with("```");
+        if continues && prose {
+            text.push(' ');
+        } else if continues {
+            text.push('\n');
+        }
+        if prose {
+            text.push_str(&line.replace(". ", ".\n"));
+        } else {
+            text.push_str(line);
+            text.push('\n');
+        }
+        let ends = line.ends_with(['.', ':', '?']);
+        if prose && ends {
+            text.push('\n');
+        }
+        continues = prose && !ends;
+    }
+    text
 }
 
 /// The index of the pages.

@@ -1,0 +1,175 @@
+//! The arrows between crates and modules run one way only: what `docs/architecture.md` promises, checked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
+}
+
+/// Names of all packages that the crate in `folder` may link on some platform, by the lock file. Development
+/// dependencies of the workspace's own crates are in the lock file too, so for those the manifests speak.
+fn linked(folder: &str) -> BTreeSet<String> {
+    let read = |path: PathBuf| -> toml::Table {
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        text.parse().expect("cargo's files are TOML")
+    };
+    let lock = read(workspace().join("Cargo.lock"));
+    let packages = lock["package"].as_array().expect("a list of packages");
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in packages {
+        let name = package["name"].as_str().expect("a name").to_owned();
+        let dependencies = package.get("dependencies").and_then(toml::Value::as_array).into_iter().flatten();
+        let names = dependencies.filter_map(|it| it.as_str()?.split(' ').next()).map(str::to_owned);
+        graph.entry(name).or_default().extend(names);
+    }
+    for own in ["analyzer", "lints"] {
+        let manifest = read(workspace().join(own).join("Cargo.toml"));
+        let name = manifest["package"]["name"].as_str().expect("a name").to_owned();
+        let dependencies = manifest["dependencies"].as_table().expect("a table").keys().cloned().collect();
+        graph.insert(name, dependencies);
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![format!("deconflict-{folder}")];
+    while let Some(name) = open.pop() {
+        if found.insert(name.clone()) {
+            open.extend(graph[&name].iter().cloned());
+        }
+    }
+    found
+}
+
+#[test]
+fn nothing_below_the_executor_links_an_execution_engine() {
+    let engines =
+        ["revm", "revm-handler", "revm-context", "revm-inspector", "revm-precompile", "revm-database"];
+    for package in ["analyzer", "lints"] {
+        let linked = linked(package);
+        assert!(linked.contains("revm-bytecode"), "the walk over the dependencies of {package} works");
+        for engine in engines.iter().chain(&["deconflict-executor", "deconflict"]) {
+            assert!(!linked.contains(*engine), "{package} links {engine}");
+        }
+    }
+}
+
+/// All Rust files below a folder, with their text up to the tests at their foot, without comments.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).expect("a readable folder") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a readable file");
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+                found.push((path, code.collect::<Vec<_>>().join("\n")));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_analyzer_reaches_nothing_outside() {
+    let forbidden = ["fs", "net", "time", "thread", "env", "process", "io"];
+    for (path, code) in sources(&workspace().join("analyzer/src")) {
+        for module in forbidden {
+            assert!(!code.contains(&format!("std::{module}")), "{} uses std::{module}", path.display());
+        }
+        assert!(
+            !code.contains("std::{"),
+            "{}: name std modules one by one, so that this test sees them",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn lints_start_no_threads() {
+    for (path, code) in sources(&workspace().join("lints/src")) {
+        assert!(
+            !code.contains("std::thread") && !code.contains("rayon"),
+            "{} starts threads",
+            path.display()
+        );
+    }
+}
+
+/// The names that follow `crate::` in a file: `crate::a::B` and each branch of `crate::{a::B, c}`.
+fn imported(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| -> String {
+        text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+    };
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(list) = rest.strip_prefix('{') else {
+            found.insert(word(rest));
+            continue;
+        };
+        let mut depth = 0_u32;
+        let mut branch = String::new();
+        for letter in list.chars() {
+            match letter {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    found.insert(word(branch.trim()));
+                    branch.clear();
+                    continue;
+                }
+                _ => {}
+            }
+            branch.push(letter);
+        }
+        found.insert(word(branch.trim()));
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn modules_import_only_what_stands_above_them() {
+    let folder = workspace().join("lints/src");
+    let root = fs::read_to_string(folder.join("lib.rs")).expect("a crate root");
+    let declared = root.lines().filter_map(|line| {
+        line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ")?.strip_suffix(';').map(str::to_owned)
+    });
+    let order: Vec<String> = declared.collect();
+    assert!(order.len() > 10, "the list of modules is read");
+    let place = |module: &str| order.iter().position(|it| it == module);
+    let mut checked = 0;
+    for (path, code) in sources(&folder) {
+        let relative = path.strip_prefix(&folder).expect("below the folder").with_extension("");
+        let module = relative.iter().next().expect("a file name").to_string_lossy().into_owned();
+        let Some(own) = place(&module) else { continue };
+        for name in imported(&code) {
+            // A name from the root stands for the module that it is re-exported from.
+            let target = place(&name).or_else(|| {
+                root.split("pub use ").skip(1).find_map(|line| {
+                    let (module, names) = line.split_once("::")?;
+                    let names = names.split(';').next()?;
+                    names
+                        .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                        .any(|it| it == name)
+                        .then(|| place(module))?
+                })
+            });
+            let target = target.unwrap_or_else(|| panic!("{}: crate::{name} is no module", path.display()));
+            assert!(
+                target <= own,
+                "{} imports `{name}`, which stands below `{module}` in lib.rs",
+                path.display()
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "imports are read");
+}
