@@ -123,6 +123,17 @@ pub enum Error {
         /// The command that compiles it.
         command: String,
     },
+    /// A project whose artifacts have no bytecode.
+    #[error(
+        "the artifacts in {} have no bytecode (`forge lint` leaves such artifacts behind): run `{command}` there first",
+        root.display()
+    )]
+    NoBytecode {
+        /// The project.
+        root: PathBuf,
+        /// The command that compiles it.
+        command: String,
+    },
     /// The project's own build failed.
     #[error("`{command}` failed in {}: {output}", root.display())]
     BuildFailed {

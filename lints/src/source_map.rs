@@ -225,9 +225,10 @@ mod tests {
         // The store's own location is generated code; the line before the jump destination must not be taken.
         let code =
             [opcode::CALLER, opcode::JUMPDEST, opcode::CALLER, opcode::SSTORE, opcode::STOP, opcode::CALLER];
-        let entries = decode("10:5:0;:::0;0:9:2;;30:3:0;40:2:0").expect("a valid map");
+        let entries = decode("10:5:0;0:9:2;30:3:0;0:9:2;40:2:0;").expect("a valid map");
         let map = SourceMap::from_instructions(&code, &entries, at);
         assert_eq!(map.exact(Pc(3)), Some(SourceSpan { source: SOURCE, start: 30, end: 33 }));
+        assert_eq!(map.exact(Pc(1)), Some(SourceSpan { source: SOURCE, start: 30, end: 33 }));
         assert_eq!(map.exact(Pc(0)), Some(SourceSpan { source: SOURCE, start: 10, end: 15 }));
         assert_eq!(map.exact(Pc(77)), None);
     }

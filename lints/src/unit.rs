@@ -3,6 +3,7 @@
 //! Plain data that every later stage reads; nothing here opens a file or knows which tool wrote the artifacts.
 
 mod notice;
+mod words;
 
 use std::{collections::BTreeMap, fmt, ops::Range, path::PathBuf, sync::Arc};
 
@@ -10,6 +11,8 @@ use alloy_json_abi::JsonAbi;
 use alloy_primitives::Bytes;
 
 pub use notice::Notice;
+
+use words::words;
 
 use crate::{
     source_map::{LineColumn, Lines, SourceId, SourceMap, SourceSpan},
@@ -65,6 +68,27 @@ impl Project {
     pub fn definition_of(&self, contract: &Contract) -> Option<&ContractDefinition> {
         let source = contract.source?;
         self.definitions.iter().find(|it| it.span.source == source && it.name == contract.name)
+    }
+
+    /// The function that answers to `selector` in a contract: its own, else the most derived one it inherits.
+    pub fn function_of(&self, contract: &Contract, selector: [u8; 4]) -> Option<&FunctionDefinition> {
+        let bases = self.definition_of(contract).map(|it| it.bases.as_slice()).unwrap_or_default();
+        bases.iter().find_map(|base| {
+            let inside = |it: &&FunctionDefinition| {
+                it.span.source == base.source && it.contract.as_deref() == Some(base.name.as_str())
+            };
+            // A declaration without a body is followed by the function that implements it further down the list.
+            let with_body = |it: &&FunctionDefinition| self.text(it.span).ends_with('}');
+            self.functions.iter().filter(inside).filter(with_body).find(|it| it.selector == Some(selector))
+        })
+    }
+
+    /// Where `name` is mentioned inside a span, comments and strings left aside. Optimised code from the intermediate
+    /// representation often has no location but the contract; then this is as near as the sources alone come.
+    pub fn mentions(&self, span: SourceSpan, name: &str) -> Vec<SourceSpan> {
+        let found = words(self.text(span)).filter(|&(_, word)| word == name);
+        let found = found.map(|(at, word)| (span.start + at as u32, word.len() as u32));
+        found.map(|(start, length)| SourceSpan { source: span.source, start, end: start + length }).collect()
     }
 
     /// The declarations of a variable called `label` that `contract` may inherit, its own first.

@@ -107,7 +107,7 @@ mod tests {
 
     fn check(text: &str, bytes: &[u8], unlinked: &[(&str, u32)]) {
         let decoded = decode_hex(text).expect("valid hex");
-        assert_eq!(decoded.bytes, bytes);
+        assert_eq!(decoded.bytes.as_ref(), bytes);
         let found: Vec<_> = decoded.unlinked.iter().map(|it| (it.name.as_str(), it.offsets[0])).collect();
         assert_eq!(found, unlinked);
     }

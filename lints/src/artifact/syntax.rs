@@ -25,7 +25,6 @@ pub(super) struct Node {
     pub(super) id: Option<i64>,
     src: Option<String>,
     pub(super) name: Option<String>,
-    canonical_name: Option<String>,
     pub(super) nodes: Option<Vec<Node>>,
     pub(super) members: Option<Vec<Node>>,
     contract_kind: Option<String>,
@@ -72,10 +71,6 @@ impl Node {
 
     pub(super) fn type_string(&self) -> &str {
         self.type_descriptions.as_ref().and_then(|it| it.type_string.as_deref()).unwrap_or_default()
-    }
-
-    pub(super) fn canonical_name(&self) -> &str {
-        self.canonical_name.as_deref().unwrap_or(self.name())
     }
 
     /// Where a state variable is kept.

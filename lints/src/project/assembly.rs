@@ -28,6 +28,10 @@ pub(crate) struct Assembly {
     pub(crate) store: SourceStore,
     project: Project,
     notices: BTreeSet<Notice>,
+    /// Contracts without a source map, by what to do about it.
+    without_map: BTreeMap<String, BTreeSet<String>>,
+    /// Contracts without a storage layout, by what to do about it.
+    without_layout: BTreeMap<String, BTreeSet<String>>,
     described: BTreeSet<SourceId>,
     known: BTreeMap<(String, Bytes), usize>,
 }
@@ -47,6 +51,8 @@ impl Assembly {
             project: Project { root: store.root.clone(), ..Project::default() },
             store,
             notices: BTreeSet::new(),
+            without_map: BTreeMap::new(),
+            without_layout: BTreeMap::new(),
             described: BTreeSet::new(),
             known: BTreeMap::new(),
         }
@@ -54,7 +60,17 @@ impl Assembly {
 
     /// Adds a notice; the same one is kept once.
     pub(crate) fn notice(&mut self, notice: Notice) {
-        self.notices.insert(notice);
+        match notice {
+            Notice::MissingSourceMap { contracts, advice } => {
+                self.without_map.entry(advice).or_default().extend(contracts);
+            }
+            Notice::MissingStorageLayout { contracts, advice } => {
+                self.without_layout.entry(advice).or_default().extend(contracts);
+            }
+            notice => {
+                self.notices.insert(notice);
+            }
+        }
     }
 
     /// Whether any contract or anything worth saying was found.
@@ -114,7 +130,18 @@ impl Assembly {
             }
             self.insert(contract);
         }
-        self.notices.extend(other.notices);
+        let prefixed = |names: Vec<String>| names.into_iter().map(|name| format!("{prefix}{name}")).collect();
+        for notice in other.notices {
+            self.notice(match notice {
+                Notice::MissingSourceMap { contracts, advice } => {
+                    Notice::MissingSourceMap { contracts: prefixed(contracts), advice }
+                }
+                Notice::MissingStorageLayout { contracts, advice } => {
+                    Notice::MissingStorageLayout { contracts: prefixed(contracts), advice }
+                }
+                notice => notice,
+            });
+        }
     }
 
     /// Adds a contract that is nothing but code.
@@ -163,6 +190,26 @@ impl Assembly {
         let mut project = self.project;
         project.sources = self.store.sources;
         project.notices = self.notices.into_iter().collect();
+        // What another file had after all is not missing; the names were gathered while files were still being read.
+        let lacks = |names: BTreeSet<String>, has: fn(&Contract) -> bool| -> Vec<String> {
+            let found: BTreeSet<String> =
+                project.contracts.iter().filter(|it| !has(it)).map(Contract::qualified_name).collect();
+            names.into_iter().filter(|name| found.contains(name)).collect()
+        };
+        let mut missing = Vec::new();
+        for (advice, names) in self.without_map {
+            let contracts = lacks(names, |it| it.source_map.is_some());
+            missing.push(Notice::MissingSourceMap { contracts, advice });
+        }
+        for (advice, names) in self.without_layout {
+            let contracts = lacks(names, |it| it.storage_layout.is_some());
+            missing.push(Notice::MissingStorageLayout { contracts, advice });
+        }
+        let is_empty = |notice: &Notice| {
+            matches!(notice, Notice::MissingSourceMap { contracts, .. } | Notice::MissingStorageLayout { contracts, .. }
+                if contracts.is_empty())
+        };
+        project.notices.extend(missing.into_iter().filter(|notice| !is_empty(notice)));
         project.contracts.sort_by(|a, b| {
             (&a.source_path, &a.name, &a.artifact).cmp(&(&b.source_path, &b.name, &b.artifact))
         });
@@ -264,7 +311,14 @@ impl Assembly {
             part: format!("the {part} of {qualified}"),
             message: super::raw::describe_hex_error(error),
         };
-        let decoded = decode_code(&runtime.object, &runtime.links).map_err(|it| wrong("runtime code", it))?;
+        let mut decoded =
+            decode_code(&runtime.object, &runtime.links).map_err(|it| wrong("runtime code", it))?;
+        for library in &mut decoded.unlinked {
+            if let Some((path, name)) = library.name.rsplit_once(':') {
+                let path = compilation.user_names.get(path).map_or(path, String::as_str);
+                library.name = format!("{path}:{name}");
+            }
+        }
         if decoded.bytes.is_empty() {
             let kind = self.definition_kind(&raw, source, sources).unwrap_or(DefinitionKind::Interface);
             self.notice(Notice::NotDeployable { contract: qualified, kind });
@@ -310,6 +364,17 @@ impl Assembly {
             || self.store.origin_of(&source_path),
             |id| self.store.sources[id.0 as usize].origin,
         );
+        if origin == Origin::Project {
+            let contracts = || vec![qualified.clone()];
+            if source_map.is_none() {
+                let advice = format!("compile with `{}`", compilation.command);
+                self.notice(Notice::MissingSourceMap { contracts: contracts(), advice });
+            }
+            if storage_layout.is_none() {
+                let advice = raw.advice.to_owned();
+                self.notice(Notice::MissingStorageLayout { contracts: contracts(), advice });
+            }
+        }
         self.insert(Contract {
             name: raw.name,
             source_path,

@@ -69,21 +69,21 @@ fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
 
     let mut assembly = fresh();
     let mut missing = files_in(&surroundings).is_empty();
+    let mut left_by_lint = false;
     if !missing {
         read_artifacts(&surroundings, &mut assembly)?;
         // `forge lint` writes artifacts without bytecode over those of an earlier build.
-        missing = assembly.is_empty() && assembly.lacks_bytecode();
+        left_by_lint = assembly.is_empty() && assembly.lacks_bytecode();
+        missing = left_by_lint;
     }
     if missing {
-        match toolchain::build(&toolchain::FORGE, &root, options.no_build) {
-            Ok(()) => {
-                assembly = fresh();
-                let command = toolchain::FORGE.command.to_owned();
-                assembly.notice(Notice::Built { root: root.clone(), command });
-                read_artifacts(&surroundings, &mut assembly)?;
-            }
-            Err(error) => return Err(error),
-        }
+        toolchain::build(&toolchain::FORGE, &root, options.no_build).map_err(|error| match error {
+            Error::NotBuilt { root, command } if left_by_lint => Error::NoBytecode { root, command },
+            error => error,
+        })?;
+        assembly = fresh();
+        assembly.notice(Notice::Built { root: root.clone(), command: toolchain::FORGE.command.to_owned() });
+        read_artifacts(&surroundings, &mut assembly)?;
     }
     if assembly.is_empty() {
         return Err(Error::NothingFound { path: path.to_owned() });

@@ -40,7 +40,7 @@ pub(super) const FORMAT: Format = Format {
     read: read_one,
 };
 
-const ADVICE: &str = "`forge build --extra-output storageLayout --ast`";
+const ADVICE: &str = "compile with `forge build --extra-output storageLayout --ast`";
 
 /// What a Foundry build left beside its artifacts.
 #[derive(Default)]

@@ -64,23 +64,23 @@ pub enum Notice {
         /// The source as the compiler names it.
         source_path: String,
     },
-    /// The artifact has no source map, so that findings name the contract and not a line.
-    #[error("{contract}: no source map in the artifact, so its findings have no line{}", hint(advice))]
+    /// Artifacts without a source map: findings name the contract and not a line.
+    #[error("no source map for {}, so findings there have no line: {advice}", list(contracts))]
     MissingSourceMap {
-        /// `path:Name`.
-        contract: String,
-        /// What to do, or empty.
+        /// `path:Name` of each.
+        contracts: Vec<String>,
+        /// What to do.
         advice: String,
     },
-    /// Neither a storage layout nor a syntax tree: slots keep their numbers.
+    /// Artifacts with neither a storage layout nor a syntax tree: slots keep their numbers.
     #[error(
-        "{contract}: no storage layout in the artifact, so slots have numbers instead of names{}",
-        hint(advice)
+        "no storage layout for {}, so slots there have numbers instead of names: {advice}",
+        list(contracts)
     )]
     MissingStorageLayout {
-        /// `path:Name`.
-        contract: String,
-        /// What to do, or empty.
+        /// `path:Name` of each.
+        contracts: Vec<String>,
+        /// What to do.
         advice: String,
     },
     /// A part of an artifact is not as the compiler writes it; the rest is used.
@@ -143,6 +143,12 @@ fn describe(kind: DefinitionKind) -> &'static str {
     }
 }
 
-fn hint(advice: &str) -> String {
-    if advice.is_empty() { String::new() } else { format!(": {advice}") }
+/// A few names, and how many more there are.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
