@@ -2,11 +2,7 @@
 //!
 //! Plain data, written by the summary builder and read by the conflict matrix, the lint rules and the predictor.
 
-use crate::{
-    code::Pc,
-    expression::{ExprId, Space},
-    slot::Slot,
-};
+use crate::{code::Pc, expression::Space, id::ExprId, location::Slot};
 
 /// A condition on the path: `expression` is non-zero if `holds`, zero otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -17,6 +17,16 @@ impl std::fmt::Display for Pc {
     }
 }
 
+/// A four-byte function selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Selector(pub [u8; 4]);
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "0x{}", alloy_primitives::hex::encode(self.0))
+    }
+}
+
 /// One decoded instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
@@ -51,14 +61,13 @@ impl Code {
         let mut destinations = vec![u32::MAX; bytes.len()];
         let mut instructions = Vec::new();
         let table = code.legacy_jump_table();
-        let mut iterator = code.iter_opcodes();
-        loop {
-            let pc = iterator.position();
-            let Some(byte) = iterator.next() else { break };
-            if pc >= bytes.len() {
-                break;
-            }
-            let size = OpCode::new(byte).map_or(0, |op| op.info().immediate_size() as usize);
+        let mut pc = 0;
+        while pc < bytes.len() {
+            let byte = bytes[pc];
+            // Only PUSH immediates hide jump destinations from the EVM; other opcodes with immediates are not active
+            // on any fork that this crate models and behave as INVALID.
+            let push = OpCode::new(byte).filter(|op| op.is_push());
+            let size = push.map_or(0, |op| op.info().immediate_size() as usize);
             let mut immediate = U256::ZERO;
             if size > 0 {
                 let mut word = [0u8; 32];
@@ -71,6 +80,7 @@ impl Code {
                 destinations[pc] = instructions.len() as u32;
             }
             instructions.push(Instruction { pc: Pc(pc as u32), opcode: byte, immediate });
+            pc += 1 + size;
         }
         Self { bytes, hash, instructions, destinations }
     }

@@ -9,37 +9,11 @@ use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::hash::{BuildHasher, Hash};
 
-use crate::code::Pc;
-
-/// An expression in an [`Expressions`] arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ExprId(pub(crate) u32);
-
-/// A constant of the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConstantId(u32);
-
-/// An interned byte string with symbolic parts: the input of a hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BytesId(u32);
-
-/// A point in the explored graph at which a fresh value arises: an instruction in one context of one entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Site(pub(crate) u32);
-
-/// A version of the contract's storage (or of balances): two loads of one slot in one epoch give the same word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(pub(crate) u32);
-
-impl Epoch {
-    /// The state as the call found it.
-    pub const ENTRY: Self = Self(0);
-
-    /// The state after the event at `site` (an external call, a store that may alias anything, a join).
-    pub(crate) fn after(site: Site) -> Self {
-        Self(site.0 + 1)
-    }
-}
+use crate::{
+    code::Pc,
+    id::{BytesId, ConstantId, Epoch, ExprId, Site},
+    location::Slot,
+};
 
 /// The two kinds of keyed storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +73,8 @@ pub enum Node {
     Constant(ConstantId),
     /// A word of the call or block environment.
     Environment(Environment),
+    /// A word that the constructor wrote into the code; the number tells the contract's immutables apart.
+    Immutable(u32),
     /// The 32 bytes of calldata at an offset.
     CalldataWord {
         /// Byte offset.
@@ -250,6 +226,8 @@ impl Sources {
     pub const CODE: Self = Self(1 << 12);
     /// Something the analysis lost.
     pub const UNKNOWN: Self = Self(1 << 13);
+    /// An immutable of the contract.
+    pub const IMMUTABLE: Self = Self(1 << 15);
     /// The value of a loop variable or of a join of paths.
     pub const PHI: Self = Self(1 << 14);
 
@@ -272,7 +250,8 @@ impl Sources {
 
 #[derive(Clone, Copy, Debug)]
 struct Meta {
-    bits: u16,
+    /// Bits that can be set.
+    mask: U256,
     depth: u16,
     sources: Sources,
 }
@@ -291,6 +270,7 @@ pub struct Expressions {
     site_index: FxHashMap<(u32, Pc), Site>,
     phis: FxHashMap<ExprId, Vec<ExprId>>,
     preimages: FxHashMap<ExprId, BytesId>,
+    slots: FxHashMap<ExprId, Slot>,
 }
 
 fn hash_node(node: &Node) -> u64 {
@@ -318,7 +298,12 @@ impl Expressions {
 
     /// The word is below `2^bits`.
     pub fn bits(&self, id: ExprId) -> u32 {
-        u32::from(self.metas[id.0 as usize].bits)
+        self.metas[id.0 as usize].mask.bit_len() as u32
+    }
+
+    /// The bits of the word that can be set in some execution.
+    pub fn mask(&self, id: ExprId) -> U256 {
+        self.metas[id.0 as usize].mask
     }
 
     /// The longest way down to a leaf.
@@ -344,10 +329,22 @@ impl Expressions {
         self.phis.get(&id).map_or(&[], Vec::as_slice)
     }
 
+    /// The normal form of a slot expression that some access or some rendered load has.
+    pub fn slot(&self, id: ExprId) -> Option<&Slot> {
+        self.slots.get(&id)
+    }
+
+    pub(crate) fn set_slot(&mut self, id: ExprId, slot: Slot) {
+        self.slots.entry(id).or_insert(slot);
+    }
+
     /// The instruction at which a fresh value arises.
     pub fn site_pc(&self, site: Site) -> Pc {
-        self.sites[site.0 as usize].1
+        Pc(self.sites[site.0 as usize].1.0 & !Self::JOIN)
     }
+
+    /// Marks the program counter of a site that stands for the join at the start of a block.
+    pub(crate) const JOIN: u32 = 1 << 31;
 
     /// How many expressions there are.
     pub fn len(&self) -> usize {
@@ -383,6 +380,7 @@ impl Expressions {
                 })
                 .collect(),
             Node::Constant(_)
+            | Node::Immutable(_)
             | Node::Environment(_)
             | Node::Phi { .. }
             | Node::Unknown(_)
@@ -422,23 +420,20 @@ impl Expressions {
         }
         let constant = ConstantId(self.constants.len() as u32);
         self.constants.push(value);
-        let id = self.push(
-            Node::Constant(constant),
-            Meta { bits: value.bit_len() as u16, depth: 0, sources: Sources::NONE },
-        );
+        let id = self.push(Node::Constant(constant), Meta { mask: value, depth: 0, sources: Sources::NONE });
         self.constant_nodes.insert(value, id);
         id
     }
 
-    /// Interns a node. `bits` bounds its length; its sources are `own` and those of its operands.
-    pub(crate) fn intern(&mut self, node: Node, bits: u32, mut own: Sources) -> ExprId {
+    /// Interns a node. `mask` holds the bits that can be set; its sources are `own` and those of its operands.
+    pub(crate) fn intern(&mut self, node: Node, mask: U256, mut own: Sources) -> ExprId {
         debug_assert!(!matches!(node, Node::Constant(_)), "constants have their own index");
         let hash = hash_node(&node);
         let nodes = &self.nodes;
         if let Some(&id) = self.index.find(hash, |&id| nodes[id as usize] == node) {
             return ExprId(id);
         }
-        let mut meta = Meta { bits: bits.min(256) as u16, depth: 0, sources: Sources::NONE };
+        let mut meta = Meta { mask, depth: 0, sources: Sources::NONE };
         let mut absorb = |id: ExprId| {
             let operand = self.metas[id.0 as usize];
             meta.sources = meta.sources.with(operand.sources);
@@ -493,6 +488,15 @@ impl Expressions {
         self.nodes.push(node);
         self.metas.push(meta);
         id
+    }
+
+    /// The expression for `node`, if something already needed it.
+    pub(crate) fn find(&self, node: Node) -> Option<ExprId> {
+        self.index.find(hash_node(&node), |&id| self.nodes[id as usize] == node).map(|&id| ExprId(id))
+    }
+
+    pub(crate) fn find_constant(&self, value: &U256) -> Option<ExprId> {
+        self.constant_nodes.get(value).copied()
     }
 
     pub(crate) fn intern_bytes(&mut self, pieces: Vec<Piece>) -> BytesId {

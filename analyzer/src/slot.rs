@@ -1,83 +1,355 @@
-//! Storage locations in normal form: a root and the projections that a compiler applied to it.
+//! Brings slot expressions to normal form, and tells slots apart.
 //!
-//! In: the slot expression of an `SLOAD` or `SSTORE`. Out: a [`Slot`] such as `slot 3[caller] + 1`. Normalising must
-//! never lose the expression itself: what does not fit a known shape stays [`Root::Raw`].
+//! In: the slot expression of an `SLOAD` or `SSTORE`. Out: a [`Slot`] such as `slot 3[caller] + 1`. Two slots are said to
+//! be apart only where different byte strings would have to hash to the same or neighbouring words for them to meet.
 
-use alloy_primitives::U256;
+use alloy_primitives::{U256, keccak256};
+use revm_bytecode::opcode as op;
+use std::sync::LazyLock;
 
-use crate::expression::ExprId;
+use crate::{
+    expression::{Node, Piece},
+    id::ExprId,
+    linear::small_signed,
+    location::{Projection, Root, Slot},
+    simplify::Builder,
+};
 
-/// A storage location of one contract as an expression over the call's inputs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
-    /// Where the path starts.
-    pub root: Root,
-    /// The projections applied, outermost first: `m[a][b].c` is two mapping steps and an offset.
-    pub path: Vec<Projection>,
+/// Constants from here on are hashes, or roots derived from hashes, rather than numbers of variables.
+const HASHED: usize = 64;
+
+/// `keccak256` of the words 0 to 255 and the word, sorted: where compilers put the data of dynamic arrays.
+static ARRAY_ROOTS: LazyLock<Vec<(U256, u64)>> = LazyLock::new(|| {
+    let mut roots: Vec<_> = (0..256u64)
+        .map(|slot| (U256::from_be_bytes(keccak256(U256::from(slot).to_be_bytes::<32>()).0), slot))
+        .collect();
+    roots.sort_unstable();
+    roots
+});
+
+/// How far behind the start of an array's data a constant still counts as one of its elements.
+const ARRAY_REACH: u64 = 1 << 32;
+
+fn array_root(value: U256) -> Option<(u64, u64)> {
+    let index = ARRAY_ROOTS.partition_point(|root| root.0 <= value).checked_sub(1)?;
+    let (root, slot) = ARRAY_ROOTS[index];
+    let distance = value - root;
+    (distance < U256::from(ARRAY_REACH)).then(|| (slot, distance.to::<u64>()))
 }
 
-/// Where a slot path starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Root {
-    /// A constant slot number: a state variable, an EIP-1967 slot, an ERC-7201 namespace.
-    Fixed(U256),
-    /// A slot computed in a way that is none of the known shapes (calldata, storage pointer, odd hash).
-    Raw(ExprId),
-    /// The analysis lost track of the slot; it may be any slot of the contract.
-    Unknown(ExprId),
-}
-
-/// One step from a slot to a slot reached through it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Projection {
-    /// `keccak(key . slot)` (Solidity) or `keccak(slot . key)` (Vyper): a mapping entry.
-    Mapping {
-        /// The key: a word, or a [`crate::Node::Bytes`] for string and packed keys.
-        key: ExprId,
-    },
-    /// `keccak(slot) + index · stride`: an element of a dynamic array, `bytes` or `string`.
-    Element {
-        /// The index expression.
-        index: ExprId,
-        /// Slots per element.
-        stride: u32,
-    },
-    /// `slot + index · stride` with an index that is no constant: an element of a fixed-size array.
-    Index {
-        /// The index expression.
-        index: ExprId,
-        /// Slots per element.
-        stride: u32,
-    },
-    /// `slot + n`: a struct member or constant array index.
-    Offset(U256),
-}
-
-impl Slot {
-    /// A plain slot.
-    pub fn fixed(number: U256) -> Self {
-        Self { root: Root::Fixed(number), path: Vec::new() }
+/// Brings a slot expression to normal form; `bound` gives an upper bound of an index where the path knows one.
+pub(crate) fn normalise(
+    builder: &mut Builder,
+    slot: ExprId,
+    bound: &dyn Fn(&Builder, ExprId) -> Option<U256>,
+) -> Slot {
+    let (base, constant) = builder.split_sum(slot);
+    if let Some(value) = builder.value(slot) {
+        return constant_slot(builder, slot, value);
     }
-
-    /// The slot number, where it is the same constant in every call.
-    pub fn number(&self) -> Option<U256> {
-        match self.root {
-            Root::Fixed(number) if self.path.is_empty() => Some(number),
-            _ => None,
+    if builder.expressions.preimage(base).is_some() {
+        let mut path = hashed(builder, base, bound);
+        push_offset(builder, &mut path, constant);
+        return path;
+    }
+    if let Node::Unknown(_) = builder.expressions.node(base) {
+        return Slot { root: Root::Unknown(slot), path: Vec::new() };
+    }
+    // root + index · stride + constant
+    if let Some((root, index)) = symbolic_root(builder, base) {
+        let mut path = normalise(builder, root, bound);
+        let (index, stride) = scaled(builder, index);
+        let element = match path.path.last() {
+            Some(&Projection::Element { index: start, .. }) if builder.is_zero(start) => {
+                path.path.pop();
+                Projection::Element { index, stride }
+            }
+            _ => Projection::Index { index, stride },
+        };
+        path.path.push(element);
+        push_offset(builder, &mut path, constant);
+        return path;
+    }
+    if !constant.is_zero() {
+        let mut path = constant_slot(builder, slot, constant);
+        let (index, stride) = scaled(builder, base);
+        if let Some(&Projection::Element { index: start, .. }) = path.path.last() {
+            path.path.pop();
+            path.path.push(Projection::Element { index, stride });
+            if let Some(start) = builder.value(start)
+                && !start.is_zero()
+            {
+                path.path.push(Projection::Offset(start));
+            }
+            return path;
+        }
+        // A number of a variable plus an index: an array of fixed size if the path bounds the index, else anything.
+        if constant.bit_len() > HASHED || bound(builder, index).is_some_and(|largest| largest.bit_len() <= 32)
+        {
+            path.path.push(Projection::Index { index, stride });
+            return path;
+        }
+    } else {
+        let (index, stride) = scaled(builder, base);
+        let is_loop_or_bounded = bound(builder, index).is_some_and(|largest| largest.bit_len() <= 32);
+        if is_loop_or_bounded {
+            return Slot { root: Root::Fixed(U256::ZERO), path: vec![Projection::Index { index, stride }] };
         }
     }
+    Slot { root: Root::Raw(slot), path: Vec::new() }
+}
 
-    /// Whether every call names the same slot.
-    pub fn is_fixed(&self) -> bool {
-        self.number().is_some()
+fn constant_slot(builder: &mut Builder, id: ExprId, value: U256) -> Slot {
+    if value.bit_len() > HASHED {
+        if builder.expressions.preimage(id).is_some() {
+            return hashed(builder, id, &|_, _| None);
+        }
+        if let Some((slot, distance)) = array_root(value) {
+            let index = builder.number(distance);
+            return Slot {
+                root: Root::Fixed(U256::from(slot)),
+                path: vec![Projection::Element { index, stride: 1 }],
+            };
+        }
     }
+    Slot::fixed(value)
+}
 
-    /// The keys and indexes on the path, outermost first.
-    pub fn keys(&self) -> impl Iterator<Item = ExprId> + '_ {
-        self.path.iter().filter_map(|step| match *step {
-            Projection::Mapping { key } => Some(key),
-            Projection::Element { index, .. } | Projection::Index { index, .. } => Some(index),
-            Projection::Offset(_) => None,
+fn push_offset(builder: &mut Builder, slot: &mut Slot, offset: U256) {
+    if offset.is_zero() {
+        return;
+    }
+    if let Some(Projection::Element { index, stride: 1 }) = slot.path.last_mut()
+        && let Some(start) = builder.value(*index)
+    {
+        *index = builder.constant(start.wrapping_add(offset));
+        return;
+    }
+    if let Some(Projection::Offset(last)) = slot.path.last_mut() {
+        *last = last.wrapping_add(offset);
+        return;
+    }
+    match &mut slot.root {
+        Root::Fixed(number) if slot.path.is_empty() => *number = number.wrapping_add(offset),
+        _ => slot.path.push(Projection::Offset(offset)),
+    }
+}
+
+/// The slot behind a hash.
+fn hashed(builder: &mut Builder, hash: ExprId, bound: &dyn Fn(&Builder, ExprId) -> Option<U256>) -> Slot {
+    let pieces = builder.expressions.preimage(hash).unwrap_or(&[]).to_vec();
+    match pieces.as_slice() {
+        [Piece::Word { word, from: 0, to: 32 }] => {
+            let mut slot = normalise(builder, *word, bound);
+            let index = builder.zero();
+            slot.path.push(Projection::Element { index, stride: 1 });
+            slot
+        }
+        [.., Piece::Word { word, from, to }] if is_slot_like(builder, *word) && pieces.len() > 1 => {
+            let root = right_aligned(builder, *word, *from, *to);
+            let key = key_of(builder, &pieces[..pieces.len() - 1]);
+            entry(builder, root, key, bound)
+        }
+        [Piece::Word { word, from: 0, to: 32 }, ..] if is_slot_like(builder, *word) && pieces.len() > 1 => {
+            let key = key_of(builder, &pieces[1..]);
+            entry(builder, *word, key, bound)
+        }
+        _ => Slot { root: Root::Raw(hash), path: Vec::new() },
+    }
+}
+
+fn entry(
+    builder: &mut Builder,
+    root: ExprId,
+    key: ExprId,
+    bound: &dyn Fn(&Builder, ExprId) -> Option<U256>,
+) -> Slot {
+    let mut slot = normalise(builder, root, bound);
+    slot.path.push(Projection::Mapping { key });
+    slot
+}
+
+/// Whether a word can be the slot part of a mapping hash: a constant, a hash, or a hash plus something.
+fn is_slot_like(builder: &Builder, word: ExprId) -> bool {
+    if builder.value(word).is_some() || builder.expressions.preimage(word).is_some() {
+        return true;
+    }
+    let (base, _) = builder.split_sum(word);
+    builder.expressions.preimage(base).is_some() || symbolic_root(builder, base).is_some()
+}
+
+/// The bytes `[from, to)` of a constant as a number; other words as they are.
+fn right_aligned(builder: &mut Builder, word: ExprId, from: u8, to: u8) -> ExprId {
+    let shifted = builder.shr(8 * (32 - usize::from(to)), word);
+    let width = 8 * usize::from(to - from);
+    if width >= 256 { shifted } else { builder.and_mask(shifted, (U256::from(1) << width) - U256::from(1)) }
+}
+
+/// A mapping key: the word that the pieces are the low bytes of, else the byte string.
+fn key_of(builder: &mut Builder, pieces: &[Piece]) -> ExprId {
+    if let [Piece::Word { word, from, to }] = *pieces {
+        return right_aligned(builder, word, from, to);
+    }
+    builder.key_of(pieces)
+}
+
+/// `hash + rest`, where one term of a sum is a hash.
+fn symbolic_root(builder: &Builder, sum: ExprId) -> Option<(ExprId, ExprId)> {
+    let Node::Binary { op: op::ADD, a, b } = builder.expressions.node(sum) else { return None };
+    let is_root = |id| {
+        builder.expressions.preimage(id).is_some()
+            || builder.expressions.preimage(builder.split_sum(id).0).is_some()
+    };
+    if is_root(a) {
+        Some((a, b))
+    } else if is_root(b) {
+        Some((b, a))
+    } else {
+        None
+    }
+}
+
+/// `index · stride`.
+fn scaled(builder: &Builder, product: ExprId) -> (ExprId, u32) {
+    if let Node::Binary { op, a, b } = builder.expressions.node(product) {
+        match op {
+            op::SHL => {
+                if let Some(count) = builder.value(a).filter(|count| *count < U256::from(16)) {
+                    return (b, 1 << count.to::<u32>());
+                }
+            }
+            op::MUL => {
+                if let Some(stride) = builder.value(b).filter(|stride| stride.bit_len() <= 16) {
+                    return (a, stride.to::<u32>());
+                }
+            }
+            _ => {}
+        }
+    }
+    (product, 1)
+}
+
+/// Whether two slot expressions of one call provably name different slots, assuming that different byte strings hash
+/// to different, unrelated words.
+pub(crate) fn are_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
+    if a == b {
+        return false;
+    }
+    let (base_a, offset_a) = builder.split_sum(a);
+    let (base_b, offset_b) = builder.split_sum(b);
+    if base_a == base_b {
+        return offset_a != offset_b;
+    }
+    match (builder.value(a), builder.value(b)) {
+        (Some(x), Some(y)) => return x != y,
+        (Some(number), None) => return is_apart_from_constant(builder, number, a, base_b),
+        (None, Some(number)) => return is_apart_from_constant(builder, number, b, base_a),
+        (None, None) => {}
+    }
+    let near = |offset| small_signed(offset).is_some();
+    if let (Some(left), Some(right)) =
+        (builder.expressions.preimage(base_a), builder.expressions.preimage(base_b))
+        && near(offset_a)
+        && near(offset_b)
+    {
+        return offset_a != offset_b || are_pieces_apart(builder, left, right);
+    }
+    false
+}
+
+fn is_apart_from_constant(builder: &Builder, number: U256, constant: ExprId, base: ExprId) -> bool {
+    let Some(pieces) = builder.expressions.preimage(base) else {
+        // hash + index against a number of a variable: an index never wraps around the space of hashes.
+        return number.bit_len() <= HASHED && symbolic_root(builder, base).is_some();
+    };
+    match builder.expressions.preimage(constant) {
+        Some(known) => are_pieces_apart(builder, known, pieces),
+        // Hashes that a compiler folded have got their preimage back in `recover_preimage`; what is left is no entry.
+        None => true,
+    }
+}
+
+/// Mappings at slots beyond this are not looked for behind folded hashes.
+const FOLDED_SLOTS: u64 = 64;
+
+/// Finds what a compiler hashed at compile time to get `constant`: a mapping entry with one of `keys`, which are the
+/// constants of the code. Without this, the entry of a constant key would not alias the same entry of a computed key.
+pub(crate) fn recover_preimage(builder: &mut Builder, constant: U256, keys: &[U256]) {
+    if constant.bit_len() <= HASHED || array_root(constant).is_some() {
+        return;
+    }
+    for key in keys {
+        for slot in 0..FOLDED_SLOTS {
+            let mut input = [0u8; 64];
+            input[..32].copy_from_slice(&key.to_be_bytes::<32>());
+            input[32..].copy_from_slice(&U256::from(slot).to_be_bytes::<32>());
+            if U256::from_be_bytes(keccak256(input).0) == constant {
+                let word = builder.constant(*key);
+                let slot = builder.number(slot);
+                let piece = |word| Piece::Word { word, from: 0, to: 32 };
+                builder.keccak(vec![piece(word), piece(slot)]);
+                return;
+            }
+        }
+    }
+}
+
+fn are_pieces_apart(builder: &Builder, left: &[Piece], right: &[Piece]) -> bool {
+    let length = |pieces: &[Piece]| {
+        pieces.iter().try_fold(0usize, |total, piece| match piece {
+            Piece::Word { from, to, .. } => Some(total + usize::from(to - from)),
+            _ => None,
         })
+    };
+    if let (Some(left), Some(right)) = (length(left), length(right))
+        && left != right
+    {
+        return true;
+    }
+    let same_shape = left.len() == right.len()
+        && left.iter().zip(right).all(|(a, b)| match (a, b) {
+            (Piece::Word { from: f1, to: t1, .. }, Piece::Word { from: f2, to: t2, .. }) => {
+                f1 == f2 && t1 == t2
+            }
+            _ => false,
+        });
+    // The last pieces of equal length stand at the same distance from the end.
+    let last_apart = match (left.last(), right.last()) {
+        (
+            Some(Piece::Word { word: a, from: f1, to: t1 }),
+            Some(Piece::Word { word: b, from: f2, to: t2 }),
+        ) => f1 == f2 && t1 == t2 && *f1 == 0 && *t1 == 32 && are_words_apart(builder, *a, *b),
+        _ => false,
+    };
+    last_apart
+        || (same_shape
+            && left.iter().zip(right).any(|(a, b)| match (a, b) {
+                (Piece::Word { word: a, from: 0, to: 32 }, Piece::Word { word: b, .. }) => {
+                    are_words_apart(builder, *a, *b)
+                }
+                (Piece::Word { word: a, from, to }, Piece::Word { word: b, .. }) => {
+                    match (builder.value(*a), builder.value(*b)) {
+                        (Some(x), Some(y)) => {
+                            x.to_be_bytes::<32>()[usize::from(*from)..usize::from(*to)]
+                                != y.to_be_bytes::<32>()[usize::from(*from)..usize::from(*to)]
+                        }
+                        _ => false,
+                    }
+                }
+                _ => false,
+            }))
+}
+
+/// Whether two words provably differ: constants, or hashes of byte strings that do.
+fn are_words_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
+    if a == b {
+        return false;
+    }
+    match (builder.value(a), builder.value(b)) {
+        (Some(x), Some(y)) => x != y,
+        _ => {
+            let hashed = |id| builder.expressions.preimage(builder.split_sum(id).0).is_some();
+            (hashed(a) || hashed(b)) && are_apart(builder, a, b)
+        }
     }
 }

@@ -5,19 +5,10 @@
 
 use crate::{
     access::{Access, BalanceRead, Call, Condition, Creation, SelfDestruct},
-    expression::ExprId,
+    code::Selector,
+    id::ExprId,
     incomplete::Incomplete,
 };
-
-/// A four-byte function selector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Selector(pub [u8; 4]);
-
-impl std::fmt::Display for Selector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "0x{}", alloy_primitives::hex::encode(self.0))
-    }
-}
 
 /// How a contract is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,192 @@
+//! The entries of a contract, found by running its dispatcher.
+//!
+//! In: code. Out: one summary an entry. There is no pattern for any compiler's dispatcher: the fallback is explored with
+//! a selector that is left open, every constant that the code compares it with becomes an entry, and each entry is
+//! explored again from the first instruction with its selector known.
+
+use alloy_primitives::{Bytes, U256};
+use revm_bytecode::opcode as op;
+use rustc_hash::FxHashSet;
+
+use crate::{
+    code::{Code, Pc, Selector},
+    explore::{Budget, Shared, Start, explore},
+    expression::{Environment, Expressions, Node as Word},
+    incomplete::{Incomplete, Reason},
+    lock, permission,
+    simplify::Builder,
+    state::State,
+    summarize::{Draft, summarize},
+    summary::{Entry, Permission, Summary},
+};
+
+/// A word of the code that the constructor fills in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Immutable {
+    /// Tells the immutables of a contract apart; several places can hold the same one.
+    pub id: u32,
+    /// The byte offset of the placeholder in the runtime code.
+    pub offset: u32,
+}
+
+/// What the caller knows beside the code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Selectors that the ABI names; those that the dispatcher compares with are found without it.
+    pub selectors: Vec<Selector>,
+    /// Placeholders in code that has not been deployed: what is pushed from there is not known.
+    pub immutables: Vec<Immutable>,
+}
+
+/// All that is known about one runtime code.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The decoded code.
+    pub code: Code,
+    /// The arena that every [`crate::ExprId`] below lives in.
+    pub expressions: Expressions,
+    /// One summary an entry: functions by selector, then receive, then fallback.
+    pub summaries: Vec<Summary>,
+}
+
+/// Work allowed for one entry.
+const ENTRY_BUDGET: Budget = Budget { steps: 250_000, nodes: 20_000, expressions: 2_000_000 };
+
+/// Instructions allowed for all entries of a contract together.
+const CONTRACT_STEPS: u64 = 3_000_000;
+
+/// Instructions that every entry may use, whatever the ones before it took.
+const LEAST_STEPS: u64 = 20_000;
+
+/// Constants tried as keys of folded mapping entries.
+const MAX_CONSTANT_KEYS: usize = 64;
+
+/// Entries beyond this are not explored: no compiler makes so many, and hostile code must not hold us up.
+const MAX_ENTRIES: usize = 2_000;
+
+/// Analyses runtime code. Total: any bytes give an analysis, whose summaries say what they do not cover.
+pub fn analyze(code: Bytes, options: &Options) -> Analysis {
+    let code = Code::new(code);
+    if code.bytes.first() == Some(&0xef) {
+        return Analysis { expressions: Expressions::default(), summaries: vec![unsupported()], code };
+    }
+    let mut builder = Builder::default();
+    builder.zero();
+    let immediates = code
+        .instructions
+        .iter()
+        .map(|instruction| {
+            let placeholder = options
+                .immutables
+                .iter()
+                .find(|immutable| immutable.offset == instruction.pc.0 + 1)
+                .filter(|_| (op::PUSH1..=op::PUSH32).contains(&instruction.opcode));
+            match placeholder {
+                Some(immutable) => builder.leaf(Word::Immutable(immutable.id)),
+                None => builder.constant(instruction.immediate),
+            }
+        })
+        .collect();
+    let mut shared = Shared {
+        code: &code,
+        immediates,
+        constant_keys: constant_keys(&code),
+        builder,
+        recovered: FxHashSet::default(),
+        next_node: 0,
+        selectors: Vec::new(),
+    };
+
+    let mut steps_left = CONTRACT_STEPS;
+    let fallback = explore_entry(&mut shared, Entry::Fallback, &mut steps_left);
+    let mut selectors: Vec<Selector> =
+        shared.selectors.iter().map(|selector| Selector(selector.to_be_bytes())).collect();
+    selectors.extend_from_slice(&options.selectors);
+    selectors.sort_unstable();
+    selectors.dedup();
+
+    let mut drafts = Vec::new();
+    let cut = selectors.len() > MAX_ENTRIES;
+    for selector in selectors.into_iter().take(MAX_ENTRIES) {
+        drafts.push(explore_entry(&mut shared, Entry::Function(selector), &mut steps_left));
+    }
+    let receive = explore_entry(&mut shared, Entry::Receive, &mut steps_left);
+    if !receive.summary.always_reverts {
+        drafts.push(receive);
+    }
+    let mut fallback = fallback;
+    if cut {
+        fallback.summary.incomplete.push(Incomplete { reason: Reason::StepBudget, pc: Pc(0) });
+    }
+    if !fallback.summary.always_reverts || drafts.is_empty() {
+        drafts.push(fallback);
+    }
+
+    let mut builder = shared.builder;
+    lock::mark_net_zero(&mut builder, &mut drafts);
+    permission::decide(&mut builder, &mut drafts);
+    let summaries = drafts.into_iter().map(|draft| draft.summary).collect();
+    Analysis { code, expressions: builder.expressions, summaries }
+}
+
+fn explore_entry(shared: &mut Shared<'_>, entry: Entry, steps_left: &mut u64) -> Draft {
+    shared.builder.selector = match entry {
+        Entry::Function(selector) => Some(selector),
+        Entry::Receive | Entry::Fallback => None,
+    };
+    shared.builder.empty_calldata = entry == Entry::Receive;
+    let mut state = State::default();
+    let size = shared.builder.environment(Environment::CalldataSize);
+    match entry {
+        Entry::Function(_) => {
+            let four = shared.builder.number(4);
+            let short = shared.builder.binary(op::LT, size, four);
+            state.facts.assume(&mut shared.builder, short, false);
+            state.facts.assume(&mut shared.builder, size, true);
+        }
+        Entry::Fallback => {
+            state.facts.assume(&mut shared.builder, size, true);
+        }
+        Entry::Receive => {}
+    }
+    let given = state.facts.clone();
+    let budget = Budget { steps: ENTRY_BUDGET.steps.min((*steps_left).max(LEAST_STEPS)), ..ENTRY_BUDGET };
+    let (graph, steps) = explore(shared, &Start { state, is_fallback: entry == Entry::Fallback }, budget);
+    *steps_left = steps_left.saturating_sub(steps);
+    summarize(&mut shared.builder, entry, &graph, &given)
+}
+
+/// Constants that a compiler may have folded into the hash of a mapping entry: small numbers and addresses.
+fn constant_keys(code: &Code) -> Vec<U256> {
+    let mut keys: Vec<U256> = code
+        .instructions
+        .iter()
+        .filter(|instruction| (op::PUSH1..=op::PUSH32).contains(&instruction.opcode))
+        .map(|instruction| instruction.immediate)
+        .filter(|value| {
+            (65..=160).contains(&value.bit_len()) && *value != (U256::from(1) << 160) - U256::from(1)
+        })
+        .collect();
+    keys.extend((0..3).map(U256::from));
+    keys.sort_unstable();
+    keys.dedup();
+    keys.truncate(MAX_CONSTANT_KEYS);
+    keys
+}
+
+fn unsupported() -> Summary {
+    Summary {
+        entry: Entry::Fallback,
+        accesses: Vec::new(),
+        calls: Vec::new(),
+        creations: Vec::new(),
+        balance_reads: Vec::new(),
+        self_destructs: Vec::new(),
+        logs: 0,
+        requires: Vec::new(),
+        returned: Vec::new(),
+        always_reverts: false,
+        permission: Permission::Anyone,
+        incomplete: vec![Incomplete { reason: Reason::UnsupportedFormat, pc: Pc(0) }],
+    }
+}

@@ -1,0 +1,232 @@
+//! What a path knows about words: the conditions of the branches it took.
+//!
+//! In: a branch condition and the arm taken. Out: a set of facts that later branches are decided by. Facts are dropped
+//! at joins unless every incoming path agrees, and they never leave the path: simplification does not see them.
+
+use alloy_primitives::U256;
+use revm_bytecode::opcode as op;
+
+use crate::{access::Condition, expression::Node, id::ExprId, linear::SMALL_BITS, simplify::Builder};
+
+/// The facts of one path; every list is sorted by expression.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Words known to be zero (false) or non-zero (true).
+    pub(crate) conditions: Vec<(ExprId, bool)>,
+    /// Words known to equal a constant.
+    pub(crate) values: Vec<(ExprId, ExprId)>,
+    /// Words known to be below `2^64`.
+    pub(crate) small: Vec<ExprId>,
+}
+
+/// A condition without its negations: `iszero(iszero(x))` is `x`, `a ^ b` is `!(a == b)`.
+pub(crate) fn strip(builder: &mut Builder, mut expression: ExprId, mut holds: bool) -> Condition {
+    loop {
+        match builder.expressions.node(expression) {
+            Node::Unary { op: op::ISZERO, a } => {
+                expression = a;
+                holds = !holds;
+            }
+            Node::Binary { op: op::SUB | op::XOR, a, b } => {
+                expression = builder.eq(a, b);
+                holds = !holds;
+            }
+            _ => return Condition { expression, holds },
+        }
+    }
+}
+
+impl Facts {
+    fn condition(&self, id: ExprId) -> Option<bool> {
+        self.conditions.binary_search_by_key(&id, |fact| fact.0).ok().map(|index| self.conditions[index].1)
+    }
+
+    /// The constant that the word is known to equal.
+    pub(crate) fn value(&self, id: ExprId) -> Option<ExprId> {
+        self.values.binary_search_by_key(&id, |fact| fact.0).ok().map(|index| self.values[index].1)
+    }
+
+    /// Whether the word is known to be non-zero (true) or zero (false).
+    pub(crate) fn truth(&self, builder: &Builder, id: ExprId) -> Option<bool> {
+        if let Some(value) = builder.value(id) {
+            return Some(!value.is_zero());
+        }
+        if let Some(known) = self.condition(id) {
+            return Some(known);
+        }
+        if let Some(value) = self.value(id) {
+            return builder.value(value).map(|value| !value.is_zero());
+        }
+        match builder.expressions.node(id) {
+            Node::Unary { op: op::ISZERO, a } => self.truth(builder, a).map(|truth| !truth),
+            Node::Binary { op: op::SUB | op::XOR, a, b } => self.equal(builder, a, b).map(|equal| !equal),
+            Node::Binary { op: op::EQ, a, b } => self.equal(builder, a, b),
+            Node::Binary { op: op::LT, a, b } => {
+                let (x, y) = (self.known(builder, a), self.known(builder, b));
+                match (x, y) {
+                    (Some(x), Some(y)) => Some(x < y),
+                    // Something is below zero: never.
+                    (_, Some(y)) if y.is_zero() => Some(false),
+                    // b <= a is what `b < a` or `b == a` says.
+                    _ => match builder.expressions.find(Node::Binary { op: op::LT, a: b, b: a }) {
+                        Some(reverse) if self.condition(reverse) == Some(true) => Some(false),
+                        _ => None,
+                    },
+                }
+            }
+            Node::Binary { op: op::AND, a, b } => {
+                if builder.expressions.bits(a) <= 1 && builder.expressions.bits(b) <= 1 {
+                    match (self.truth(builder, a), self.truth(builder, b)) {
+                        (Some(false), _) | (_, Some(false)) => return Some(false),
+                        (Some(true), Some(true)) => return Some(true),
+                        _ => return None,
+                    }
+                }
+                // A zero word has no bits.
+                (self.truth(builder, a) == Some(false)).then_some(false)
+            }
+            Node::Binary { op: op::OR, a, b } => match (self.truth(builder, a), self.truth(builder, b)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn known(&self, builder: &Builder, id: ExprId) -> Option<U256> {
+        builder
+            .value(id)
+            .or_else(|| self.value(id).and_then(|value| builder.value(value)))
+            .or_else(|| (self.condition(id) == Some(false)).then_some(U256::ZERO))
+    }
+
+    fn equal(&self, builder: &Builder, a: ExprId, b: ExprId) -> Option<bool> {
+        match (self.known(builder, a), self.known(builder, b)) {
+            (Some(x), Some(y)) => Some(x == y),
+            (None, Some(y)) if y.is_zero() => self.condition(a).map(|holds| !holds),
+            (Some(x), None) if x.is_zero() => self.condition(b).map(|holds| !holds),
+            _ => None,
+        }
+    }
+
+    /// Records that a branch took the arm on which `id` is non-zero (`holds`) or zero. `false` if no execution can.
+    pub(crate) fn assume(&mut self, builder: &mut Builder, id: ExprId, holds: bool) -> bool {
+        let Condition { expression, holds } = strip(builder, id, holds);
+        match self.truth(builder, expression) {
+            Some(known) if known != holds => return false,
+            _ => {}
+        }
+        self.insert(expression, holds);
+        if !holds && builder.value(expression).is_none() {
+            let zero = builder.zero();
+            self.insert_value(expression, zero);
+        }
+        if let Node::Binary { op, a, b } = builder.expressions.node(expression) {
+            match (op, holds) {
+                (op::EQ, true) => {
+                    if let Some(value) = builder.value(b) {
+                        self.insert_value(a, b);
+                        if !value.is_zero() {
+                            self.insert(a, true);
+                        }
+                    } else if self.truth(builder, a) == Some(true) {
+                        self.insert(b, true);
+                    } else if self.truth(builder, b) == Some(true) {
+                        self.insert(a, true);
+                    }
+                }
+                (op::AND, true) => {
+                    // Both have a bit set.
+                    for part in [a, b] {
+                        if builder.value(part).is_none() {
+                            let _ = self.assume(builder, part, true);
+                        }
+                    }
+                }
+                (op::OR, false) => {
+                    return self.assume(builder, a, false) && self.assume(builder, b, false);
+                }
+                (op::LT, _) => {
+                    // holds: a < b; else b <= a.
+                    let (lower, upper) = if holds { (a, b) } else { (b, a) };
+                    if holds && builder.value(b).is_none() {
+                        self.insert(b, true);
+                    }
+                    let upper_small = builder.expressions.bits(upper) <= SMALL_BITS
+                        || self.small.binary_search(&upper).is_ok();
+                    if upper_small {
+                        self.insert_small(builder, lower);
+                    }
+                }
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn insert(&mut self, id: ExprId, holds: bool) {
+        match self.conditions.binary_search_by_key(&id, |fact| fact.0) {
+            Ok(index) => self.conditions[index].1 = holds,
+            Err(index) => self.conditions.insert(index, (id, holds)),
+        }
+    }
+
+    fn insert_value(&mut self, id: ExprId, value: ExprId) {
+        if let Err(index) = self.values.binary_search_by_key(&id, |fact| fact.0) {
+            self.values.insert(index, (id, value));
+        }
+    }
+
+    /// Records that the word is below `2^64`.
+    pub(crate) fn insert_small(&mut self, builder: &Builder, id: ExprId) {
+        if builder.expressions.bits(id) <= SMALL_BITS {
+            return;
+        }
+        if let Err(index) = self.small.binary_search(&id) {
+            self.small.insert(index, id);
+        }
+    }
+
+    /// Keeps what both know.
+    pub(crate) fn intersect(&mut self, other: &Self) {
+        fn keep<T: Ord + Copy>(mine: &mut Vec<T>, other: &[T]) {
+            if mine == other {
+                return;
+            }
+            let mut position = 0;
+            mine.retain(|fact| {
+                while position < other.len() && other[position] < *fact {
+                    position += 1;
+                }
+                position < other.len() && other[position] == *fact
+            });
+        }
+        keep(&mut self.conditions, &other.conditions);
+        keep(&mut self.values, &other.values);
+        keep(&mut self.small, &other.small);
+    }
+
+    /// Whether `x & mask` is known to be `x`: calldata decoding checks it once, and masks again at each use.
+    pub(crate) fn is_clean(&self, builder: &Builder, x: ExprId, masked: ExprId) -> bool {
+        let (a, b) = if x.0 <= masked.0 { (x, masked) } else { (masked, x) };
+        builder
+            .expressions
+            .find(Node::Binary { op: op::EQ, a, b })
+            .is_some_and(|equal| self.condition(equal) == Some(true))
+    }
+
+    /// The largest value that a comparison with a constant leaves to the word.
+    pub(crate) fn upper_bound(&self, builder: &Builder, id: ExprId) -> Option<U256> {
+        self.conditions
+            .iter()
+            .filter_map(|&(condition, holds)| match builder.expressions.node(condition) {
+                Node::Binary { op: op::LT, a, b } if holds && a == id => {
+                    builder.value(b).map(|bound| bound.saturating_sub(U256::from(1)))
+                }
+                Node::Binary { op: op::LT, a, b } if !holds && b == id => builder.value(a),
+                _ => None,
+            })
+            .min()
+    }
+}

@@ -1,0 +1,126 @@
+//! Where loaded words go: the uses of every load and balance read of one entry.
+//!
+//! In: the words that reach something visible (branches, slots, stores, logs, return data, calls). Out: for each loaded
+//! word and each set of its bits, the kinds of places it reaches. Over-approximates: a word that may reach a place is
+//! said to reach it.
+
+use alloy_primitives::U256;
+use revm_bytecode::opcode as op;
+use rustc_hash::FxHashMap;
+
+use crate::{
+    access::Escapes,
+    expression::{Expressions, Node},
+    id::ExprId,
+};
+
+/// One kind of use of some bits of a loaded word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    /// The bits of the loaded word that are used.
+    pub(crate) mask: U256,
+    pub(crate) escape: Escapes,
+}
+
+/// The uses of all loaded words.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flow {
+    uses: FxHashMap<ExprId, Vec<Use>>,
+    /// Lost bytes of memory, which any loaded word may be among, reach these.
+    pub(crate) lost: Escapes,
+    seen: Vec<u32>,
+    round: u32,
+}
+
+/// A loaded word or balance found below an expression, and the bits of it that are used there.
+pub(crate) type Found = (ExprId, U256);
+
+impl Flow {
+    /// Every loaded word that `root` is computed from, without following the keys of loads.
+    pub(crate) fn loads_in(&mut self, expressions: &Expressions, root: ExprId) -> Vec<Found> {
+        self.round += 1;
+        self.seen.resize(expressions.len().max(self.seen.len()), 0);
+        let mut found = Vec::new();
+        let mut stack = vec![(root, U256::MAX)];
+        while let Some((id, mask)) = stack.pop() {
+            let node = expressions.node(id);
+            if let Node::Load { .. } | Node::Balance { .. } = node {
+                if !found.contains(&(id, mask)) {
+                    found.push((id, mask));
+                }
+                continue;
+            }
+            // Extracting a field uses only its bits.
+            if let Some((inner, used)) = field_of(expressions, id)
+                && matches!(expressions.node(inner), Node::Load { .. })
+            {
+                let used = used & if used == U256::MAX { mask } else { U256::MAX };
+                if !found.contains(&(inner, used)) {
+                    found.push((inner, used));
+                }
+                continue;
+            }
+            let seen = &mut self.seen[id.0 as usize];
+            if *seen == self.round {
+                continue;
+            }
+            *seen = self.round;
+            if let Node::Phi { .. } = node {
+                stack.extend(expressions.phi_operands(id).iter().map(|operand| (*operand, U256::MAX)));
+            } else {
+                stack.extend(expressions.operands(id).into_iter().map(|operand| (operand, U256::MAX)));
+            }
+        }
+        found
+    }
+
+    /// Records that `root` reaches a place.
+    pub(crate) fn reach(&mut self, expressions: &Expressions, root: ExprId, escape: Escapes) {
+        for (load, mask) in self.loads_in(expressions, root) {
+            self.add(load, mask, escape);
+        }
+    }
+
+    pub(crate) fn add(&mut self, load: ExprId, mask: U256, escape: Escapes) {
+        let uses = self.uses.entry(load).or_default();
+        match uses.iter_mut().find(|entry| entry.mask == mask) {
+            Some(entry) => entry.escape = entry.escape.with(escape),
+            None => uses.push(Use { mask, escape }),
+        }
+    }
+
+    /// Where the given bits of a loaded word go.
+    pub(crate) fn escapes(&self, load: ExprId, bits: U256) -> Escapes {
+        self.uses_of(load)
+            .iter()
+            .filter(|entry| !(entry.mask & bits).is_zero())
+            .fold(self.lost, |all, entry| all.with(entry.escape))
+    }
+
+    /// The uses of a loaded word.
+    pub(crate) fn uses_of(&self, load: ExprId) -> &[Use] {
+        self.uses.get(&load).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// `(word >> n) & m` as the word and the bits of it that are used.
+pub(crate) fn field_of(expressions: &Expressions, id: ExprId) -> Option<(ExprId, U256)> {
+    let constant = |id| expressions.constant(id);
+    match expressions.node(id) {
+        Node::Binary { op: op::AND, a, b } => {
+            let mask = constant(b)?;
+            match expressions.node(a) {
+                Node::Binary { op: op::SHR, a: count, b: word } => {
+                    Some((word, mask << constant(count)?.to::<usize>()))
+                }
+                Node::Binary { op: op::SHL, a: count, b: word } => {
+                    Some((word, mask >> constant(count)?.to::<usize>()))
+                }
+                _ => Some((a, mask)),
+            }
+        }
+        Node::Binary { op: op::SHR, a, b } => Some((b, U256::MAX << constant(a)?.to::<usize>())),
+        Node::Binary { op: op::SHL, a, b } => Some((b, U256::MAX >> constant(a)?.to::<usize>())),
+        _ => None,
+    }
+}

@@ -1,0 +1,81 @@
+//! The explored graph of one entry: what exploration leaves behind for summaries.
+//!
+//! A node is a basic block in one calling context; its events are what the block does, over words that are in SSA form:
+//! where paths meet, words that differ are phis. Nothing here refers to abstract states any more.
+
+use crate::{
+    access::{CallKind, Condition},
+    code::Pc,
+    expression::Space,
+    id::ExprId,
+    incomplete::Incomplete,
+};
+
+/// Something a block does that outlives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) pc: Pc,
+    pub(crate) kind: EventKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    Load { space: Space, slot: ExprId, value: ExprId },
+    Store { space: Space, slot: ExprId, value: ExprId, old: ExprId },
+    Call(Box<CallEvent>),
+    Create { salt: Option<ExprId>, address: ExprId, words: Vec<ExprId>, lost: bool },
+    Balance { address: ExprId, value: ExprId },
+    SelfDestruct { beneficiary: ExprId },
+    Log { words: Vec<ExprId>, lost: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CallEvent {
+    pub(crate) kind: CallKind,
+    pub(crate) target: ExprId,
+    pub(crate) value: Option<ExprId>,
+    pub(crate) selector: Option<[u8; 4]>,
+    pub(crate) arguments: Vec<ExprId>,
+    /// Every word that the input may hold a part of.
+    pub(crate) words: Vec<ExprId>,
+    /// The input may hold bytes that the analysis lost.
+    pub(crate) lost: bool,
+}
+
+/// How a block ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Not executed yet.
+    Open,
+    /// The call succeeds, returning these words (in order, where known to be contiguous from the start).
+    Success { words: Vec<ExprId>, lost: bool, written: Vec<(Space, ExprId, ExprId)> },
+    /// The call reverts or halts.
+    Failure,
+    /// Control goes on to the only successor.
+    Jump,
+    /// Control depends on a word; both ways may be possible.
+    Branch { condition: ExprId },
+    /// Control goes on somewhere unknown.
+    Unresolved,
+}
+
+/// A basic block in one context.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// First instruction.
+    pub(crate) start: u32,
+    /// The `JUMP`s of the internal calls that are open, outermost first.
+    pub(crate) call_sites: Vec<Pc>,
+    /// What every path to this node has established.
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) exit: Exit,
+    pub(crate) successors: Vec<u32>,
+}
+
+/// Everything reachable from one entry. Node 0 is the entry.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) incomplete: Vec<Incomplete>,
+}

@@ -1,0 +1,154 @@
+//! Which entries only an administrator can call.
+//!
+//! In: the drafts of all entries. Out: [`Permission::Restricted`] where every successful path needs the caller to be an
+//! address held in storage (or in the code), or to hold a role, and only entries that are restricted themselves can
+//! change that storage. A check against something that any user can set is no restriction.
+
+use alloy_primitives::U256;
+use revm_bytecode::opcode as op;
+use std::collections::BTreeSet;
+
+use crate::{
+    access::{Condition, Effect},
+    expression::{Environment, Expressions, Node as Word, Sources, Space},
+    flow::field_of,
+    id::ExprId,
+    location::{Projection, Root, Slot},
+    simplify::Builder,
+    slot::normalise,
+    summarize::Draft,
+    summary::Permission,
+};
+
+/// What a check of the caller relies on: mappings are named by the slot that they start from.
+type Authority = (Root, Vec<usize>);
+
+/// Decides the permission of every entry.
+pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
+    let candidates: Vec<Vec<(Condition, Option<Slot>)>> =
+        drafts.iter().map(|draft| checks(builder, &draft.summary.requires)).collect();
+    // Start from the largest set and take entries out whose authority an unrestricted entry can change.
+    let mut restricted: BTreeSet<usize> =
+        (0..drafts.len()).filter(|index| !candidates[*index].is_empty()).collect();
+    loop {
+        let open: Vec<usize> = (0..drafts.len()).filter(|index| !restricted.contains(index)).collect();
+        let before = restricted.len();
+        restricted = restricted
+            .iter()
+            .copied()
+            .filter(|index| {
+                candidates[*index].iter().any(|(_, authority)| {
+                    authority.as_ref().is_none_or(|slot| {
+                        !open.iter().any(|other| can_change(&builder.expressions, &drafts[*other], slot))
+                    })
+                })
+            })
+            .collect();
+        if restricted.len() == before {
+            break;
+        }
+    }
+    for index in restricted {
+        if let Some((condition, _)) = candidates[index].first() {
+            drafts[index].summary.permission = Permission::Restricted(*condition);
+        }
+    }
+}
+
+/// Conditions that tie the caller to something: the authority is the slot that holds it, `None` for the code itself.
+fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Option<Slot>)> {
+    let mut result = Vec::new();
+    for condition in requires {
+        if let Word::Binary { op: op::EQ, a, b } = builder.expressions.node(condition.expression)
+            && condition.holds
+        {
+            for (caller, other) in [(a, b), (b, a)] {
+                if !is_caller(&builder.expressions, caller) {
+                    continue;
+                }
+                let is_code = matches!(builder.expressions.node(other), Word::Immutable(_));
+                if is_code || builder.value(other).is_some_and(|value| !value.is_zero()) {
+                    result.push((*condition, None));
+                } else if let Some(slot) = loaded_slot(builder, other)
+                    && slot.keys().all(|key| !depends_on_input(&builder.expressions, key))
+                {
+                    result.push((*condition, Some(slot)));
+                }
+            }
+        }
+        // A role: a flag in a mapping keyed by the caller.
+        let (flag, granted) = match builder.expressions.node(condition.expression) {
+            Word::Binary { op: op::EQ, a, b } if builder.value(b).is_some_and(|value| !value.is_zero()) => {
+                (a, condition.holds)
+            }
+            _ => (condition.expression, condition.holds),
+        };
+        if granted
+            && let Some(slot) = loaded_slot(builder, flag)
+            && slot.keys().any(|key| is_caller(&builder.expressions, key))
+            && slot.keys().all(|key| {
+                is_caller(&builder.expressions, key) || !depends_on_input(&builder.expressions, key)
+            })
+        {
+            result.push((*condition, Some(slot)));
+        }
+    }
+    result
+}
+
+fn is_caller(expressions: &Expressions, id: ExprId) -> bool {
+    matches!(expressions.node(id), Word::Environment(Environment::Caller))
+}
+
+fn depends_on_input(expressions: &Expressions, id: ExprId) -> bool {
+    expressions.any(id, |part| {
+        expressions.sources(part).intersects(
+            Sources::CALLDATA
+                .with(Sources::CALLER)
+                .with(Sources::TRANSACTION)
+                .with(Sources::CALL_VALUE)
+                .with(Sources::UNKNOWN)
+                .with(Sources::RETURN_DATA),
+        )
+    })
+}
+
+/// The slot whose word, or a field of it, `id` is.
+fn loaded_slot(builder: &mut Builder, id: ExprId) -> Option<Slot> {
+    let word = field_of(&builder.expressions, id).map_or(id, |field| field.0);
+    match builder.expressions.node(word) {
+        Word::Load { space: Space::Storage, slot, .. } => Some(normalise(builder, slot, &|_, _| None)),
+        _ => None,
+    }
+}
+
+fn authority(slot: &Slot) -> Authority {
+    let shape = slot
+        .path
+        .iter()
+        .map(|step| match step {
+            Projection::Mapping { .. } => 0,
+            Projection::Element { .. } => 1,
+            Projection::Index { .. } => 2,
+            Projection::Offset(offset) => 3 + usize::try_from(*offset).unwrap_or(usize::MAX - 3),
+        })
+        .collect();
+    (slot.root, shape)
+}
+
+/// Whether a successful call of the entry can give the caller, or anyone, what is checked. Clearing it cannot.
+fn can_change(expressions: &Expressions, draft: &Draft, slot: &Slot) -> bool {
+    let wanted = authority(slot);
+    draft.summary.accesses.iter().any(|access| {
+        let Effect::Write { value, .. } = access.effect else { return false };
+        !access.circumstance.reverts
+            && access.space == Space::Storage
+            && expressions.constant(value) != Some(U256::ZERO)
+            && match access.slot.root {
+                Root::Unknown(_) => true,
+                // A slot computed from input may be any slot; an unfamiliar hash is only itself.
+                Root::Raw(id) if expressions.preimage(id).is_none() => true,
+                Root::Raw(_) | Root::Fixed(_) => authority(&access.slot) == wanted,
+            }
+    })
+}

@@ -1,0 +1,673 @@
+//! Executes one basic block on an abstract state.
+//!
+//! In: the state at the block's first instruction. Out: the events on the way and the way out. Opcode facts (stack
+//! effects) come from revm's table; every opcode that this file does not name pops and pushes what the table says and
+//! gives an unknown word, so that a new opcode can only make the result less precise.
+
+use alloy_primitives::U256;
+use revm_bytecode::{OpCode, opcode as op};
+
+use crate::{
+    access::CallKind,
+    code::{Code, Pc},
+    expression::{Environment, Node as Word, Piece, Sources, Space},
+    facts::strip,
+    graph::{CallEvent, Event, EventKind, Exit},
+    id::{ExprId, Site},
+    linear::{Bounds, PhiOrder},
+    memory::{self, Address, Content, Context, Length},
+    simplify::Builder,
+    slot::recover_preimage,
+    state::State,
+};
+
+/// The stack limit of the EVM.
+const STACK_LIMIT: usize = 1024;
+
+/// Expressions deeper than this are cut: the word becomes unknown, keeping its sources.
+const MAX_DEPTH: u32 = 256;
+
+/// Input words of a call that are kept as arguments.
+const MAX_ARGUMENTS: usize = 16;
+
+/// What executing blocks of one entry shares.
+pub(crate) struct Machine<'a> {
+    pub(crate) code: &'a Code,
+    /// The pushed constant of each instruction.
+    pub(crate) immediates: &'a [ExprId],
+    /// The constants of the code that can be keys of folded mapping entries.
+    pub(crate) constant_keys: &'a [U256],
+    pub(crate) builder: &'a mut Builder,
+    pub(crate) order: &'a mut PhiOrder,
+    /// Large constant slots whose preimage has been looked for.
+    pub(crate) recovered: &'a mut rustc_hash::FxHashSet<ExprId>,
+    /// Identifies the node in sites.
+    pub(crate) node: u32,
+    pub(crate) events: Vec<Event>,
+    /// Instructions executed.
+    pub(crate) steps: u64,
+}
+
+/// Where a block leaves to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It ends here.
+    End(Exit),
+    /// To the instruction that follows.
+    Next(usize),
+    /// To a computed target.
+    Jump { target: ExprId },
+    /// To a computed target or to the next instruction.
+    Branch { target: ExprId, condition: ExprId, next: usize },
+}
+
+/// A stack underflow, an unpayable memory access or the like: the call frame halts.
+struct Halt;
+
+impl Machine<'_> {
+    fn site(&mut self, pc: Pc) -> Site {
+        self.builder.expressions.intern_site(self.node, pc)
+    }
+
+    fn event(&mut self, pc: Pc, kind: EventKind) {
+        self.events.push(Event { pc, kind });
+    }
+
+    /// Runs from instruction `index` to the end of the block.
+    pub(crate) fn run(&mut self, state: &mut State, index: usize) -> Way {
+        let mut index = index;
+        loop {
+            let Some(instruction) = self.code.instructions.get(index).copied() else {
+                return Way::End(self.success(state, Vec::new(), false));
+            };
+            self.steps += 1;
+            let (pc, opcode) = (instruction.pc, instruction.opcode);
+            match opcode {
+                op::STOP => return Way::End(self.success(state, Vec::new(), false)),
+                op::JUMPDEST => {}
+                op::JUMP => {
+                    let Some(target) = state.stack.pop() else { return Way::End(Exit::Failure) };
+                    return Way::Jump { target };
+                }
+                op::JUMPI => {
+                    let (Some(target), Some(condition)) = (state.stack.pop(), state.stack.pop()) else {
+                        return Way::End(Exit::Failure);
+                    };
+                    return Way::Branch { target, condition, next: index + 1 };
+                }
+                op::RETURN => {
+                    let Ok((at, length)) = self.range(state) else { return Way::End(Exit::Failure) };
+                    let (words, lost) = self.words_in(state, pc, at, length);
+                    return Way::End(self.success(state, words, lost));
+                }
+                op::REVERT | op::INVALID => return Way::End(Exit::Failure),
+                op::SELFDESTRUCT => {
+                    let Some(beneficiary) = state.stack.pop() else { return Way::End(Exit::Failure) };
+                    let beneficiary = self.address_word(beneficiary);
+                    self.event(pc, EventKind::SelfDestruct { beneficiary });
+                    return Way::End(self.success(state, Vec::new(), false));
+                }
+                op::PUSH0..=op::PUSH32 => state.stack.push(self.immediates[index]),
+                op::DUP1..=op::DUP16 => {
+                    let depth = usize::from(opcode - op::DUP1) + 1;
+                    let Some(position) = state.stack.len().checked_sub(depth) else {
+                        return Way::End(Exit::Failure);
+                    };
+                    state.stack.push(state.stack[position]);
+                }
+                op::SWAP1..=op::SWAP16 => {
+                    let depth = usize::from(opcode - op::SWAP1) + 2;
+                    let Some(position) = state.stack.len().checked_sub(depth) else {
+                        return Way::End(Exit::Failure);
+                    };
+                    let top = state.stack.len() - 1;
+                    state.stack.swap(position, top);
+                }
+                op::POP => {
+                    if state.stack.pop().is_none() {
+                        return Way::End(Exit::Failure);
+                    }
+                }
+                _ => {
+                    if self.execute(state, pc, opcode).is_err() {
+                        return Way::End(Exit::Failure);
+                    }
+                }
+            }
+            if state.stack.len() > STACK_LIMIT {
+                return Way::End(Exit::Failure);
+            }
+            index += 1;
+            if self.code.instructions.get(index).is_some_and(|next| next.opcode == op::JUMPDEST) {
+                return Way::Next(index);
+            }
+        }
+    }
+
+    fn success(&mut self, state: &State, words: Vec<ExprId>, lost: bool) -> Exit {
+        Exit::Success { words, lost, written: state.storage.written.clone() }
+    }
+
+    fn address_word(&mut self, word: ExprId) -> ExprId {
+        self.builder.and_mask(word, (U256::from(1) << 160) - U256::from(1))
+    }
+
+    /// Pops an offset and a length.
+    fn range(&mut self, state: &mut State) -> Result<(Address, Length), Halt> {
+        let (offset, length) = (pop(state)?, pop(state)?);
+        self.region(state, offset, length)
+    }
+
+    /// A memory range that an instruction touches. Touching it is paid for, so from here on it is known to be small.
+    fn region(
+        &mut self,
+        state: &mut State,
+        offset: ExprId,
+        length: ExprId,
+    ) -> Result<(Address, Length), Halt> {
+        let size = memory::length(self.builder, length).ok_or(Halt)?;
+        if size == Length::Fixed(0) {
+            let zero = self.builder.zero();
+            return Ok((Address { base: zero, offset: 0 }, size));
+        }
+        if matches!(size, Length::Symbolic(_)) {
+            state.facts.insert_small(self.builder, length);
+        } else {
+            // With a length that may be zero, the offset is not paid for.
+            state.facts.insert_small(self.builder, offset);
+        }
+        Ok((memory::address(self.builder, offset).ok_or(Halt)?, size))
+    }
+
+    fn words_in(&mut self, state: &State, pc: Pc, at: Address, length: Length) -> (Vec<ExprId>, bool) {
+        if length == Length::Fixed(0) {
+            return (Vec::new(), false);
+        }
+        let site = self.site(pc);
+        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+        state.memory.words_in(&mut cx, at, length)
+    }
+
+    fn read(&mut self, state: &State, pc: Pc, at: Address, length: Length) -> Vec<Piece> {
+        let site = self.site(pc);
+        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+        state.memory.read(&mut cx, at, length)
+    }
+
+    fn write(&mut self, state: &mut State, pc: Pc, at: Address, length: Length, content: Content) {
+        let site = self.site(pc);
+        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+        state.memory.store(&mut cx, at, length, content);
+    }
+
+    fn write_pieces(&mut self, state: &mut State, pc: Pc, at: Address, pieces: &[Piece]) {
+        let site = self.site(pc);
+        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+        state.memory.store_pieces(&mut cx, at, pieces);
+    }
+
+    fn push(&mut self, state: &mut State, pc: Pc, word: ExprId) {
+        if self.builder.expressions.depth(word) > MAX_DEPTH {
+            let site = self.site(pc);
+            let sources = self.builder.expressions.sources(word);
+            let unknown = self.builder.unknown(site, sources);
+            state.stack.push(unknown);
+        } else {
+            state.stack.push(word);
+        }
+    }
+
+    /// Executes an instruction that neither ends the block nor only moves the stack.
+    fn execute(&mut self, state: &mut State, pc: Pc, opcode: u8) -> Result<(), Halt> {
+        let word = match opcode {
+            op::AND => {
+                let (a, b) = (pop(state)?, pop(state)?);
+                let word = self.builder.binary(op::AND, a, b);
+                self.clean(state, a, b, word)
+            }
+            op::ADD..=op::SMOD
+            | op::EXP
+            | op::SIGNEXTEND
+            | op::LT..=op::EQ
+            | op::OR
+            | op::XOR
+            | op::BYTE..=op::SAR => {
+                let (a, b) = (pop(state)?, pop(state)?);
+                self.builder.binary(opcode, a, b)
+            }
+            op::ISZERO | op::NOT | op::CLZ => {
+                let a = pop(state)?;
+                self.builder.unary(opcode, a)
+            }
+            op::ADDMOD | op::MULMOD => {
+                let (a, b, c) = (pop(state)?, pop(state)?, pop(state)?);
+                self.builder.ternary(opcode, a, b, c)
+            }
+            op::KECCAK256 => {
+                let (at, length) = self.range(state)?;
+                let pieces = self.read(state, pc, at, length);
+                if let [Piece::Opaque { value, .. }] = *pieces.as_slice() {
+                    let site = self.site(pc);
+                    let sources = self.builder.expressions.sources(value);
+                    self.builder.unknown(site, sources)
+                } else {
+                    self.builder.keccak(pieces)
+                }
+            }
+            op::ADDRESS => self.builder.environment(Environment::Address),
+            op::ORIGIN => self.builder.environment(Environment::Origin),
+            op::CALLER => self.builder.environment(Environment::Caller),
+            op::CALLVALUE => self.builder.environment(Environment::CallValue),
+            op::CALLDATASIZE => self.builder.environment(Environment::CalldataSize),
+            op::GASPRICE => self.builder.environment(Environment::GasPrice),
+            op::COINBASE => self.builder.environment(Environment::Coinbase),
+            op::TIMESTAMP => self.builder.environment(Environment::Timestamp),
+            op::NUMBER => self.builder.environment(Environment::Number),
+            op::DIFFICULTY => self.builder.environment(Environment::PrevRandao),
+            op::GASLIMIT => self.builder.environment(Environment::GasLimit),
+            op::CHAINID => self.builder.environment(Environment::ChainId),
+            op::BASEFEE => self.builder.environment(Environment::BaseFee),
+            op::BLOBBASEFEE => self.builder.environment(Environment::BlobBaseFee),
+            op::CALLDATALOAD => {
+                let offset = pop(state)?;
+                self.builder.calldata_word(offset)
+            }
+            op::CODESIZE => self.builder.number(self.code.bytes.len() as u64),
+            op::PC => self.builder.number(u64::from(pc.0)),
+            op::GAS => {
+                let site = self.site(pc);
+                self.builder.leaf(Word::Gas(site))
+            }
+            op::MSIZE => {
+                let site = self.site(pc);
+                self.builder.leaf(Word::MemorySize(site))
+            }
+            op::RETURNDATASIZE => match state.returned {
+                Some(site) => self.builder.leaf(Word::ReturnSize(site)),
+                None => self.builder.zero(),
+            },
+            op::BLOCKHASH | op::BLOBHASH | op::EXTCODESIZE | op::EXTCODEHASH => {
+                let a = pop(state)?;
+                let node = match opcode {
+                    op::BLOCKHASH => Word::BlockHash(a),
+                    op::BLOBHASH => Word::BlobHash(a),
+                    op::EXTCODESIZE => Word::CodeSize(self.address_word(a)),
+                    _ => Word::CodeHash(self.address_word(a)),
+                };
+                self.builder.leaf(node)
+            }
+            op::BALANCE | op::SELFBALANCE => {
+                let address = if opcode == op::BALANCE {
+                    let word = pop(state)?;
+                    self.address_word(word)
+                } else {
+                    self.builder.environment(Environment::Address)
+                };
+                let value = self.builder.leaf(Word::Balance { address, epoch: state.balance_epoch });
+                self.event(pc, EventKind::Balance { address, value });
+                value
+            }
+            op::MLOAD => {
+                let offset = pop(state)?;
+                let size = self.builder.number(32);
+                let (at, _) = self.region(state, offset, size)?;
+                let site = self.site(pc);
+                let mut cx =
+                    Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+                state.memory.load_word(&mut cx, at)
+            }
+            op::SLOAD => return self.load(state, pc, Space::Storage),
+            op::TLOAD => return self.load(state, pc, Space::Transient),
+            op::SSTORE => return self.store(state, pc, Space::Storage),
+            op::TSTORE => return self.store(state, pc, Space::Transient),
+            op::MSTORE | op::MSTORE8 => {
+                let (offset, word) = (pop(state)?, pop(state)?);
+                let size = self.builder.number(if opcode == op::MSTORE { 32 } else { 1 });
+                let (at, _) = self.region(state, offset, size)?;
+                let site = self.site(pc);
+                let mut cx =
+                    Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+                if opcode == op::MSTORE {
+                    state.memory.store_word(&mut cx, at, word);
+                } else {
+                    state.memory.store_byte(&mut cx, at, word);
+                }
+                return Ok(());
+            }
+            op::CALLDATACOPY | op::CODECOPY | op::RETURNDATACOPY | op::MCOPY => {
+                let (to, from, length) = (pop(state)?, pop(state)?, pop(state)?);
+                return self.copy(state, pc, opcode, to, from, length);
+            }
+            op::EXTCODECOPY => {
+                let (account, to, from, length) = (pop(state)?, pop(state)?, pop(state)?, pop(state)?);
+                let account = self.address_word(account);
+                self.builder.leaf(Word::CodeSize(account));
+                return self.copy(state, pc, opcode, to, from, length);
+            }
+            op::LOG0..=op::LOG4 => {
+                let (at, length) = self.range(state)?;
+                let (mut words, lost) = self.words_in(state, pc, at, length);
+                for _ in 0..opcode - op::LOG0 {
+                    words.push(pop(state)?);
+                }
+                self.event(pc, EventKind::Log { words, lost });
+                return Ok(());
+            }
+            op::CREATE | op::CREATE2 => {
+                let _value = pop(state)?;
+                let (at, length) = self.range(state)?;
+                let salt = if opcode == op::CREATE2 { Some(pop(state)?) } else { None };
+                let (words, lost) = self.words_in(state, pc, at, length);
+                let site = self.site(pc);
+                let address = self.builder.leaf(Word::Created(site));
+                self.event(pc, EventKind::Create { salt, address, words, lost });
+                self.leave(state, site);
+                address
+            }
+            op::CALL => return self.call(state, pc, CallKind::Call),
+            op::CALLCODE => return self.call(state, pc, CallKind::CallCode),
+            op::DELEGATECALL => return self.call(state, pc, CallKind::DelegateCall),
+            op::STATICCALL => return self.call(state, pc, CallKind::StaticCall),
+            _ => return self.other(state, pc, opcode),
+        };
+        self.push(state, pc, word);
+        Ok(())
+    }
+
+    /// An opcode with no meaning of its own here.
+    fn other(&mut self, state: &mut State, pc: Pc, opcode: u8) -> Result<(), Halt> {
+        let info = OpCode::new(opcode).ok_or(Halt)?.info();
+        // Opcodes with immediates that are not pushes belong to forks that are not modelled: the code halts there.
+        if info.immediate_size() > 0 {
+            return Err(Halt);
+        }
+        let mut sources = Sources::BLOCK;
+        for _ in 0..info.inputs() {
+            let operand = pop(state)?;
+            sources = sources.with(self.builder.expressions.sources(operand));
+        }
+        for _ in 0..info.outputs() {
+            let site = self.site(pc);
+            let word = self.builder.unknown(site, sources);
+            state.stack.push(word);
+        }
+        Ok(())
+    }
+
+    /// `x & mask` is `x` where calldata decoding has checked just that.
+    fn clean(&self, state: &State, a: ExprId, b: ExprId, masked: ExprId) -> ExprId {
+        let word = if self.builder.value(b).is_some() {
+            a
+        } else if self.builder.value(a).is_some() {
+            b
+        } else {
+            return masked;
+        };
+        if word != masked && state.facts.is_clean(self.builder, word, masked) { word } else { masked }
+    }
+
+    fn load(&mut self, state: &mut State, pc: Pc, space: Space) -> Result<(), Halt> {
+        let slot = pop(state)?;
+        self.recover(slot);
+        let value = match state.storage.current(space, slot) {
+            Some(value) => value,
+            None => {
+                let version = state.storage.version(self.builder, space, slot);
+                let value = self.builder.load(space, slot, version);
+                state.storage.remember(space, slot, value);
+                value
+            }
+        };
+        self.event(pc, EventKind::Load { space, slot, value });
+        self.push(state, pc, value);
+        Ok(())
+    }
+
+    fn store(&mut self, state: &mut State, pc: Pc, space: Space) -> Result<(), Halt> {
+        let (slot, value) = (pop(state)?, pop(state)?);
+        self.recover(slot);
+        let old = match state.storage.current(space, slot) {
+            Some(old) => old,
+            None => {
+                let version = state.storage.version(self.builder, space, slot);
+                self.builder.load(space, slot, version)
+            }
+        };
+        let site = self.site(pc);
+        state.storage.store(self.builder, space, slot, value, site);
+        self.event(pc, EventKind::Store { space, slot, value, old });
+        Ok(())
+    }
+
+    fn recover(&mut self, slot: ExprId) {
+        if let Some(value) = self.builder.value(slot)
+            && self.builder.expressions.preimage(slot).is_none()
+            && value.bit_len() > 64
+            && self.recovered.insert(slot)
+        {
+            recover_preimage(self.builder, value, self.constant_keys);
+        }
+    }
+
+    fn copy(
+        &mut self,
+        state: &mut State,
+        pc: Pc,
+        opcode: u8,
+        to: ExprId,
+        from: ExprId,
+        length: ExprId,
+    ) -> Result<(), Halt> {
+        let (at, size) = self.region(state, to, length)?;
+        if size == Length::Fixed(0) {
+            return Ok(());
+        }
+        let site = self.site(pc);
+        let content = match opcode {
+            op::CALLDATACOPY => Content::Calldata { offset: from },
+            op::CODECOPY => {
+                if let (Some(start), Length::Fixed(bytes)) = (self.builder.value(from), size)
+                    && bytes <= 8192
+                {
+                    let pieces = self.code_pieces(start, bytes);
+                    self.write_pieces(state, pc, at, &pieces);
+                    return Ok(());
+                }
+                let sources = self.builder.expressions.sources(from);
+                Content::Opaque { value: self.builder.unknown(site, sources) }
+            }
+            op::RETURNDATACOPY => {
+                if let (Some(call), Length::Fixed(bytes)) = (state.returned, size)
+                    && bytes <= 2048
+                {
+                    let pieces = self.return_pieces(call, from, bytes);
+                    self.write_pieces(state, pc, at, &pieces);
+                    return Ok(());
+                }
+                let sources = self.builder.expressions.sources(from).with(Sources::RETURN_DATA);
+                Content::Opaque { value: self.builder.unknown(site, sources) }
+            }
+            op::MCOPY => {
+                let source = memory::address(self.builder, from).ok_or(Halt)?;
+                let pieces = self.read(state, pc, source, size);
+                self.write_pieces(state, pc, at, &pieces);
+                return Ok(());
+            }
+            _ => Content::Opaque { value: self.builder.unknown(site, Sources::CODE) },
+        };
+        self.write(state, pc, at, size, content);
+        Ok(())
+    }
+
+    fn code_pieces(&mut self, start: U256, bytes: u64) -> Vec<Piece> {
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let mut pieces = Vec::new();
+        for offset in (0..bytes as usize).step_by(32) {
+            let width = (bytes as usize - offset).min(32);
+            let mut word = [0u8; 32];
+            let from = start.saturating_add(offset).min(self.code.bytes.len());
+            let to = from.saturating_add(width).min(self.code.bytes.len());
+            word[..to - from].copy_from_slice(&self.code.bytes[from..to]);
+            let word = self.builder.constant(U256::from_be_bytes(word));
+            pieces.push(Piece::Word { word, from: 0, to: width as u8 });
+        }
+        pieces
+    }
+
+    fn return_pieces(&mut self, call: Site, from: ExprId, bytes: u64) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for offset in (0..bytes).step_by(32) {
+            let step = self.builder.number(offset);
+            let offset_word = self.builder.add(from, step);
+            let word = self.builder.leaf(Word::ReturnWord { site: call, offset: offset_word });
+            pieces.push(Piece::Word { word, from: 0, to: (bytes - offset).min(32) as u8 });
+        }
+        pieces
+    }
+
+    /// Control leaves the contract: whatever runs may come back and change its storage.
+    fn leave(&mut self, state: &mut State, site: Site) {
+        state.storage.forget(site);
+        state.balance_epoch = crate::id::Epoch::after(site);
+        state.returned = Some(site);
+    }
+
+    fn call(&mut self, state: &mut State, pc: Pc, kind: CallKind) -> Result<(), Halt> {
+        let _gas = pop(state)?;
+        let target = pop(state)?;
+        let target = self.address_word(target);
+        let value = match kind {
+            CallKind::Call | CallKind::CallCode => Some(pop(state)?),
+            CallKind::DelegateCall | CallKind::StaticCall => None,
+        };
+        let (input, input_length) = self.range(state)?;
+        let (offset, length) = (pop(state)?, pop(state)?);
+        let (output, output_length) = self.region(state, offset, length)?;
+        let site = self.site(pc);
+
+        let pieces = if input_length == Length::Fixed(0) {
+            Vec::new()
+        } else {
+            self.read(state, pc, input, input_length)
+        };
+        let (words, lost) = self.words_in(state, pc, input, input_length);
+        let (selector, arguments) = self.call_input(&pieces);
+        self.event(
+            pc,
+            EventKind::Call(Box::new(CallEvent { kind, target, value, selector, arguments, words, lost })),
+        );
+
+        let precompile =
+            self.builder.value(target).filter(|target| !target.is_zero() && *target <= U256::from(0x11));
+        if precompile.is_none() && kind != CallKind::StaticCall {
+            self.leave(state, site);
+        } else {
+            state.returned = Some(site);
+        }
+        match output_length {
+            Length::Fixed(0) => {}
+            _ if precompile == Some(U256::from(4)) && output_length == input_length => {
+                self.write_pieces(state, pc, output, &pieces);
+            }
+            // What the buffer holds after the call, whether or not the callee filled it.
+            Length::Fixed(bytes) if bytes <= 2048 => {
+                let zero = self.builder.zero();
+                let pieces = self.return_pieces(site, zero, bytes);
+                self.write_pieces(state, pc, output, &pieces);
+            }
+            _ => {
+                let value = self.builder.unknown(site, Sources::RETURN_DATA);
+                self.write(state, pc, output, output_length, Content::Opaque { value });
+            }
+        }
+        let success = self.builder.leaf(Word::CallSuccess(site));
+        state.stack.push(success);
+        Ok(())
+    }
+
+    /// The selector and the argument words of a call's input.
+    fn call_input(&mut self, pieces: &[Piece]) -> (Option<[u8; 4]>, Vec<ExprId>) {
+        let mut selector = None;
+        let mut arguments = Vec::new();
+        // Bytes of the word being put together, and how many there are.
+        let (mut pending, mut filled) = (self.builder.zero(), 0usize);
+        let mut position = 0usize;
+        for piece in pieces {
+            let Piece::Word { word, from, to } = *piece else { break };
+            let (mut from, to) = (usize::from(from), usize::from(to));
+            if position < 4 {
+                let take = (4 - position).min(to - from);
+                let Some(value) = self.builder.value(word) else { break };
+                let bytes = value.to_be_bytes::<32>();
+                let found: &mut [u8; 4] = selector.get_or_insert([0; 4]);
+                found[position..position + take].copy_from_slice(&bytes[from..from + take]);
+                position += take;
+                from += take;
+            }
+            while from < to && arguments.len() < MAX_ARGUMENTS {
+                let take = (32 - filled).min(to - from);
+                if take == 32 {
+                    arguments.push(word);
+                } else {
+                    let aligned = self.builder.shr(8 * (32 - from - take), word);
+                    let part = self.builder.and_mask(aligned, (U256::from(1) << (8 * take)) - U256::from(1));
+                    let placed = self.builder.shl(8 * (32 - filled - take), part);
+                    pending = self.builder.binary(op::OR, pending, placed);
+                    filled += take;
+                    if filled == 32 {
+                        arguments.push(pending);
+                        pending = self.builder.zero();
+                        filled = 0;
+                    }
+                }
+                from += take;
+            }
+        }
+        if position < 4 {
+            selector = None;
+        }
+        (selector, arguments)
+    }
+
+    /// Takes an arm of a branch: records what it says and replaces words that it makes constant. `false` if no
+    /// execution takes it.
+    pub(crate) fn assume(&mut self, state: &mut State, condition: ExprId, holds: bool) -> bool {
+        if !state.facts.assume(self.builder, condition, holds) {
+            return false;
+        }
+        let stripped = strip(self.builder, condition, holds);
+        let boolean = self.builder.expressions.bits(stripped.expression) <= 1;
+        let replacement = match (stripped.holds, boolean) {
+            (false, _) => Some(self.builder.zero()),
+            (true, true) => Some(self.builder.number(1)),
+            (true, false) => None,
+        };
+        for index in 0..state.stack.len() {
+            let word = state.stack[index];
+            if self.builder.value(word).is_some() {
+                continue;
+            }
+            if word == stripped.expression {
+                if let Some(replacement) = replacement {
+                    state.stack[index] = replacement;
+                }
+            } else if let Some(value) = state.facts.value(word) {
+                state.stack[index] = value;
+            } else if self.builder.expressions.bits(word) <= 1
+                && let Some(truth) = state.facts.truth(self.builder, word)
+            {
+                state.stack[index] = self.builder.number(u64::from(truth));
+            }
+        }
+        true
+    }
+
+    /// Whether a word is below `2^64` on this path.
+    pub(crate) fn bounds<'s>(&'s mut self, small: &'s [ExprId]) -> Bounds<'s> {
+        Bounds { builder: self.builder, small, order: self.order }
+    }
+}
+
+fn pop(state: &mut State) -> Result<ExprId, Halt> {
+    state.stack.pop().ok_or(Halt)
+}

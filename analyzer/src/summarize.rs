@@ -1,0 +1,532 @@
+//! Turns the explored graph of one entry into its summary.
+//!
+//! In: a [`Graph`]. Out: a [`Draft`]: the summary, and what the contract-wide passes (locks, permissions) still need.
+//! Every event of the graph ends up in the summary; what happens only on paths that always revert is marked, not lost.
+
+use alloy_primitives::U256;
+use petgraph::{
+    algo::{dominators, tarjan_scc},
+    graph::{DiGraph, NodeIndex},
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+
+use crate::{
+    access::{
+        Access, BalanceRead, ByteRange, Call, Circumstance, Condition, Creation, Effect, Escapes, NetZero,
+        Position, SelfDestruct, WriteForm,
+    },
+    code::Pc,
+    expression::{Node as Word, Space},
+    facts::{Facts, strip},
+    flow::Flow,
+    graph::{Event, EventKind, Exit, Graph, Node},
+    id::{Epoch, ExprId},
+    location::Slot,
+    simplify::Builder,
+    slot::normalise,
+    summary::{Entry, Permission, Summary},
+    update::{Form, Update, bits_of, hull, is_range_check, updates},
+};
+
+/// A summary before the passes that need all entries of the contract.
+pub(crate) struct Draft {
+    pub(crate) summary: Summary,
+    /// For each successful exit: the slots stored to, with the last word stored.
+    pub(crate) exits: Vec<Vec<(Space, ExprId, ExprId)>>,
+}
+
+struct Shape {
+    /// Some path from the node succeeds, as far as is known.
+    live: Vec<bool>,
+    /// Every successful path passes the node.
+    always: Vec<bool>,
+    /// In a cycle.
+    repeated: Vec<bool>,
+}
+
+fn shape(graph: &Graph) -> Shape {
+    let count = graph.nodes.len();
+    let stopped = !graph.incomplete.is_empty();
+    let mut digraph: DiGraph<(), ()> = DiGraph::with_capacity(count + 1, 2 * count);
+    for _ in 0..=count {
+        digraph.add_node(());
+    }
+    let end = NodeIndex::new(count);
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let from = NodeIndex::new(index);
+        for successor in &node.successors {
+            digraph.add_edge(from, NodeIndex::new(*successor as usize), ());
+        }
+        let open = match node.exit {
+            Exit::Success { .. } | Exit::Unresolved | Exit::Open => true,
+            // The budget ended before the successors were made.
+            Exit::Jump | Exit::Branch { .. } => stopped && node.successors.len() < 2,
+            Exit::Failure => false,
+        };
+        if open {
+            digraph.add_edge(from, end, ());
+        }
+    }
+    let mut live = vec![false; count + 1];
+    let mut stack = vec![end];
+    live[count] = true;
+    while let Some(node) = stack.pop() {
+        for previous in digraph.neighbors_directed(node, petgraph::Incoming) {
+            if !live[previous.index()] {
+                live[previous.index()] = true;
+                stack.push(previous);
+            }
+        }
+    }
+    let mut always = vec![false; count];
+    if count > 0 {
+        let dominators = dominators::simple_fast(&digraph, NodeIndex::new(0));
+        if let Some(chain) = dominators.dominators(end) {
+            for node in chain.filter(|node| node.index() < count) {
+                always[node.index()] = true;
+            }
+        }
+    }
+    let mut repeated = vec![false; count];
+    for component in tarjan_scc(&digraph) {
+        let cyclic = component.len() > 1
+            || component.first().is_some_and(|node| digraph.find_edge(*node, *node).is_some());
+        if cyclic {
+            for node in component {
+                repeated[node.index()] = true;
+            }
+        }
+    }
+    live.truncate(count);
+    Shape { live, always, repeated }
+}
+
+/// The conditions that taking an arm of a branch establishes.
+fn atoms(builder: &mut Builder, condition: ExprId) -> Vec<ExprId> {
+    let mut result = Vec::new();
+    for holds in [true, false] {
+        let mut facts = Facts::default();
+        facts.assume(builder, condition, holds);
+        result.extend(facts.conditions.iter().map(|fact| fact.0));
+    }
+    result
+}
+
+struct Summarizer<'g> {
+    builder: &'g mut Builder,
+    graph: &'g Graph,
+    shape: Shape,
+    /// Conditions of branches both of whose arms can succeed.
+    open_branches: FxHashSet<ExprId>,
+    /// Conditions that hold from the start and tell nothing.
+    given: FxHashSet<ExprId>,
+    flow: Flow,
+    slots: FxHashMap<ExprId, Slot>,
+}
+
+/// Summarises the graph of `entry`; `given` are the conditions it started with.
+pub(crate) fn summarize(builder: &mut Builder, entry: Entry, graph: &Graph, given: &Facts) -> Draft {
+    let shape = shape(graph);
+    let given = given.conditions.iter().map(|fact| fact.0).collect();
+    let mut summarizer = Summarizer {
+        builder,
+        graph,
+        shape,
+        open_branches: FxHashSet::default(),
+        given,
+        flow: Flow::default(),
+        slots: FxHashMap::default(),
+    };
+    summarizer.find_open_branches();
+    summarizer.find_flow();
+    summarizer.summary(entry)
+}
+
+impl Summarizer<'_> {
+    fn find_open_branches(&mut self) {
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            let Exit::Branch { condition } = node.exit else { continue };
+            let open = node.successors.iter().filter(|to| self.shape.live[**to as usize]).count() > 1;
+            if open && self.shape.live[index] {
+                let atoms = atoms(self.builder, condition);
+                self.open_branches.extend(atoms);
+            }
+        }
+    }
+
+    /// The load that a stored word replaces: the one of its slot that it is made from.
+    fn replaced(&mut self, space: Space, slot: ExprId, value: ExprId, old: ExprId) -> ExprId {
+        let loads = self.flow.loads_in(&self.builder.expressions, value);
+        loads
+            .iter()
+            .map(|found| found.0)
+            .find(|load| {
+                matches!(self.builder.expressions.node(*load),
+                    Word::Load { space: s, slot: k, .. } if s == space && k == slot)
+            })
+            .unwrap_or(old)
+    }
+
+    fn find_flow(&mut self) {
+        let graph = self.graph;
+        // Amounts added to slots first: they tell overflow checks from other comparisons.
+        let mut amounts: FxHashMap<ExprId, Vec<ExprId>> = FxHashMap::default();
+        for node in &graph.nodes {
+            for event in &node.events {
+                let EventKind::Store { space, slot, value, old } = event.kind else { continue };
+                let old = self.replaced(space, slot, value, old);
+                for update in updates(self.builder, value, old) {
+                    if let Form::Sum { amount, .. } = update.form {
+                        amounts.entry(old).or_default().push(amount);
+                    }
+                }
+            }
+        }
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let live = self.shape.live[index];
+            for event in &node.events {
+                self.event_flow(event, live);
+            }
+            match &node.exit {
+                Exit::Success { words, lost, .. } => {
+                    for word in words {
+                        self.flow.reach(&self.builder.expressions, *word, Escapes::RETURN);
+                    }
+                    if *lost {
+                        self.flow_lost(Escapes::RETURN);
+                    }
+                }
+                Exit::Branch { condition } if live => {
+                    let open = node.successors.iter().filter(|to| self.shape.live[**to as usize]).count() > 1;
+                    let condition = strip(self.builder, *condition, true).expression;
+                    for (load, mask) in self.flow.loads_in(&self.builder.expressions, condition) {
+                        let escape = if open {
+                            Escapes::BRANCH
+                        } else if amounts
+                            .get(&load)
+                            .is_some_and(|amounts| is_range_check(self.builder, condition, load, amounts))
+                        {
+                            Escapes::OVERFLOW_CHECK
+                        } else {
+                            Escapes::REQUIRE
+                        };
+                        self.flow.add(load, mask, escape);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn flow_lost(&mut self, escape: Escapes) {
+        self.flow.lost = self.flow.lost.with(escape);
+    }
+
+    fn event_flow(&mut self, event: &Event, live: bool) {
+        let expressions = &self.builder.expressions;
+        match &event.kind {
+            EventKind::Load { slot, .. } => self.flow.reach(expressions, *slot, Escapes::KEY),
+            EventKind::Store { space, slot, value, old } => {
+                self.flow.reach(expressions, *slot, Escapes::KEY);
+                if !live {
+                    return;
+                }
+                let old = self.replaced(*space, *slot, *value, *old);
+                for update in updates(self.builder, *value, old) {
+                    let found = self.flow.loads_in(&self.builder.expressions, update.content);
+                    for (load, mask) in found {
+                        let escape = if load == old { Escapes::STORE_BACK } else { Escapes::OTHER_STORE };
+                        self.flow.add(load, mask, escape);
+                    }
+                }
+            }
+            EventKind::Call(call) => {
+                let lost = call.lost;
+                for word in call.words.iter().copied().chain([call.target]).chain(call.value) {
+                    self.flow.reach(expressions, word, Escapes::CALL);
+                }
+                if lost {
+                    self.flow_lost(Escapes::CALL);
+                }
+            }
+            EventKind::Create { salt, words, lost, .. } => {
+                for word in words.iter().copied().chain(*salt) {
+                    self.flow.reach(expressions, word, Escapes::CALL);
+                }
+                if *lost {
+                    self.flow_lost(Escapes::CALL);
+                }
+            }
+            EventKind::Log { words, lost } => {
+                for word in words {
+                    self.flow.reach(expressions, *word, Escapes::LOG);
+                }
+                if *lost {
+                    self.flow_lost(Escapes::LOG);
+                }
+            }
+            EventKind::SelfDestruct { beneficiary } => {
+                self.flow.reach(expressions, *beneficiary, Escapes::CALL);
+            }
+            EventKind::Balance { .. } => {}
+        }
+    }
+
+    fn circumstance(&self, index: usize) -> Circumstance {
+        let node = &self.graph.nodes[index];
+        let (mut when, mut requires) = (Vec::new(), Vec::new());
+        for condition in &node.conditions {
+            if self.given.contains(&condition.expression) {
+                continue;
+            }
+            if self.open_branches.contains(&condition.expression) {
+                when.push(*condition);
+            } else {
+                requires.push(*condition);
+            }
+        }
+        Circumstance {
+            when,
+            requires,
+            reverts: !self.shape.live[index],
+            always: self.shape.always[index],
+            repeated: self.shape.repeated[index],
+        }
+    }
+
+    fn normal(&mut self, slot: ExprId, node: &Node) -> Slot {
+        let mut facts = Facts::default();
+        facts.conditions = node.conditions.iter().map(|found| (found.expression, found.holds)).collect();
+        if let Some(known) = self.slots.get(&slot) {
+            return known.clone();
+        }
+        let bounded = std::cell::Cell::new(false);
+        let normal = normalise(self.builder, slot, &|builder, index| {
+            bounded.set(true);
+            facts.upper_bound(builder, index)
+        });
+        if !bounded.get() {
+            self.slots.insert(slot, normal.clone());
+        }
+        self.builder.expressions.set_slot(slot, normal.clone());
+        normal
+    }
+
+    fn summary(mut self, entry: Entry) -> Draft {
+        let graph = self.graph;
+        let mut summary = Summary {
+            entry,
+            accesses: Vec::new(),
+            calls: Vec::new(),
+            creations: Vec::new(),
+            balance_reads: Vec::new(),
+            self_destructs: Vec::new(),
+            logs: 0,
+            requires: Vec::new(),
+            returned: Vec::new(),
+            always_reverts: true,
+            permission: Permission::Anyone,
+            incomplete: graph.incomplete.clone(),
+        };
+        let mut exits = Vec::new();
+        let mut logs: Vec<Pc> = Vec::new();
+        let mut requires: Option<Vec<Condition>> = None;
+        let mut returned: Option<Vec<ExprId>> = None;
+        for (index, node) in graph.nodes.iter().enumerate() {
+            if !node.events.is_empty() {
+                let circumstance = self.circumstance(index);
+                for event in &node.events {
+                    if let EventKind::Log { .. } = event.kind
+                        && !circumstance.reverts
+                        && !logs.contains(&event.pc)
+                    {
+                        logs.push(event.pc);
+                    }
+                    let position = Position { pc: event.pc, call_sites: node.call_sites.clone() };
+                    self.event(&mut summary, event, node, position, &circumstance);
+                }
+            }
+            match &node.exit {
+                Exit::Success { words, written, .. } => {
+                    summary.always_reverts = false;
+                    exits.push(written.clone());
+                    match &mut requires {
+                        Some(requires) => requires.retain(|condition| node.conditions.contains(condition)),
+                        None => requires = Some(node.conditions.clone()),
+                    }
+                    match &mut returned {
+                        Some(returned) if returned != words => returned.clear(),
+                        Some(_) => {}
+                        None => returned = Some(words.clone()),
+                    }
+                }
+                Exit::Unresolved | Exit::Open => summary.always_reverts = false,
+                _ => {}
+            }
+        }
+        summary.logs = logs.len();
+        summary.requires = requires
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|condition| !self.given.contains(&condition.expression))
+            .collect();
+        summary.returned = returned.unwrap_or_default();
+        summary.always_reverts &= summary.is_complete();
+        merge_accesses(&mut summary.accesses);
+        merge_by(
+            &mut summary.calls,
+            |a, b| {
+                (&a.position, a.kind, a.target, &a.arguments) == (&b.position, b.kind, b.target, &b.arguments)
+            },
+            |call| &call.position,
+            |call| &mut call.circumstance,
+        );
+        Draft { summary, exits }
+    }
+
+    fn event(
+        &mut self,
+        summary: &mut Summary,
+        event: &Event,
+        node: &Node,
+        position: Position,
+        circumstance: &Circumstance,
+    ) {
+        let circumstance = circumstance.clone();
+        match &event.kind {
+            EventKind::Load { space, slot, value } => {
+                let uses = self.flow.uses_of(*value);
+                let used = uses.iter().fold(U256::ZERO, |all, entry| all | entry.mask);
+                let bytes = hull(used).unwrap_or(ByteRange::WORD);
+                // A word that was stored earlier in the call is not a read of what other calls left there, but it is
+                // an access; its bytes are whatever is used of it.
+                let is_load = matches!(self.builder.expressions.node(*value), Word::Load { .. });
+                let escapes = if is_load { self.flow.escapes(*value, U256::MAX) } else { Escapes::default() };
+                summary.accesses.push(Access {
+                    position,
+                    space: *space,
+                    slot: self.normal(*slot, node),
+                    expression: *slot,
+                    bytes: if is_load { bytes } else { ByteRange::WORD },
+                    effect: Effect::Read { value: *value, escapes },
+                    circumstance,
+                });
+            }
+            EventKind::Store { space, slot, value, old } => {
+                let old = self.replaced(*space, *slot, *value, *old);
+                let normal = self.normal(*slot, node);
+                let mut updates = updates(self.builder, *value, old);
+                if updates.is_empty() {
+                    updates.push(Update { bytes: ByteRange::WORD, content: *value, form: Form::Other });
+                }
+                for update in updates {
+                    let form = self.write_form(*value, old, &update);
+                    summary.accesses.push(Access {
+                        position: position.clone(),
+                        space: *space,
+                        slot: normal.clone(),
+                        expression: *slot,
+                        bytes: update.bytes,
+                        effect: Effect::Write { value: update.content, form },
+                        circumstance: circumstance.clone(),
+                    });
+                }
+            }
+            EventKind::Call(call) => summary.calls.push(Call {
+                position,
+                kind: call.kind,
+                target: call.target,
+                value: call.value,
+                selector: call.selector,
+                arguments: call.arguments.clone(),
+                circumstance,
+            }),
+            EventKind::Create { salt, address, .. } => {
+                summary.creations.push(Creation { position, salt: *salt, address: *address, circumstance });
+            }
+            EventKind::Balance { address, value } => {
+                let escapes = self.flow.escapes(*value, U256::MAX);
+                let (address, value) = (*address, *value);
+                summary.balance_reads.push(BalanceRead { position, address, value, escapes, circumstance });
+            }
+            EventKind::SelfDestruct { beneficiary } => {
+                summary.self_destructs.push(SelfDestruct {
+                    position,
+                    beneficiary: *beneficiary,
+                    circumstance,
+                });
+            }
+            EventKind::Log { .. } => {}
+        }
+    }
+
+    fn write_form(&mut self, value: ExprId, old: ExprId, update: &Update) -> WriteForm {
+        if value == old {
+            return WriteForm::NetZero(NetZero::Restored);
+        }
+        match update.form {
+            Form::Plain => WriteForm::Plain,
+            Form::Other => WriteForm::ReadModifyWrite,
+            Form::Sum { amount, subtract } => {
+                let escapes = self.flow.escapes(old, bits_of(update.bytes));
+                if escapes.is_within(Escapes::STORE_BACK.with(Escapes::OVERFLOW_CHECK)) {
+                    let guarded = escapes.intersects(Escapes::OVERFLOW_CHECK);
+                    WriteForm::Delta { amount, subtract, guarded }
+                } else {
+                    WriteForm::Increment { amount, subtract }
+                }
+            }
+        }
+    }
+}
+
+/// What the same instruction does to the same location in several variants of one context is one access.
+fn merge_accesses(accesses: &mut Vec<Access>) {
+    merge_by(
+        accesses,
+        |a, b| {
+            a.position == b.position
+                && a.space == b.space
+                && a.slot == b.slot
+                && a.bytes == b.bytes
+                && match (&a.effect, &b.effect) {
+                    (Effect::Read { .. }, Effect::Read { .. }) => true,
+                    (Effect::Write { form: a, .. }, Effect::Write { form: b, .. }) => a == b,
+                    _ => false,
+                }
+        },
+        |access| &access.position,
+        |access| &mut access.circumstance,
+    );
+}
+
+fn merge_by<T: Clone>(
+    items: &mut Vec<T>,
+    same: impl Fn(&T, &T) -> bool,
+    position: impl Fn(&T) -> &Position,
+    circumstance: impl Fn(&mut T) -> &mut Circumstance,
+) {
+    let mut groups: BTreeMap<Position, Vec<T>> = BTreeMap::new();
+    for item in items.drain(..) {
+        let group = groups.entry(position(&item).clone()).or_default();
+        if let Some(known) = group.iter_mut().find(|known| same(known, &item)) {
+            let mut item = item;
+            let other = circumstance(&mut item).clone();
+            let mine = circumstance(known);
+            mine.when.retain(|condition| other.when.contains(condition));
+            mine.requires.retain(|condition| other.requires.contains(condition));
+            mine.reverts &= other.reverts;
+            mine.always |= other.always;
+            mine.repeated |= other.repeated;
+        } else {
+            group.push(item);
+        }
+    }
+    items.extend(groups.into_values().flatten());
+}
+
+/// The word that the call found in a slot.
+pub(crate) fn entry_word(builder: &mut Builder, space: Space, slot: ExprId) -> ExprId {
+    builder.load(space, slot, Epoch::ENTRY)
+}
