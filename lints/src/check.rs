@@ -13,10 +13,11 @@ use crate::{
     diagnostic::{Diagnostic, Severity, fingerprint},
     naming::ContractNames,
     place::Places,
-    rule::{ContractView, Finding},
+    rule::Finding,
     rules,
     source_map::SourceSpan,
     unit::{Contract, Origin, Project},
+    view::ContractView,
 };
 
 /// What is known about the code of one contract.
@@ -77,13 +78,7 @@ pub fn check_contract(project: &Project, contract: &Contract) -> Checked {
     let Analyzed { analysis, conflicts } = analyze_contract(contract);
     let names = ContractNames::new(contract);
     let places = Places { project, contract };
-    let view = ContractView {
-        contract: &contract.name,
-        analysis: &analysis,
-        conflicts: &conflicts,
-        names: &names,
-        places: &places,
-    };
+    let view = ContractView::new(&contract.name, &analysis, &conflicts, &names, &places);
     let incomplete = analysis.summaries.iter().filter(|summary| !summary.is_complete()).count();
     Checked { findings: rules::run(&view), functions: analysis.summaries.len(), incomplete }
 }

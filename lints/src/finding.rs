@@ -9,10 +9,10 @@ use deconflict_analyzer::{Alias, Cause, Condition, ConflictKind, Position, Rende
 
 use crate::{
     diagnostic::{Confidence, Diagnostic, Label, Severity, fingerprint},
-    evidence::Touch,
     place::{Located, Place},
-    rule::{ContractView, Field, Finding, Rule},
+    rule::{Finding, Rule},
     source_map::SourceSpan,
+    view::{ContractView, Field, Touch},
 };
 
 /// Something that happens at one place in the code of one entry point.
@@ -158,35 +158,32 @@ impl<'v, 'a> Subject<'v, 'a> {
         Some(Finding { diagnostic, claims, owner })
     }
 
-    /// All other places, one label a span.
+    /// All other places, one label a line: what writes there, else what reads there.
     fn related(&self, located: &[(&Spot<'a>, Located)], shown: SourceSpan) -> Vec<Label> {
-        let mut texts: BTreeMap<SourceSpan, BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
+        let project = self.view.places.project;
+        let line = |span: SourceSpan| (span.source, project.source(span.source).position(span.start).line);
+        let mut lines: BTreeMap<_, Vec<(&Spot<'a>, SourceSpan)>> = BTreeMap::new();
         let mut library = BTreeSet::new();
         for (spot, located) in located {
-            let Located::At(Place { primary, library: inner }) = located else { continue };
-            if *primary == shown {
-                library.extend(*inner);
-            } else {
-                let verbs = texts.entry(*primary).or_default();
-                verbs.entry(spot.does.as_str()).or_default().insert(self.view.short(spot.function));
+            let Located::At(Place { primary, library: inner }) = *located else { continue };
+            if primary == shown {
+                library.extend(inner);
+            } else if line(primary) != line(shown) {
+                lines.entry(line(primary)).or_default().push((spot, primary));
             }
         }
         let mut labels = Vec::new();
-        for (span, verbs) in texts {
-            // A line that writes also reads; one verb a line is enough.
-            let writes =
-                verbs.iter().find(|(verb, _)| verb.starts_with("writes")).or_else(|| verbs.iter().next());
-            if let Some((verb, names)) = writes {
-                let text = format!(
-                    "{} {}",
-                    enumerate(names.iter().map(|name| format!("`{name}`"))),
-                    agree(verb, names.len())
-                );
-                labels.push(Label { span, text });
-            }
+        for spots in lines.into_values() {
+            let chosen = spots.iter().min_by_key(|(spot, span)| (spot.rank.is_none(), *span));
+            let Some((chosen, span)) = chosen else { continue };
+            let same = spots.iter().filter(|(spot, _)| spot.does == chosen.does);
+            let names: BTreeSet<String> = same.map(|(spot, _)| self.view.short(spot.function)).collect();
+            let does = agree(&chosen.does, names.len());
+            let text = format!("{} {does}", enumerate(names.iter().map(|name| format!("`{name}`"))));
+            labels.push(Label { span: *span, text });
         }
-        labels
-            .extend(library.into_iter().map(|span| Label { span, text: "in library code, here".to_owned() }));
+        let library = library.into_iter().filter(|&span| line(span) != line(shown));
+        labels.extend(library.map(|span| Label { span, text: "in library code, here".to_owned() }));
         labels
     }
 }

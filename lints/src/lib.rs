@@ -10,8 +10,8 @@ mod project;
 mod diagnostic;
 mod place;
 mod naming;
+mod view;
 mod rule;
-mod evidence;
 mod finding;
 pub mod rules;
 mod config;
@@ -40,4 +40,5 @@ pub use inspect::{
     AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect, is_called,
 };
 pub use naming::ContractNames;
-pub use rule::{Field, Finding, Group, Rule};
+pub use rule::{Finding, Group, Rule};
+pub use view::Field;

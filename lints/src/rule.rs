@@ -3,9 +3,10 @@
 //! In: a [`ContractView`], all that a rule may see of one contract. Out: the [`Finding`]s. A rule never sees bytecode,
 //! never formats a report and never reads a file; its documentation is the module comment of its own file.
 
-use deconflict_analyzer::{Analysis, ByteRange, Conflict, Slot};
-
-use crate::{diagnostic::Diagnostic, naming::ContractNames, place::Places};
+use crate::{
+    diagnostic::Diagnostic,
+    view::{ContractView, Field},
+};
 
 /// One lint rule.
 #[derive(Clone, Copy, Debug)]
@@ -54,37 +55,6 @@ impl Group {
             Self::Default => "default",
             Self::Pedantic => "pedantic",
         }
-    }
-}
-
-/// All that a rule may see of one contract.
-#[derive(Clone, Copy)]
-pub(crate) struct ContractView<'a> {
-    /// The contract's name.
-    pub(crate) contract: &'a str,
-    /// Summaries and expressions.
-    pub(crate) analysis: &'a Analysis,
-    /// The conflict matrix.
-    pub(crate) conflicts: &'a [Conflict],
-    /// Names of variables, functions and parameters.
-    pub(crate) names: &'a ContractNames<'a>,
-    /// Source spans of instructions and declarations.
-    pub(crate) places: &'a Places<'a>,
-}
-
-/// Bytes of a storage word: the unit in which findings are claimed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Field {
-    /// The word.
-    pub slot: Slot,
-    /// The bytes.
-    pub bytes: ByteRange,
-}
-
-impl Field {
-    /// Whether both share a byte of one word.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.slot == other.slot && self.bytes.overlaps(other.bytes)
     }
 }
 

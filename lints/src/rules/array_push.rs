@@ -44,9 +44,9 @@ use deconflict_analyzer::Projection;
 
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields},
     finding::{Story, Subject},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
 };
 
 /// The declaration.

@@ -47,9 +47,9 @@ use deconflict_analyzer::{Effect, Node, Projection, Slot, Space};
 use super::array_push::resizes;
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields},
     finding::{Story, Subject},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
 };
 
 /// The declaration.

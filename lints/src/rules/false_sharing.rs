@@ -40,9 +40,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields},
     finding::{Story, Subject, enumerate},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
 };
 use deconflict_analyzer::Slot;
 

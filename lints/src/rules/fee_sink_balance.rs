@@ -49,9 +49,9 @@ use deconflict_analyzer::{Effect, ExprId, Projection, Root, Sources, WriteForm};
 
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields, last_key},
     finding::{Story, Subject},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields, last_key},
 };
 
 /// The declaration.

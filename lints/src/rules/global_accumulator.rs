@@ -51,9 +51,9 @@ use deconflict_analyzer::{Effect, Entry, Selector};
 use super::global_counter::is_shared_sum;
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields},
     finding::{Story, Subject},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
 };
 
 /// The declaration.

@@ -18,7 +18,10 @@ mod storage_reentrancy_guard;
 mod temp_in_storage;
 mod unknown_slot_write;
 
-use crate::rule::{ContractView, Field, Finding, Rule};
+use crate::{
+    rule::{Finding, Rule},
+    view::{ContractView, Field},
+};
 
 /// Every rule, in order of precedence.
 pub const RULES: &[Rule] = &[

@@ -50,9 +50,9 @@ use revm_bytecode::opcode;
 
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields},
     finding::{Spot, Story, Subject, enumerate},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
 };
 
 /// The declaration.
@@ -82,6 +82,9 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             .filter(|touch| touch.write().is_some_and(|(value, _)| !is_stamp(view, value)))
             .map(|touch| touch.access.slot.clone())
             .collect();
+        if moved.is_empty() {
+            continue;
+        }
         for word in words(summary) {
             for (a, b) in view.products(word) {
                 let (a, b) = (parts(view, a, &moved), parts(view, b, &moved));

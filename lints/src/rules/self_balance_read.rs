@@ -42,7 +42,8 @@ use deconflict_analyzer::{BalanceRead, Environment, Escapes, ExprId, Node, Summa
 use crate::{
     diagnostic::Confidence,
     finding::{Spot, Story, Subject},
-    rule::{ContractView, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::ContractView,
 };
 
 /// The declaration.

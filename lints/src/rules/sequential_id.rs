@@ -46,9 +46,9 @@ use deconflict_analyzer::{Effect, Escapes, Projection};
 
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields},
     finding::{Story, Subject},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
 };
 
 /// The declaration.

@@ -41,9 +41,9 @@ use deconflict_analyzer::{NetZero, WriteForm};
 
 use crate::{
     diagnostic::Confidence,
-    evidence::{Touch, fields},
     finding::{Story, Subject},
-    rule::{ContractView, Field, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
 };
 
 /// The declaration.

@@ -46,10 +46,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     diagnostic::Confidence,
-    evidence::Touch,
     finding::{Spot, Story, Subject},
     place::Located,
-    rule::{ContractView, Finding, Group, Rule},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Touch},
 };
 
 /// The declaration.

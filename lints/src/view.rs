@@ -1,18 +1,50 @@
-//! What rules ask of summaries: which accesses ordinary users reach, which locations all of them share, and how a
-//! value was computed.
+//! What a rule may see of one contract: which accesses ordinary users reach, which locations all of them share, and how
+//! a value was computed.
 //!
-//! In: a [`ContractView`]. Out: [`Touch`]es and plain answers. Every filter that keeps reports quiet is here, so that
-//! all rules mean the same by "user" and "shared".
+//! In: summaries, conflict matrix, names and places of one contract. Out: [`Touch`]es and plain answers. Every filter
+//! that keeps reports quiet is here, so that all rules mean the same by "user" and "shared".
 
 use std::collections::BTreeSet;
 
 use deconflict_analyzer::{
-    Access, ByteRange, Circumstance, Condition, Effect, Environment, ExprId, Node, Permission, Projection,
-    Root, Slot, Sources, Space, Summary, WriteForm,
+    Access, Analysis, ByteRange, Circumstance, Condition, Conflict, Effect, Environment, ExprId, Node,
+    Permission, Projection, Root, Slot, Sources, Space, Summary, WriteForm,
 };
 use revm_bytecode::opcode;
 
-use crate::rule::{ContractView, Field};
+use crate::{naming::ContractNames, place::Places};
+
+/// All that a rule may see of one contract.
+pub(crate) struct ContractView<'a> {
+    /// The contract's name.
+    pub(crate) contract: &'a str,
+    /// Summaries and expressions.
+    pub(crate) analysis: &'a Analysis,
+    /// The conflict matrix.
+    pub(crate) conflicts: &'a [Conflict],
+    /// Names of variables, functions and parameters.
+    pub(crate) names: &'a ContractNames<'a>,
+    /// Source spans of instructions and declarations.
+    pub(crate) places: &'a Places<'a>,
+    touches: Vec<Touch<'a>>,
+    written: BTreeSet<&'a Slot>,
+}
+
+/// Bytes of a storage word: the unit in which findings are claimed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Field {
+    /// The word.
+    pub slot: Slot,
+    /// The bytes.
+    pub bytes: ByteRange,
+}
+
+impl Field {
+    /// Whether both share a byte of one word.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.slot == other.slot && self.bytes.overlaps(other.bytes)
+    }
+}
 
 /// One access of one entry point.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +59,11 @@ impl Touch<'_> {
     /// The location.
     pub(crate) fn field(&self) -> Field {
         Field { slot: self.access.slot.clone(), bytes: self.access.bytes }
+    }
+
+    /// Whether it shares a byte with `field`.
+    pub(crate) fn touches(&self, field: &Field) -> bool {
+        self.access.slot == field.slot && self.access.bytes.overlaps(field.bytes)
     }
 
     /// Whether it stores.
@@ -59,10 +96,31 @@ impl Touch<'_> {
 }
 
 impl<'a> ContractView<'a> {
+    /// Gathers what users reach.
+    pub(crate) fn new(
+        contract: &'a str,
+        analysis: &'a Analysis,
+        conflicts: &'a [Conflict],
+        names: &'a ContractNames<'a>,
+        places: &'a Places<'a>,
+    ) -> Self {
+        let (touches, written) = (Vec::new(), BTreeSet::new());
+        let mut view = Self { contract, analysis, conflicts, names, places, touches, written };
+        let all = view.users().flat_map(|(function, summary)| {
+            summary.accesses.iter().map(move |access| Touch { function, access })
+        });
+        let lasting =
+            |touch: &Touch<'_>| touch.access.space == Space::Storage && !touch.access.circumstance.reverts;
+        view.touches = all.filter(lasting).collect();
+        let changes = view.touches.iter().filter(|touch| touch.is_write() && !touch.is_net_zero());
+        view.written = changes.map(|touch| &touch.access.slot).collect();
+        view
+    }
+
     /// The entry points that anyone can call and that change something: those that can stand in one another's way.
     pub(crate) fn users(&self) -> impl Iterator<Item = (usize, &'a Summary)> {
-        let view = *self;
-        self.analysis.summaries.iter().enumerate().filter(move |(_, summary)| view.is_user(summary))
+        let analysis = self.analysis;
+        analysis.summaries.iter().enumerate().filter(|(_, summary)| self.is_user(summary))
     }
 
     fn is_user(&self, summary: &Summary) -> bool {
@@ -79,23 +137,14 @@ impl<'a> ContractView<'a> {
             && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
     }
 
-    /// The storage accesses that users reach and that do not merely precede a revert.
-    pub(crate) fn touches(&self) -> Vec<Touch<'a>> {
-        let all = self.users().flat_map(|(function, summary)| {
-            summary.accesses.iter().map(move |access| Touch { function, access })
-        });
-        all.filter(|touch| touch.access.space == Space::Storage && !touch.access.circumstance.reverts)
-            .collect()
-    }
-
-    /// The writes among [`Self::touches`].
+    /// The stores that users reach and that do not merely precede a revert.
     pub(crate) fn writes(&self) -> Vec<Touch<'a>> {
-        self.touches().into_iter().filter(Touch::is_write).collect()
+        self.touches.iter().copied().filter(Touch::is_write).collect()
     }
 
     /// The accesses of users that share a byte with `field`.
     pub(crate) fn touching(&self, field: &Field) -> Vec<Touch<'a>> {
-        self.touches().into_iter().filter(|touch| touch.field().overlaps(field)).collect()
+        self.touches.iter().copied().filter(|touch| touch.touches(field)).collect()
     }
 
     /// Whether all calls name the same word: its keys and indexes are constants, words of the block, or words of
@@ -111,12 +160,9 @@ impl<'a> ContractView<'a> {
         if !expressions.sources(word).is_within(shared) {
             return false;
         }
-        let writes = self.writes();
-        let written =
-            |slot: &Slot| writes.iter().any(|touch| touch.access.slot == *slot && !touch.is_net_zero());
         !expressions.any(word, |part| match expressions.node(part) {
             Node::Load { slot, .. } => {
-                expressions.constant(slot).is_none_or(|number| written(&Slot::fixed(number)))
+                expressions.constant(slot).is_none_or(|number| self.written.contains(&Slot::fixed(number)))
             }
             _ => false,
         })
