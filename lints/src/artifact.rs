@@ -10,7 +10,7 @@ mod metadata;
 mod syntax;
 mod vyper;
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
 use alloy_primitives::B256;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub(crate) use metadata::{Metadata, Settings, compiler_version};
 pub(crate) use syntax::{Declared, SyntaxTrees, parse_selector};
 pub(crate) use vyper::{VyperModule, place_span, vyper_positions};
 
-use crate::unit::{CompilerInfo, GeneratedSource};
+use crate::unit::{CompilerInfo, GeneratedSource, ImmutablePlace};
 
 /// One run of a compiler.
 #[derive(Default)]
@@ -86,7 +86,7 @@ pub(crate) struct RawCode<'a> {
     /// Names of the libraries to be linked, by byte offset.
     pub(crate) links: BTreeMap<u32, String>,
     /// Where immutables stand.
-    pub(crate) immutables: Vec<Range<u32>>,
+    pub(crate) immutables: Vec<ImmutablePlace>,
     /// What the compiler added to the sources.
     pub(crate) generated: Vec<GeneratedSource>,
 }
@@ -152,7 +152,7 @@ impl<'a> CodeOutput<'a> {
         }
         if let Some(raw) = self.immutable_references {
             code.immutables =
-                parse_part(raw, "immutableReferences", problem).map(immutable_ranges).unwrap_or_default();
+                parse_part(raw, "immutableReferences", problem).map(immutable_places).unwrap_or_default();
         }
         if let Some(raw) = self.generated_sources {
             let sources: Vec<GeneratedOutput> =
@@ -184,8 +184,8 @@ pub(crate) fn links(raw: &RawValue, problem: &mut dyn FnMut(&str, String)) -> BT
 }
 
 /// Reads immutable references.
-pub(crate) fn immutables(raw: &RawValue, problem: &mut dyn FnMut(&str, String)) -> Vec<Range<u32>> {
-    parse_part(raw, "immutableReferences", problem).map(immutable_ranges).unwrap_or_default()
+pub(crate) fn immutables(raw: &RawValue, problem: &mut dyn FnMut(&str, String)) -> Vec<ImmutablePlace> {
+    parse_part(raw, "immutableReferences", problem).map(immutable_places).unwrap_or_default()
 }
 
 fn link_offsets(references: LinkReferences) -> BTreeMap<u32, String> {
@@ -199,11 +199,14 @@ fn link_offsets(references: LinkReferences) -> BTreeMap<u32, String> {
     offsets
 }
 
-fn immutable_ranges(references: ImmutableReferences) -> Vec<Range<u32>> {
-    let places = references.into_values().flatten();
-    let mut ranges: Vec<_> = places.map(|it| it.start..it.start.saturating_add(it.length)).collect();
-    ranges.sort_by_key(|range| range.start);
-    ranges
+fn immutable_places(references: ImmutableReferences) -> Vec<ImmutablePlace> {
+    let places = references.into_values().enumerate().flat_map(|(id, places)| {
+        let range = |it: Stretch| it.start..it.start.saturating_add(it.length);
+        places.into_iter().map(move |place| ImmutablePlace { id: id as u32, range: range(place) })
+    });
+    let mut places: Vec<_> = places.collect();
+    places.sort_by_key(|place| place.range.start);
+    places
 }
 
 /// Parses one piece; one that does not parse, or is `null`, is reported and left out.

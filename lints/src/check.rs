@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use deconflict_analyzer::{Analysis, Conflict, Options, analyze, conflicts};
+use deconflict_analyzer::{Analysis, Conflict, Immutable, Options, analyze, conflicts};
 
 use crate::{
     config::Levels,
@@ -66,43 +66,23 @@ pub fn is_checked(contract: &Contract) -> bool {
 }
 
 /// Analyses the code of a contract.
-pub fn analyze_contract(contract: &Contract) -> Analyzed {
-    let options = Options { selectors: ContractNames::new(contract).selectors() };
-    let analysis = analyze(deployed(contract), &options);
+pub fn analyze_contract(contract: &Contract, names: &ContractNames<'_>) -> Analyzed {
+    let places = contract.immutables.iter();
+    let immutables = places.map(|place| Immutable { id: place.id, offset: place.range.start }).collect();
+    let options = Options { selectors: names.selectors(), immutables };
+    let analysis = analyze(contract.runtime.clone(), &options);
     let conflicts = conflicts(&analysis);
     Analyzed { analysis, conflicts }
 }
 
 /// Runs all rules over one contract.
 pub fn check_contract(project: &Project, contract: &Contract) -> Checked {
-    let Analyzed { analysis, conflicts } = analyze_contract(contract);
-    let names = ContractNames::new(contract);
+    let names = ContractNames::new(project, contract);
+    let Analyzed { analysis, conflicts } = analyze_contract(contract, &names);
     let places = Places { project, contract };
     let view = ContractView::new(&contract.name, &analysis, &conflicts, &names, &places);
     let incomplete = analysis.summaries.iter().filter(|summary| !summary.is_complete()).count();
     Checked { findings: rules::run(&view), functions: analysis.summaries.len(), incomplete }
-}
-
-/// The code with something that is no zero where deployment fills in immutables and libraries: a zero would be taken for
-/// the zero address, which callers never are and which checks reject.
-fn deployed(contract: &Contract) -> alloy_primitives::Bytes {
-    // The hash of the empty string, so that it has no pattern; addresses take its last 20 bytes.
-    const FILL: [u8; 32] = alloy_primitives::KECCAK256_EMPTY.0;
-    let mut code = contract.runtime.to_vec();
-    for range in &contract.immutables {
-        if let Some(hole) = code.get_mut(range.start as usize..range.end as usize)
-            && hole.len() == FILL.len()
-        {
-            hole[12..].copy_from_slice(&FILL[12..]);
-        }
-    }
-    for offset in contract.unlinked.iter().flat_map(|library| &library.offsets) {
-        let start = *offset as usize;
-        if let Some(hole) = code.get_mut(start..start + 20) {
-            hole.copy_from_slice(&FILL[12..]);
-        }
-    }
-    code.into()
 }
 
 /// Puts the contracts' findings together: one for each variable and line, however many contracts inherit it, without

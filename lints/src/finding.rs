@@ -191,7 +191,7 @@ impl<'v, 'a> Subject<'v, 'a> {
 impl<'a> ContractView<'a> {
     /// The renderer for one entry point.
     pub(crate) fn render(&self, entry: deconflict_analyzer::Entry) -> Render<'a> {
-        Render { expressions: &self.analysis.expressions, names: self.names, entry }
+        Render { expressions: &self.analysis.expressions, names: self.names, entry, prefix: "" }
     }
 
     /// The entry point as sentences name it.

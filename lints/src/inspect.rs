@@ -14,7 +14,7 @@ use deconflict_analyzer::{
 use crate::{
     check::{Analyzed, analyze_contract},
     naming::ContractNames,
-    unit::Contract,
+    unit::{Contract, Project},
 };
 
 /// One contract.
@@ -139,15 +139,17 @@ pub struct Cell {
 }
 
 /// Analyses and describes a contract.
-pub fn inspect(contract: &Contract) -> Inspection {
-    let Analyzed { analysis, conflicts } = analyze_contract(contract);
-    let names = ContractNames::new(contract);
-    let render = |entry| Render { expressions: &analysis.expressions, names: &names, entry };
+pub fn inspect(project: &Project, contract: &Contract) -> Inspection {
+    let names = ContractNames::new(project, contract);
+    let Analyzed { analysis, conflicts } = analyze_contract(contract, &names);
+    let with_prefix =
+        |entry, prefix| Render { expressions: &analysis.expressions, names: &names, entry, prefix };
+    let render = |entry| with_prefix(entry, "");
     let functions =
         analysis.summaries.iter().map(|summary| function(summary, &names, render(summary.entry))).collect();
     let cells = conflicts.iter().map(|conflict| {
         let (a, b) = (analysis.summaries[conflict.a].entry, analysis.summaries[conflict.b].entry);
-        cell(conflict, (names.signature(a), names.signature(b)), (render(a), render(b)))
+        cell(conflict, (names.signature(a), names.signature(b)), (with_prefix(a, "a."), with_prefix(b, "b.")))
     });
     Inspection {
         name: contract.name.clone(),
@@ -217,7 +219,7 @@ fn access(access: &Access, names: &ContractNames<'_>, render: Render<'_>) -> Acc
         |(amount, subtract)| format!("{}{}", if subtract { "-" } else { "+" }, render.expression(amount));
     AccessInspection {
         variable,
-        expression: render.slot(&access.slot, access.bytes),
+        expression: render.access_slot(access.space, &access.slot, access.bytes),
         slot: access.slot.number(),
         bytes: access.bytes,
         kind,
@@ -258,8 +260,8 @@ fn cell(
     let mut variables = BTreeSet::new();
     let mut kinds = BTreeSet::new();
     for cause in &conflict.causes {
-        variables.insert(render_a.slot(&cause.slot_a, cause.bytes));
-        variables.insert(render_b.slot(&cause.slot_b, cause.bytes));
+        variables.insert(plain(render_a).slot(&cause.slot_a, cause.bytes));
+        variables.insert(plain(render_b).slot(&cause.slot_b, cause.bytes));
         kinds.insert(cause.kind);
         let text = condition(cause, render_a, render_b);
         if conflict.verdict == Verdict::When && !conditions.contains(&text) {
@@ -276,6 +278,11 @@ fn cell(
         mergeable,
         kinds: kinds.into_iter().map(conflict_kind).collect(),
     }
+}
+
+/// A variable is named as its own function names it.
+fn plain(render: Render<'_>) -> Render<'_> {
+    Render { prefix: "", ..render }
 }
 
 fn condition(cause: &Cause, a: Render<'_>, b: Render<'_>) -> String {

@@ -30,7 +30,7 @@ pub use storage_layout::{
 };
 pub use unit::{
     Base, Compiler, CompilerInfo, Contract, ContractDefinition, ContractKind, DefinitionKind, FunctionDefinition,
-    GeneratedSource, LibraryReference, Notice, Origin, Project, Source, StateVariable, VariablePlace, Visibility,
+    GeneratedSource, ImmutablePlace, LibraryReference, Notice, Origin, Project, Source, StateVariable, VariablePlace, Visibility,
 };
 
 pub use check::{Analyzed, Checked, Report, analyze_contract, check_contract, is_checked, merge};

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use alloy_json_abi::{Function, JsonAbi, Param, StateMutability};
 use alloy_primitives::U256;
-use deconflict_analyzer::{ByteRange, Entry, ExprId, Names, Projection, Root, Selector, Slot};
+use deconflict_analyzer::{ByteRange, Entry, ExprId, Names, Pc, Projection, Root, Selector, Slot};
 
 use crate::{
+    source_map::{Location, Mapped},
     storage_layout::{Located, Shape, Step, StorageLayout, StorageVariable},
-    unit::Contract,
+    unit::{Contract, Project, VariablePlace},
 };
 
 /// The names of one contract.
@@ -20,11 +21,12 @@ pub struct ContractNames<'a> {
     layout: Option<&'a StorageLayout>,
     functions: BTreeMap<Selector, &'a Function>,
     signatures: BTreeMap<Selector, String>,
+    immutables: BTreeMap<u32, String>,
 }
 
 impl<'a> ContractNames<'a> {
     /// Gathers what the artifact of `contract` names.
-    pub fn new(contract: &'a Contract) -> Self {
+    pub fn new(project: &Project, contract: &'a Contract) -> Self {
         let functions: BTreeMap<_, _> = contract
             .abi
             .iter()
@@ -36,7 +38,8 @@ impl<'a> ContractNames<'a> {
         for (signature, &selector) in &contract.method_identifiers {
             signatures.entry(Selector(selector)).or_insert_with(|| signature.clone());
         }
-        Self { layout: contract.storage_layout.as_ref(), functions, signatures }
+        let immutables = immutables(project, contract);
+        Self { layout: contract.storage_layout.as_ref(), functions, signatures, immutables }
     }
 
     /// The selectors that have a name.
@@ -103,6 +106,28 @@ impl Names for ContractNames<'_> {
         let mut words = Words { at: 4, wanted: usize::try_from(offset).ok()? };
         function.inputs.iter().find_map(|input| words.visit(input, input.name.clone()))
     }
+
+    fn immutable(&self, id: u32) -> Option<String> {
+        self.immutables.get(&id).cloned()
+    }
+}
+
+/// The names of immutables: where one is pushed, the source map points at the variable.
+fn immutables(project: &Project, contract: &Contract) -> BTreeMap<u32, String> {
+    let mut names = BTreeMap::new();
+    let declared = |name: &str| {
+        project.variables.iter().any(|it| it.place == VariablePlace::Immutable && it.name == name)
+    };
+    for place in &contract.immutables {
+        let push = Pc(place.range.start.saturating_sub(1));
+        let mapped = contract.source_map.as_ref().and_then(|map| map.instruction(push));
+        if let Some(Mapped { location: Location::Exact(span), .. }) = mapped
+            && declared(project.text(*span))
+        {
+            names.entry(place.id).or_insert_with(|| project.text(*span).to_owned());
+        }
+    }
+    names
 }
 
 fn describe(layout: &StorageLayout, found: &Located<'_>) -> String {
@@ -169,7 +194,8 @@ mod tests {
         let function = json!({
             "type": "function", "name": "f", "inputs": inputs, "outputs": [], "stateMutability": "view",
         });
-        let function: Function = serde_json::from_value(function).expect("a function as the compiler writes it");
+        let function: Function =
+            serde_json::from_value(function).expect("a function as the compiler writes it");
         let selector = Selector(function.selector().0);
         let functions = BTreeMap::from([(selector, &function)]);
         let names = ContractNames { functions, ..ContractNames::default() };

@@ -166,8 +166,8 @@ pub struct Contract {
     pub runtime: Bytes,
     /// The creation code, with zeros where libraries are filled in.
     pub creation: Option<Bytes>,
-    /// Byte ranges of the runtime code that hold immutables, in order.
-    pub immutables: Vec<Range<u32>>,
+    /// Where the runtime code holds immutables, in order of place.
+    pub immutables: Vec<ImmutablePlace>,
     /// The libraries whose addresses are missing from the runtime code, in order of their name.
     pub unlinked: Vec<LibraryReference>,
     /// The interface.
@@ -202,6 +202,15 @@ pub enum ContractKind {
     Library,
     /// Code without any metadata.
     Raw,
+}
+
+/// A place in the runtime code where deployment writes an immutable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImmutablePlace {
+    /// Tells the contract's immutables apart; one immutable may stand in several places.
+    pub id: u32,
+    /// The bytes.
+    pub range: Range<u32>,
 }
 
 /// A library whose address is missing from the code.

@@ -156,7 +156,11 @@ impl<'a> ContractView<'a> {
     /// Whether all callers see the same word.
     pub(crate) fn is_shared_word(&self, word: ExprId) -> bool {
         let expressions = &self.analysis.expressions;
-        let shared = Sources::BLOCK.with(Sources::STORAGE).with(Sources::ADDRESS).with(Sources::CODE);
+        let shared = Sources::BLOCK
+            .with(Sources::STORAGE)
+            .with(Sources::ADDRESS)
+            .with(Sources::CODE)
+            .with(Sources::IMMUTABLE);
         if !expressions.sources(word).is_within(shared) {
             return false;
         }
@@ -279,6 +283,6 @@ pub(crate) fn last_key(slot: &Slot) -> Option<(ExprId, &[Projection])> {
 impl ContractView<'_> {
     /// Whether the word is the same constant in every call.
     pub(crate) fn is_constant(&self, word: ExprId) -> bool {
-        self.analysis.expressions.sources(word) == Sources::NONE
+        self.analysis.expressions.sources(word).is_within(Sources::IMMUTABLE)
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> anyhow::Result<ExitCo
     let mut inspections: Vec<Inspection> = contracts
         .par_iter()
         .map(|contract| {
-            let inspection = inspect(contract);
+            let inspection = inspect(&project, contract);
             progress.step();
             inspection
         })

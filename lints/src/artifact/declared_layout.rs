@@ -129,7 +129,7 @@ impl<'a> Planner<'a> {
 
     fn shape(&mut self, node: &Node, label: &str, depth: usize) -> Option<(U256, Shape)> {
         let word = U256::from(32);
-        match node.node_type.as_deref()? {
+        match node.tag.as_deref()? {
             "ElementaryTypeName" => match node.name() {
                 "bytes" | "string" => Some((word, Shape::Bytes)),
                 name => Some((U256::from(value_size(name)?), Shape::Value)),
@@ -160,7 +160,7 @@ impl<'a> Planner<'a> {
             }
             "UserDefinedTypeName" => {
                 let &(_, declared) = self.index.get(&declaration(node)?)?;
-                match declared.node_type.as_deref()? {
+                match declared.tag.as_deref()? {
                     "ContractDefinition" => Some((U256::from(20), Shape::Value)),
                     "EnumDefinition" => {
                         let members = declared.members.as_deref()?.len();

@@ -21,7 +21,8 @@ use crate::{
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Node {
-    pub(super) node_type: Option<String>,
+    #[serde(rename = "nodeType")]
+    pub(super) tag: Option<String>,
     pub(super) id: Option<i64>,
     src: Option<String>,
     pub(super) name: Option<String>,
@@ -58,7 +59,7 @@ pub(super) struct TypeDescriptions {
 
 impl Node {
     pub(super) fn is(&self, node_type: &str) -> bool {
-        self.node_type.as_deref() == Some(node_type)
+        self.tag.as_deref() == Some(node_type)
     }
 
     pub(super) fn children(&self) -> &[Node] {
@@ -212,7 +213,7 @@ impl Reader<'_> {
             bases: bases.filter_map(|id| self.contracts.get(id).cloned()).collect(),
         });
         for child in node.children() {
-            match child.node_type.as_deref() {
+            match child.tag.as_deref() {
                 Some("FunctionDefinition" | "ModifierDefinition") => self.function(child, Some(node.name())),
                 Some("VariableDeclaration") => self.variable(child, node.name()),
                 _ => {}

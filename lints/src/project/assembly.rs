@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     source_map::{Location, MapEntry, SourceId, SourceMap, SourceSpan, decode},
     storage_layout::{StorageLayout, parse_solc, parse_vyper},
-    unit::{Compiler, Contract, ContractKind, DefinitionKind, Notice, Origin, Project},
+    unit::{Compiler, Contract, ContractKind, DefinitionKind, ImmutablePlace, Notice, Origin, Project},
 };
 
 /// A project being put together.
@@ -326,7 +326,14 @@ impl Assembly {
         }
         let creation = raw.creation.as_ref().map(|code| decode_code(&code.object, &code.links)).transpose();
         let creation = creation.map_err(|it| wrong("creation code", it))?.map(|it| it.bytes);
-        self.report_unlinked(&qualified, &decoded);
+        let origin = source.map_or_else(
+            || self.store.origin_of(&source_path),
+            |id| self.store.sources[id.0 as usize].origin,
+        );
+        // Only the project's own contracts are worth a message; a dependency's are linked by whoever deploys them.
+        if origin == Origin::Project {
+            self.report_unlinked(&qualified, &decoded);
+        }
 
         let malformed = |part: &str, message| Notice::Malformed {
             artifact: artifact_name(),
@@ -360,10 +367,6 @@ impl Assembly {
         let is_library = self.definition_kind(&raw, source, sources) == Some(DefinitionKind::Library)
             || is_library_code(&decoded.bytes);
         let (runtime_bytes, immutables) = with_vyper_immutables(&raw, decoded.bytes, &runtime.immutables);
-        let origin = source.map_or_else(
-            || self.store.origin_of(&source_path),
-            |id| self.store.sources[id.0 as usize].origin,
-        );
         if origin == Origin::Project {
             let contracts = || vec![qualified.clone()];
             if source_map.is_none() {
@@ -553,20 +556,24 @@ fn definition_in_text(text: &str, name: &str) -> Option<DefinitionKind> {
 fn with_vyper_immutables(
     raw: &RawContract<'_>,
     code: Bytes,
-    immutables: &[std::ops::Range<u32>],
-) -> (Bytes, Vec<std::ops::Range<u32>>) {
-    let mut ranges = immutables.to_vec();
+    immutables: &[ImmutablePlace],
+) -> (Bytes, Vec<ImmutablePlace>) {
+    let mut places = immutables.to_vec();
     // A range outside the code would be no range of it.
-    ranges.retain(|range| range.end as usize <= code.len());
+    places.retain(|place| place.range.end as usize <= code.len());
     let data = raw.vyper_layout.map(RawValue::get).and_then(vyper_data).unwrap_or_default();
     let Some(length) = data.iter().map(|range| range.end).max().filter(|&it| it > 0 && it <= 0x6000) else {
-        return (code, ranges);
+        return (code, places);
     };
     let base = code.len() as u32;
-    ranges.extend(data.iter().map(|range| base + range.start..base + range.end));
+    let appended = data.iter().enumerate();
+    places.extend(
+        appended
+            .map(|(id, range)| ImmutablePlace { id: id as u32, range: base + range.start..base + range.end }),
+    );
     let mut bytes = code.to_vec();
     bytes.resize(code.len() + length as usize, 0);
-    (bytes.into(), ranges)
+    (bytes.into(), places)
 }
 
 /// Where Vyper puts immutables in the data behind the code.

@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 24;
 
 /// Files that may be an artifact or bytecode. In a folder of many files only these are opened; a file given by name
 /// may be called anything.
-const EXTENSIONS: &[&str] = &["json", "hex", "bin", "bin-runtime", "evm"];
+const EXTENSIONS: &[&str] = &["json", "hex", "bin", "bin-runtime"];
 
 /// What a folder holds.
 #[derive(Default)]

@@ -101,7 +101,7 @@ fn read_artifacts(surroundings: &Surroundings, assembly: &mut Assembly) -> Resul
     for (name, file, bytes) in &texts {
         match classify(name, Some(file), bytes) {
             Ok(Content::Json(document)) if (foundry_artifact::FORMAT.accepts)(&document) => {
-                documents.push(document)
+                documents.push(document);
             }
             Ok(_) => {}
             Err(error) => {

@@ -143,7 +143,7 @@ pub(super) fn read(
         match read_build(path, text) {
             Ok(build) => builds.push(build),
             Err(error) => {
-                assembly.notice(Notice::Unreadable { path: path.clone(), message: error.to_string() })
+                assembly.notice(Notice::Unreadable { path: path.clone(), message: error.to_string() });
             }
         }
     }

@@ -40,7 +40,9 @@ fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
         built = Some(Notice::Built { root: root.clone(), command: toolchain::HARDHAT.command.to_owned() });
     }
     let mut assembly = Assembly::new(SourceStore::new(root.clone(), Folders::default()));
-    built.into_iter().for_each(|notice| assembly.notice(notice));
+    if let Some(notice) = built {
+        assembly.notice(notice);
+    }
 
     // A build-info is large and holds many contracts: find out which artifacts belong to which, then read each once.
     let mut wanted: BTreeMap<PathBuf, BTreeSet<(String, String)>> = BTreeMap::new();

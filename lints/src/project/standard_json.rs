@@ -81,14 +81,13 @@ struct OutputSource<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Message {
     #[serde(default)]
     severity: Option<String>,
-    #[serde(default)]
-    formatted_message: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
+    #[serde(default, rename = "formattedMessage")]
+    formatted: Option<String>,
+    #[serde(default, rename = "message")]
+    plain: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -230,7 +229,7 @@ fn report_errors(
 ) -> Result<(), Error> {
     let errors = messages.into_iter().filter(|message| message.severity.as_deref() == Some("error"));
     let texts: Vec<String> =
-        errors.filter_map(|it| it.formatted_message.or(it.message)).map(|it| it.trim().to_owned()).collect();
+        errors.filter_map(|it| it.formatted.or(it.plain)).map(|it| it.trim().to_owned()).collect();
     let name = name.to_owned();
     if fatal {
         if texts.is_empty() {

@@ -83,7 +83,7 @@ fn is_sink(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let Effect::Write { form, .. } = &touch.access.effect else { return false };
     let updates =
         matches!(form, WriteForm::Delta { .. } | WriteForm::Increment { .. } | WriteForm::ReadModifyWrite);
-    let account = Sources::STORAGE.with(Sources::CODE);
+    let account = Sources::STORAGE.with(Sources::CODE).with(Sources::IMMUTABLE);
     updates
         && matches!(touch.access.slot.root, Root::Fixed(_))
         && mapping_key(touch).is_some_and(|key| {

@@ -11,8 +11,8 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
             let rest = &text[at..];
             let length = if rest.starts_with("//") || first == '#' {
                 rest.find('\n').unwrap_or(rest.len())
-            } else if rest.starts_with("/*") {
-                rest[2..].find("*/").map_or(rest.len(), |end| end + 4)
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                comment.find("*/").map_or(rest.len(), |end| end + 4)
             } else if first == '"' || first == '\'' {
                 string_length(rest, first)
             } else if is_word(first) {
