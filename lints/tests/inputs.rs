@@ -377,7 +377,7 @@ fn an_unreadable_folder_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let closed = folder.path().join("closed");
     fs::create_dir(&closed).expect("made");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).expect("closed");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("closed");
     // A privileged user may read it all the same, and finds nothing.
     let read = load(&closed, NO_BUILD);
     assert!(matches!(read, Err(Error::Read { .. } | Error::NothingFound { .. })), "{read:?}");
