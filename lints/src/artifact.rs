@@ -6,6 +6,7 @@
 
 mod bytecode;
 mod declared_layout;
+mod kind;
 mod metadata;
 mod syntax;
 mod vyper;
@@ -18,9 +19,10 @@ use serde_json::value::RawValue;
 
 pub(crate) use bytecode::{DecodedCode, HexError, decode_code, decode_hex, is_hex_text};
 pub(crate) use declared_layout::declared_layout;
+pub(crate) use kind::{definition_in_text, is_library_code};
 pub(crate) use metadata::{Metadata, Settings, compiler_version};
 pub(crate) use syntax::{Declared, SyntaxTrees, parse_selector};
-pub(crate) use vyper::{VyperModule, place_span, vyper_positions};
+pub(crate) use vyper::{VyperModule, place_span, vyper_positions, with_vyper_immutables};
 
 use crate::unit::{CompilerInfo, GeneratedSource, ImmutablePlace};
 

@@ -3,15 +3,18 @@
 //! In: the `ast` of a module and the `sourceMap` object of its code. Out: structs and declarations, and locations by
 //! program counter. Vyper's `src` counts characters, so lines and columns (in UTF-8 bytes) are used instead.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
+use alloy_primitives::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::{Declared, RawMap};
+use super::{Declared, RawContract, RawMap};
 use crate::{
     source_map::{LineColumn, Lines, SourceId, SourceSpan},
     unit::{
-        ContractDefinition, DefinitionKind, FunctionDefinition, StateVariable, VariablePlace, Visibility,
+        ContractDefinition, DefinitionKind, FunctionDefinition, ImmutablePlace, StateVariable, VariablePlace,
+        Visibility,
     },
 };
 
@@ -176,4 +179,40 @@ pub(crate) fn place_span(source: SourceId, place: [u32; 4], lines: &Lines) -> Op
     let start = lines.offset(LineColumn { line, column: column.checked_add(1)? })?;
     let end = lines.offset(LineColumn { line: end_line, column: end_column.checked_add(1)? })?;
     (start <= end).then_some(SourceSpan { source, start, end })
+}
+
+/// Vyper appends its immutables to the runtime code at deployment; here their place is filled with zeros.
+pub(crate) fn with_vyper_immutables(
+    raw: &RawContract<'_>,
+    code: Bytes,
+    immutables: &[ImmutablePlace],
+) -> (Bytes, Vec<ImmutablePlace>) {
+    let mut places = immutables.to_vec();
+    // A range outside the code would be no range of it.
+    places.retain(|place| place.range.end as usize <= code.len());
+    let data = raw.vyper_layout.map(RawValue::get).and_then(vyper_data).unwrap_or_default();
+    let Some(length) = data.iter().map(|range| range.end).max().filter(|&it| it > 0 && it <= 0x6000) else {
+        return (code, places);
+    };
+    let base = code.len() as u32;
+    let appended = data.iter().enumerate();
+    places.extend(
+        appended
+            .map(|(id, range)| ImmutablePlace { id: id as u32, range: base + range.start..base + range.end }),
+    );
+    let mut bytes = code.to_vec();
+    bytes.resize(code.len() + length as usize, 0);
+    (bytes.into(), places)
+}
+
+/// Where Vyper puts immutables in the data behind the code.
+fn vyper_data(layout: &str) -> Option<Vec<Range<u32>>> {
+    let document: serde_json::Value = serde_json::from_str(layout).ok()?;
+    let entries = document.get("code_layout")?.as_object()?.values();
+    let ranges = entries.filter_map(|entry| {
+        let number = |field| entry.get(field)?.as_u64().and_then(|it| u32::try_from(it).ok());
+        let start: u32 = number("offset")?;
+        Some(start..start.checked_add(number("length")?)?)
+    });
+    Some(ranges.collect())
 }

@@ -9,18 +9,18 @@ use std::{
 };
 
 use alloy_primitives::Bytes;
-use serde_json::value::RawValue;
 
 use super::source_store::SourceStore;
 use crate::{
     artifact::{
         Compilation, DecodedCode, RawCode, RawContract, RawMap, SyntaxTrees, VyperModule, declared_layout,
-        decode_code, parse_selector, place_span, vyper_positions,
+        decode_code, definition_in_text, is_library_code, parse_selector, place_span, vyper_positions,
+        with_vyper_immutables,
     },
     error::Error,
     source_map::{Location, MapEntry, SourceId, SourceMap, SourceSpan, decode},
     storage_layout::{StorageLayout, parse_solc, parse_vyper},
-    unit::{Compiler, Contract, ContractKind, DefinitionKind, ImmutablePlace, Notice, Origin, Project},
+    unit::{Compiler, Contract, ContractKind, DefinitionKind, Notice, Origin, Project},
 };
 
 /// A project being put together.
@@ -526,64 +526,4 @@ pub(crate) fn stem(name: &str) -> String {
     PathBuf::from(name)
         .file_stem()
         .map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned())
-}
-
-/// A library's runtime code starts with its own address, which deployment fills in.
-fn is_library_code(code: &[u8]) -> bool {
-    code.len() > 22
-        && code[0] == 0x73
-        && code[1..21].iter().all(|&byte| byte == 0)
-        && code[21..23] == [0x30, 0x14]
-}
-
-/// What `name` is defined as, read off the text; for builds that keep no syntax tree.
-fn definition_in_text(text: &str, name: &str) -> Option<DefinitionKind> {
-    let words = [
-        ("interface", DefinitionKind::Interface),
-        ("library", DefinitionKind::Library),
-        ("abstract contract", DefinitionKind::Abstract),
-        ("contract", DefinitionKind::Contract),
-    ];
-    let ends = |rest: &str| !rest.starts_with(|it: char| it.is_alphanumeric() || it == '_' || it == '$');
-    words.into_iter().find_map(|(word, kind)| {
-        let pattern = format!("{word} {name}");
-        let mut found = text.match_indices(&pattern);
-        found.any(|(at, _)| ends(&text[at + pattern.len()..])).then_some(kind)
-    })
-}
-
-/// Vyper appends its immutables to the runtime code at deployment; here their place is filled with zeros.
-fn with_vyper_immutables(
-    raw: &RawContract<'_>,
-    code: Bytes,
-    immutables: &[ImmutablePlace],
-) -> (Bytes, Vec<ImmutablePlace>) {
-    let mut places = immutables.to_vec();
-    // A range outside the code would be no range of it.
-    places.retain(|place| place.range.end as usize <= code.len());
-    let data = raw.vyper_layout.map(RawValue::get).and_then(vyper_data).unwrap_or_default();
-    let Some(length) = data.iter().map(|range| range.end).max().filter(|&it| it > 0 && it <= 0x6000) else {
-        return (code, places);
-    };
-    let base = code.len() as u32;
-    let appended = data.iter().enumerate();
-    places.extend(
-        appended
-            .map(|(id, range)| ImmutablePlace { id: id as u32, range: base + range.start..base + range.end }),
-    );
-    let mut bytes = code.to_vec();
-    bytes.resize(code.len() + length as usize, 0);
-    (bytes.into(), places)
-}
-
-/// Where Vyper puts immutables in the data behind the code.
-fn vyper_data(layout: &str) -> Option<Vec<std::ops::Range<u32>>> {
-    let document: serde_json::Value = serde_json::from_str(layout).ok()?;
-    let entries = document.get("code_layout")?.as_object()?.values();
-    let ranges = entries.filter_map(|entry| {
-        let number = |field| entry.get(field)?.as_u64().and_then(|it| u32::try_from(it).ok());
-        let start: u32 = number("offset")?;
-        Some(start..start.checked_add(number("length")?)?)
-    });
-    Some(ranges.collect())
 }
