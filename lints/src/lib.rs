@@ -9,6 +9,7 @@ mod project;
 
 mod diagnostic;
 mod place;
+mod folded;
 mod naming;
 mod view;
 mod rule;

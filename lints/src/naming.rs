@@ -10,6 +10,7 @@ use alloy_primitives::U256;
 use deconflict_analyzer::{ByteRange, Entry, ExprId, Names, Pc, Projection, Root, Selector, Slot};
 
 use crate::{
+    folded::{FoldedEntry, folded_entries},
     source_map::{Location, Mapped},
     storage_layout::{Located, Shape, Step, StorageLayout, StorageVariable},
     unit::{Contract, Project, VariablePlace},
@@ -22,10 +23,11 @@ pub struct ContractNames<'a> {
     functions: BTreeMap<Selector, &'a Function>,
     signatures: BTreeMap<Selector, String>,
     immutables: BTreeMap<u32, String>,
+    folded: BTreeMap<U256, FoldedEntry>,
 }
 
 impl<'a> ContractNames<'a> {
-    /// Gathers what the artifact of `contract` names.
+    /// Gathers what the artifact of `contract` and its sources name.
     pub fn new(project: &Project, contract: &'a Contract) -> Self {
         let functions: BTreeMap<_, _> = contract
             .abi
@@ -38,8 +40,10 @@ impl<'a> ContractNames<'a> {
         for (signature, &selector) in &contract.method_identifiers {
             signatures.entry(Selector(selector)).or_insert_with(|| signature.clone());
         }
+        let layout = contract.storage_layout.as_ref();
         let immutables = immutables(project, contract);
-        Self { layout: contract.storage_layout.as_ref(), functions, signatures, immutables }
+        let folded = layout.map(|layout| folded_entries(project, layout)).unwrap_or_default();
+        Self { layout, functions, signatures, immutables, folded }
     }
 
     /// The selectors that have a name.
@@ -71,10 +75,18 @@ impl<'a> ContractNames<'a> {
         matches!(mutability, Some(StateMutability::View | StateMutability::Pure))
     }
 
+    /// The mapping entry that a plain slot number stands for, if it is one under a constant key.
+    pub(crate) fn folded(&self, slot: &Slot) -> Option<&FoldedEntry> {
+        self.folded.get(&slot.number()?)
+    }
+
     /// The state variable at which the path of `slot` starts.
     pub fn variable(&self, slot: &Slot, bytes: ByteRange) -> Option<&'a StorageVariable> {
         let Root::Fixed(number) = slot.root else { return None };
         let layout = self.layout?;
+        if let Some(entry) = self.folded(slot) {
+            return layout.variables_at(entry.mapping, 0, 32, false).into_iter().next();
+        }
         let bytes = if slot.path.is_empty() { bytes } else { ByteRange::WORD };
         layout.variables_at(number, bytes.from, bytes.to, false).into_iter().next()
     }
@@ -84,20 +96,24 @@ impl Names for ContractNames<'_> {
     fn slot(&self, slot: &Slot, bytes: ByteRange, key: &mut dyn FnMut(ExprId) -> String) -> Option<String> {
         let Root::Fixed(number) = slot.root else { return None };
         let layout = self.layout?;
-        let keys: Vec<String> = slot.keys().map(&mut *key).collect();
-        let mut keys = keys.iter().map(String::as_str);
-        let mut next = || keys.next().expect("there is one key for each step that takes one");
-        let steps: Vec<Step<'_>> = slot
-            .path
-            .iter()
-            .map(|step| match *step {
-                Projection::Mapping { .. } => Step::Key(next()),
-                Projection::Element { stride, .. } => Step::Element { index: next(), stride },
-                Projection::Index { stride, .. } => Step::Index { index: next(), stride },
-                Projection::Offset(slots) => Step::Offset(slots),
-            })
-            .collect();
-        layout.locate(number, &steps, bytes.from, bytes.to, false).map(|found| describe(layout, &found))
+        let mut texts: Vec<String> = slot.keys().map(&mut *key).collect();
+        shift_indexes(slot, &mut texts);
+        let mut texts = texts.iter().map(String::as_str);
+        let mut next = || texts.next().expect("there is one key for each step that takes one");
+        let steps = slot.path.iter().enumerate().filter_map(|(at, step)| match *step {
+            Projection::Mapping { .. } => Some(Step::Key(next())),
+            Projection::Element { stride, .. } => Some(Step::Element { index: next(), stride }),
+            Projection::Index { stride, .. } => Some(Step::Index { index: next(), stride }),
+            Projection::Offset(_) if shift(slot, at).is_some() => None,
+            Projection::Offset(slots) => Some(Step::Offset(slots)),
+        });
+        let steps: Vec<Step<'_>> = steps.collect();
+        let found = layout.locate(number, &steps, bytes.from, bytes.to, false);
+        let found = found.or_else(|| {
+            let entry = self.folded(slot)?;
+            layout.locate(entry.mapping, &[Step::Key(&entry.key)], bytes.from, bytes.to, false)
+        });
+        found.map(|found| describe(layout, &found))
     }
 
     fn parameter(&self, entry: Entry, offset: U256) -> Option<String> {
@@ -130,9 +146,32 @@ fn immutables(project: &Project, contract: &Contract) -> BTreeMap<u32, String> {
     names
 }
 
+/// By how many elements an offset moves the index before it, where it moves it back: `array[length]` and then one
+/// element back is `array[length - 1]`.
+fn shift(slot: &Slot, at: usize) -> Option<U256> {
+    let Projection::Offset(offset) = slot.path[at] else { return None };
+    let stride = match slot.path[..at].last()? {
+        Projection::Element { stride, .. } | Projection::Index { stride, .. } => U256::from(*stride),
+        Projection::Mapping { .. } | Projection::Offset(_) => return None,
+    };
+    let back = offset.wrapping_neg();
+    (back.bit_len() <= 64 && !stride.is_zero() && (back % stride).is_zero()).then(|| back / stride)
+}
+
+fn shift_indexes(slot: &Slot, texts: &mut [String]) {
+    let mut keys: usize = 0;
+    for (at, step) in slot.path.iter().enumerate() {
+        if let (Some(elements), Some(text)) =
+            (shift(slot, at), keys.checked_sub(1).and_then(|at| texts.get_mut(at)))
+        {
+            text.push_str(&format!(" - {elements}"));
+        }
+        keys += usize::from(!matches!(step, Projection::Offset(_)));
+    }
+}
+
 fn describe(layout: &StorageLayout, found: &Located<'_>) -> String {
     match layout.type_of(found.type_id).shape {
-        Shape::DynamicArray { .. } => format!("{}.length", found.path),
         Shape::Struct { .. } if !found.members.is_empty() => {
             format!("{}.{{{}}}", found.path, found.members.join(", "))
         }

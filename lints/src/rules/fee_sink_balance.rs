@@ -84,18 +84,21 @@ fn is_sink(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let updates =
         matches!(form, WriteForm::Delta { .. } | WriteForm::Increment { .. } | WriteForm::ReadModifyWrite);
     let account = Sources::STORAGE.with(Sources::CODE).with(Sources::IMMUTABLE);
-    updates
-        && matches!(touch.access.slot.root, Root::Fixed(_))
-        && mapping_key(touch).is_some_and(|key| {
-            view.analysis.expressions.sources(key).is_within(account) && view.is_shared_word(key)
-        })
+    let is_account =
+        |key| view.analysis.expressions.sources(key).is_within(account) && view.is_shared_word(key);
+    let is_entry =
+        matches!(touch.access.slot.root, Root::Fixed(_)) && mapping_key(touch).is_some_and(is_account);
+    updates && (is_entry || view.names.folded(&touch.access.slot).is_some())
 }
 
 /// Whether `other` writes an entry of the same mapping that the call chooses.
 fn is_sibling(view: &ContractView<'_>, sink: &Touch<'_>, other: &Touch<'_>) -> bool {
     let chosen = Sources::CALLER.with(Sources::CALLDATA).with(Sources::TRANSACTION);
-    let same = sink.access.slot.root == other.access.slot.root
-        && sink.access.slot.path.len() == other.access.slot.path.len();
+    let (sink, slot) = (&sink.access.slot, &other.access.slot);
+    let same = match view.names.folded(sink) {
+        Some(entry) => slot.root == Root::Fixed(entry.mapping) && slot.path.len() == 1,
+        None => slot.root == sink.root && slot.path.len() == sink.path.len(),
+    };
     same && mapping_key(other).is_some_and(|key| view.analysis.expressions.sources(key).intersects(chosen))
 }
 

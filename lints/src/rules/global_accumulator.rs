@@ -38,15 +38,12 @@
 //! ## When to ignore
 //!
 //! The total takes part in every call's outcome, as in a cap or a price, and cannot be stale.
-//! A token whose users do nothing but burn is not reported for its `totalSupply`: burning is rare, and the standard
-//! wants the number.
+//! The supply of a token that users can mint or burn is such a total as well: the standard wants the number, transfers
+//! never touch it, and where minting is left to an administrator and burning is rare, little is lost.
 //!
 //! ## Known gaps
 //!
 //! A total that is multiplied or clamped on its way is not recognised as a sum.
-
-use alloy_primitives::U256;
-use deconflict_analyzer::{Effect, Entry, Selector};
 
 use super::global_counter::is_shared_sum;
 use crate::{
@@ -66,36 +63,12 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-const TRANSFER: Selector = Selector([0xa9, 0x05, 0x9c, 0xbb]);
-const TOTAL_SUPPLY: Selector = Selector([0x18, 0x16, 0x0d, 0xdd]);
-
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let writes = view.writes();
     let sums = || writes.iter().copied().filter(|touch| is_shared_sum(view, touch));
     let varies = |touch: &Touch<'_>| touch.sum().is_some_and(|(amount, _)| !view.is_constant(amount));
     let found = fields(sums().filter(varies));
-    let found = found.iter().filter(|field| !is_only_burnt(view, &writes, field));
-    found.filter_map(|field| report(rule, view, field)).collect()
-}
-
-/// Whether `field` is the supply of a fungible token that users can only burn.
-fn is_only_burnt(view: &ContractView<'_>, writes: &[Touch<'_>], field: &Field) -> bool {
-    let summary =
-        |selector| view.analysis.summaries.iter().find(move |it| it.entry == Entry::Function(selector));
-    let (Some(_), Some(supply)) = (summary(TRANSFER), summary(TOTAL_SUPPLY)) else { return false };
-    let is_supply = supply.accesses.iter().any(|access| {
-        matches!(access.effect, Effect::Read { .. })
-            && access.slot == field.slot
-            && access.bytes.overlaps(field.bytes)
-    });
-    let mut touching = writes.iter().filter(|touch| touch.field().overlaps(field));
-    is_supply
-        && touching
-            .all(|touch| touch.sum().is_some_and(|(amount, subtract)| subtract && !is_zero(view, amount)))
-}
-
-fn is_zero(view: &ContractView<'_>, amount: deconflict_analyzer::ExprId) -> bool {
-    view.analysis.expressions.constant(amount) == Some(U256::ZERO)
+    found.iter().filter_map(|field| report(rule, view, field)).collect()
 }
 
 fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding> {

@@ -62,6 +62,10 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
+/// Indexes and slots of at most so many bits name no variable that they do not belong to: no layout is that long, and no
+/// hash that short.
+const SHORT: u32 = 32;
+
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     // One finding for each line: several functions may come to it, or the same one with several slots.
     let mut lines: BTreeMap<(bool, u32, u32), Vec<(Touch<'_>, Confidence)>> = BTreeMap::new();
@@ -85,6 +89,8 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
     match slot.root {
         _ if hashed => None,
         Root::Raw(word) if is_derived_by_hash(view, word) => None,
+        // A sum that cannot leave a short stretch of slots is an array in place.
+        Root::Raw(word) if view.analysis.expressions.bits(word) <= SHORT => None,
         Root::Raw(_) => Some(Confidence::Proved),
         Root::Unknown(_) => Some(Confidence::Likely),
         Root::Fixed(_) => {
@@ -122,7 +128,6 @@ fn is_bounded<'c>(
     index: ExprId,
     mut conditions: impl Iterator<Item = &'c Condition>,
 ) -> bool {
-    const SHORT: u32 = 128;
     let expressions = &view.analysis.expressions;
     let compares = |condition: &Condition| {
         expressions.any(condition.expression, |part| match expressions.node(part) {
