@@ -1,0 +1,2 @@
+//! Measures the analyser.
+fn main() {}
