@@ -9,7 +9,7 @@ use deconflict_analyzer::{Alias, Cause, Condition, ConflictKind, Position, Rende
 
 use crate::{
     diagnostic::{Confidence, Diagnostic, Label, Severity, fingerprint},
-    place::{Located, Place},
+    place::{Located, Place, Precision},
     rule::{Finding, Rule},
     source_map::SourceSpan,
     view::{ContractView, Field, Touch},
@@ -97,12 +97,23 @@ impl<'v, 'a> Subject<'v, 'a> {
         let culprits = located.iter().filter_map(|(spot, located)| Some((spot.rank?, *spot, *located)));
         let shown = culprits.filter(|(_, _, located)| *located != Located::Foreign);
         let (_, culprit, located_culprit) = shown.min_by_key(|(rank, spot, located)| match located {
-            Located::At(place) => (0, *rank, Some(place.primary), spot.position),
-            Located::OnlyPc | Located::Foreign => (1, *rank, None, spot.position),
+            Located::At(place) => {
+                (false, Some((place.precision, *rank, place.primary)), *rank, spot.position)
+            }
+            Located::OnlyPc | Located::Foreign => (true, None, *rank, spot.position),
         })?;
-        let primary = match located_culprit {
-            Located::At(place) => Some(Label { span: place.primary, text: story.label }),
-            Located::OnlyPc | Located::Foreign => None,
+        let declared =
+            self.field.as_ref().and_then(|field| self.view.names.variable(&field.slot, field.bytes));
+        let declaration = declared.and_then(|variable| self.view.places.declaration(&variable.label));
+        let primary = match (located_culprit, declaration) {
+            // Where the compiler does not say which statement it is, the variable is the best that can be shown.
+            (Located::At(Place { precision: Precision::Contract, .. }), Some(span))
+                if self.view.places.project.is_own(span) =>
+            {
+                Some(Label { span, text: story.label })
+            }
+            (Located::At(place), _) => Some(Label { span: place.primary, text: story.label }),
+            (Located::OnlyPc | Located::Foreign, _) => None,
         };
         let variable = self.variable();
         let functions: BTreeSet<String> = self
@@ -111,8 +122,6 @@ impl<'v, 'a> Subject<'v, 'a> {
             .map(|spot| self.view.names.signature(self.view.analysis.summaries[spot.function].entry))
             .collect();
         let functions: Vec<String> = functions.into_iter().collect();
-        let declared =
-            self.field.as_ref().and_then(|field| self.view.names.variable(&field.slot, field.bytes));
         let project = self.view.places.project;
         let defined = primary.as_ref().and_then(|label| project.definition_at(label.span));
         let owner = match declared {
@@ -122,7 +131,6 @@ impl<'v, 'a> Subject<'v, 'a> {
         let mut related = Vec::new();
         if let Some(shown) = &primary {
             related = self.related(&located, shown.span);
-            let declaration = declared.and_then(|variable| self.view.places.declaration(&variable.label));
             if let (Some(span), Some(variable)) = (declaration, declared)
                 && !span.contains(&shown.span)
             {
@@ -165,7 +173,7 @@ impl<'v, 'a> Subject<'v, 'a> {
         let mut lines: BTreeMap<_, Vec<(&Spot<'a>, SourceSpan)>> = BTreeMap::new();
         let mut library = BTreeSet::new();
         for (spot, located) in located {
-            let Located::At(Place { primary, library: inner }) = *located else { continue };
+            let Located::At(Place { primary, library: inner, .. }) = *located else { continue };
             if primary == shown {
                 library.extend(inner);
             } else if line(primary) != line(shown) {

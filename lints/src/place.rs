@@ -13,10 +13,23 @@ use crate::{
 /// Where an access is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
+    /// How much the line says.
+    pub(crate) precision: Precision,
     /// The line to show: one of the project's own.
     pub(crate) primary: SourceSpan,
     /// The library's line, where the project's line only leads to it.
     pub(crate) library: Option<SourceSpan>,
+}
+
+/// How much a line says of what happens there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Precision {
+    /// The statement or expression.
+    Statement,
+    /// The function, because the compiler says no more.
+    Function,
+    /// The contract, because the compiler says no more or all of it is inherited from a library.
+    Contract,
 }
 
 /// How an access is located.
@@ -51,11 +64,9 @@ impl Places<'_> {
         if !found.preferred {
             return self.without_line(Some(found.primary));
         }
-        let library = found.inner.filter(|&inner| !own(inner));
-        Located::At(Place {
-            primary: self.narrow(found.primary),
-            library: library.map(|span| self.narrow(span)),
-        })
+        let library = found.inner.filter(|&inner| !own(inner)).map(|span| self.narrow(span).1);
+        let (precision, primary) = self.narrow(found.primary);
+        Located::At(Place { precision, primary, library })
     }
 
     /// The declaration of the state variable called `label`.
@@ -69,20 +80,27 @@ impl Places<'_> {
         }
         match self.project.definition_of(self.contract) {
             Some(definition) if library.is_some() => {
-                let library =
-                    library.filter(|&span| !self.project.is_own(span)).map(|span| self.narrow(span));
-                Located::At(Place { primary: self.header(definition.span), library })
+                let library = library.filter(|&span| !self.project.is_own(span));
+                let library = library.map(|span| self.narrow(span).1);
+                Located::At(Place {
+                    precision: Precision::Contract,
+                    primary: self.header(definition.span),
+                    library,
+                })
             }
             _ => Located::OnlyPc,
         }
     }
 
-    /// A span that covers a whole function or contract says no more than its header.
-    fn narrow(&self, span: SourceSpan) -> SourceSpan {
-        let whole_function = self.project.function_at(span).is_some_and(|function| function.span == span);
-        let whole_contract =
-            self.project.definition_at(span).is_some_and(|definition| definition.span == span);
-        if whole_function || whole_contract { self.header(span) } else { span }
+    /// A span that covers a whole function or contract says no more than its header does.
+    fn narrow(&self, span: SourceSpan) -> (Precision, SourceSpan) {
+        if self.project.function_at(span).is_some_and(|function| function.span == span) {
+            (Precision::Function, self.header(span))
+        } else if self.project.definition_at(span).is_some_and(|definition| definition.span == span) {
+            (Precision::Contract, self.header(span))
+        } else {
+            (Precision::Statement, span)
+        }
     }
 
     fn header(&self, span: SourceSpan) -> SourceSpan {
