@@ -37,6 +37,7 @@ impl Console {
     }
 
     /// Prints a result. A reader who has gone away has seen enough.
+    #[expect(clippy::unused_self, reason = "a console that is not at hand must not be written to")]
     pub(crate) fn result(&self, text: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -91,7 +92,7 @@ pub(crate) struct Progress {
 struct Bar {
     started: Instant,
     visible: bool,
-    bar: ProgressBar,
+    drawn: ProgressBar,
 }
 
 impl Bar {
@@ -99,7 +100,7 @@ impl Bar {
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("analysing {bar:40} {pos}/{len} contracts");
         bar.set_style(style.expect("the template is well-formed"));
-        Self { started: Instant::now(), visible: false, bar }
+        Self { started: Instant::now(), visible: false, drawn: bar }
     }
 }
 
@@ -111,15 +112,15 @@ impl Progress {
         let Ok(mut bar) = bar.lock() else { return };
         if !bar.visible && bar.started.elapsed() > PATIENCE {
             bar.visible = true;
-            bar.bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.drawn.set_draw_target(ProgressDrawTarget::stderr());
         }
-        bar.bar.inc(1);
+        bar.drawn.inc(1);
     }
 
     /// All steps are done.
     pub(crate) fn finish(self) {
         if let Some(Ok(bar)) = self.bar.map(Mutex::into_inner) {
-            bar.bar.finish_and_clear();
+            bar.drawn.finish_and_clear();
         }
     }
 }

@@ -164,7 +164,7 @@ fn shift_indexes(slot: &Slot, texts: &mut [String]) {
         if let (Some(elements), Some(text)) =
             (shift(slot, at), keys.checked_sub(1).and_then(|at| texts.get_mut(at)))
         {
-            text.push_str(&format!(" - {elements}"));
+            *text = format!("{text} - {elements}");
         }
         keys += usize::from(!matches!(step, Projection::Offset(_)));
     }

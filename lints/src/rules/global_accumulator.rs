@@ -77,9 +77,8 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let story = Story {
         message: format!("every call to {writers} adds up in the same slot, `{variable}`"),
         label: format!("`{variable}` is read and written here by every call"),
-        help: format!(
-            "add up in shards that the caller picks (`{variable}[uint160(msg.sender) % 64]`) with a view that sums them, or keep amounts by user and epoch and settle them later"
-        ),
+        help: "add up in shards that the caller picks (`shards[uint160(msg.sender) % 64] += amount`) with a view that sums them, or keep amounts by user and epoch and settle them later"
+            .to_owned(),
         notes: Vec::new(),
         confidence: Confidence::Proved,
     };

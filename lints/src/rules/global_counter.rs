@@ -86,9 +86,8 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let story = Story {
         message: format!("every call to {writers} counts in the same slot, `{variable}`"),
         label: format!("`{variable}` is read and written here by every call"),
-        help: format!(
-            "count events off chain, or count in shards that the caller picks (`{variable}[uint160(msg.sender) % 64]`) and add them up in a view"
-        ),
+        help: "count events off chain, or count in shards that the caller picks (`shards[uint160(msg.sender) % 64] += 1`) and add them up in a view"
+            .to_owned(),
         notes: Vec::new(),
         confidence: Confidence::Proved,
     };
