@@ -107,10 +107,10 @@ impl<'v, 'a> Subject<'v, 'a> {
         let declaration = declared.and_then(|variable| self.view.places.declaration(&variable.label));
         let primary = match (located_culprit, declaration) {
             // Where the compiler does not say which statement it is, the variable is the best that can be shown.
-            (Located::At(Place { precision: Precision::Contract, .. }), Some(span))
-                if self.view.places.project.is_own(span) =>
+            (Located::At(Place { precision: Precision::Contract, .. }), Some(variable))
+                if self.view.places.project.is_own(variable.span) =>
             {
-                Some(Label { span, text: story.label })
+                Some(Label { span: variable.span, text: story.label })
             }
             (Located::At(place), _) => Some(Label { span: place.primary, text: story.label }),
             (Located::OnlyPc | Located::Foreign, _) => None,
@@ -124,17 +124,19 @@ impl<'v, 'a> Subject<'v, 'a> {
         let functions: Vec<String> = functions.into_iter().collect();
         let project = self.view.places.project;
         let defined = primary.as_ref().and_then(|label| project.definition_at(label.span));
-        let owner = match declared {
-            Some(variable) if !variable.contract.is_empty() => variable.contract.clone(),
-            _ => defined.map_or_else(|| self.view.contract.to_owned(), |definition| definition.name.clone()),
+        // The layout lists what a contract inherits as its own; the declaration tells who shares it.
+        let qualified = |source, name: &str| format!("{}:{name}", project.source(source).path);
+        let owner = match (declaration, defined) {
+            (Some(variable), _) => qualified(variable.span.source, &variable.contract),
+            (None, Some(definition)) => qualified(definition.span.source, &definition.name),
+            (None, None) => self.view.contract.to_owned(),
         };
         let mut related = Vec::new();
         if let Some(shown) = &primary {
             related = self.related(&located, shown.span);
-            if let (Some(span), Some(variable)) = (declaration, declared)
-                && !span.contains(&shown.span)
-            {
-                related.push(Label { span, text: format!("`{}` is declared here", variable.label) });
+            if let Some(variable) = declaration.filter(|variable| !variable.span.contains(&shown.span)) {
+                let text = format!("`{}` is declared here", variable.name);
+                related.push(Label { span: variable.span, text });
             }
             related.sort();
         }

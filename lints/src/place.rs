@@ -7,7 +7,7 @@ use deconflict_analyzer::Position;
 
 use crate::{
     source_map::SourceSpan,
-    unit::{Contract, Origin, Project},
+    unit::{Contract, Origin, Project, StateVariable},
 };
 
 /// Where an access is shown.
@@ -52,7 +52,7 @@ pub(crate) struct Places<'a> {
     pub(crate) contract: &'a Contract,
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
     /// Finds the line of an access: the innermost one in the project's own code, else, for a contract of the project
     /// that inherits everything from a library, the contract itself.
     pub(crate) fn locate(&self, position: &Position) -> Located {
@@ -70,8 +70,8 @@ impl Places<'_> {
     }
 
     /// The declaration of the state variable called `label`.
-    pub(crate) fn declaration(&self, label: &str) -> Option<SourceSpan> {
-        self.project.declarations_of(self.contract, label).next().map(|variable| variable.span)
+    pub(crate) fn declaration(&self, label: &'a str) -> Option<&'a StateVariable> {
+        self.project.declarations_of(self.contract, label).next()
     }
 
     fn without_line(&self, library: Option<SourceSpan>) -> Located {
