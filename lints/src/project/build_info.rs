@@ -1,6 +1,6 @@
 //! Build-info files: a compilation's input and output together.
 //!
-//! In: Hardhat 2's and Foundry's `{"input": …, "output": …}`, or Hardhat 3's pair of files. Out: a [`Compilation`].
+//! In: Hardhat 2's and Foundry's `{"input": …, "output": …}`, or Hardhat 3's pair of files. Out: a [`crate::artifact::Compilation`].
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

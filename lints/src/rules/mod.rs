@@ -1,6 +1,6 @@
 //! The rules, and which of them speaks when several explain the same storage.
 //!
-//! In: a [`ContractView`]. Out: one finding for each hot location. This list is the registry: a rule that is not in it
+//! In: all that a rule may see of one contract. Out: one finding for each hot location. This list is the registry: a rule that is not in it
 //! does not exist, and its order is the order of precedence, the most specific rule first. A guard is no temporary, an
 //! enumerable set is no mere array, a pool is more than the sums it is made of, an id is more than a counter; two
 //! fields of one word are only blamed for sharing it when no other rule explains either of them.

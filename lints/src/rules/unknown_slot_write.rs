@@ -37,17 +37,17 @@
 //!
 //! A slot that comes from calldata can be predicted for a concrete call; the finding is about what can be said without
 //! one.
+//! All such stores of a contract make one finding, since each may fall on the slot of any other.
 //! An index that is bounded in a way that is not seen makes a finding that is `likely`.
 
-use deconflict_analyzer::{Condition, ExprId, Node, Projection, Root, Sources};
-use revm_bytecode::opcode;
+use std::collections::BTreeSet;
 
-use std::collections::BTreeMap;
+use deconflict_analyzer::{Condition, ExprId, Expressions, Node, Projection, Root, Sources};
+use revm_bytecode::opcode;
 
 use crate::{
     diagnostic::Confidence,
     finding::{Spot, Story, Subject},
-    place::Located,
     rule::{Finding, Group, Rule},
     view::{ContractView, Touch},
 };
@@ -67,18 +67,10 @@ pub(crate) const RULE: Rule = Rule {
 const SHORT: u32 = 32;
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
-    // One finding for each line: several functions may come to it, or the same one with several slots.
-    let mut lines: BTreeMap<(bool, u32, u32), Vec<(Touch<'_>, Confidence)>> = BTreeMap::new();
-    for touch in view.writes() {
-        if let Some(confidence) = is_unknown(view, &touch) {
-            let place = match view.places.locate(&touch.access.position) {
-                Located::At(place) => (true, place.primary.source.0, place.primary.start),
-                Located::OnlyPc | Located::Foreign => (false, touch.access.position.pc.0, 0),
-            };
-            lines.entry(place).or_default().push((touch, confidence));
-        }
-    }
-    lines.into_values().filter_map(|touches| report(rule, view, &touches)).collect()
+    // Slots that may be any slot may be one another: they are one location, and one finding.
+    let writes = view.writes().into_iter();
+    let touches: Vec<_> = writes.filter_map(|touch| Some((touch, is_unknown(view, &touch)?))).collect();
+    report(rule, view, &touches).into_iter().collect()
 }
 
 fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> {
@@ -107,18 +99,44 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
     }
 }
 
-/// A hash, or a hash and an offset: a shape of its own, which collides with no variable.
+/// A hash, or a hash with something added that cannot undo it: a shape of its own, which collides with no variable.
 fn is_derived_by_hash(view: &ContractView<'_>, word: ExprId) -> bool {
     let expressions = &view.analysis.expressions;
+    let mut open = BTreeSet::new();
+    derived(expressions, word, &mut open)
+}
+
+/// `open` holds the loop variables on the way here, which are what their other values are.
+fn derived(expressions: &Expressions, word: ExprId, open: &mut BTreeSet<ExprId>) -> bool {
+    const OFFSET_BITS: u32 = 160;
+    const ROOT_BITS: usize = 160;
+    // A constant as long as a hash is a root that somebody hashed, or chose to be out of the way.
+    let is_root = expressions.constant(word).is_some_and(|root| root.bit_len() > ROOT_BITS);
+    if is_root || expressions.preimage(word).is_some() {
+        return true;
+    }
     match expressions.node(word) {
-        Node::Keccak(_) => true,
-        Node::Binary { op: opcode::ADD, a, b } => {
-            let small = |id: ExprId| expressions.bits(id) <= 128;
-            (is_derived_by_hash(view, a) && small(b)) || (is_derived_by_hash(view, b) && small(a))
+        Node::Binary { op: opcode::ADD | opcode::SUB | opcode::OR | opcode::XOR, a, b } => {
+            [(a, b), (b, a)].into_iter().any(|(hash, other)| {
+                // What was hashed cannot be chosen to cancel the hash.
+                let harmless = expressions.bits(other) <= OFFSET_BITS || expressions.contains(hash, other);
+                harmless && derived(expressions, hash, open)
+            })
         }
-        // An ERC-7201 root clears the last byte of a hash.
-        Node::Binary { op: opcode::AND, a, b } => is_derived_by_hash(view, a) || is_derived_by_hash(view, b),
-        _ => expressions.preimage(word).is_some(),
+        Node::Binary { op: opcode::AND | opcode::SHL | opcode::SHR, a, b } => {
+            let masked = |mask: ExprId, hash: ExprId, open: &mut BTreeSet<ExprId>| {
+                expressions.constant(mask).is_some() && derived(expressions, hash, open)
+            };
+            masked(a, b, open) || masked(b, a, open)
+        }
+        Node::Unary { op: opcode::NOT, a } => derived(expressions, a, open),
+        Node::Phi { .. } => {
+            let operands = expressions.phi_operands(word);
+            !open.insert(word)
+                || (!operands.is_empty()
+                    && operands.iter().all(|&operand| derived(expressions, operand, open)))
+        }
+        _ => false,
     }
 }
 
