@@ -23,15 +23,16 @@ pub mod report;
 pub use error::Error;
 pub use project::{LoadOptions, load, load_bytes};
 pub use source_map::{
-    Attribution, Jump, LineColumn, Lines, Location, MapEntry, MapError, Mapped, SourceId, SourceMap, SourceSpan,
-    decode, program_counters,
+    Attribution, Jump, LineColumn, Lines, Location, MapEntry, MapError, Mapped, SourceId, SourceMap,
+    SourceSpan, decode, program_counters,
 };
 pub use storage_layout::{
     Located, Shape, Step, StorageLayout, StorageType, StorageVariable, TypeId, parse_solc, parse_vyper,
 };
 pub use unit::{
-    Base, Compiler, CompilerInfo, Contract, ContractDefinition, ContractKind, DefinitionKind, FunctionDefinition,
-    GeneratedSource, ImmutablePlace, LibraryReference, Notice, Origin, Project, Source, StateVariable, VariablePlace, Visibility,
+    Base, Compiler, CompilerInfo, Contract, ContractDefinition, ContractKind, DefinitionKind,
+    FunctionDefinition, GeneratedSource, ImmutablePlace, LibraryReference, Notice, Origin, Project, Source,
+    StateVariable, VariablePlace, Visibility,
 };
 
 pub use check::{Analyzed, Checked, Report, analyze_contract, check_contract, is_checked, merge};
