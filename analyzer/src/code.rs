@@ -49,6 +49,8 @@ pub struct Code {
     pub instructions: Vec<Instruction>,
     /// For each byte offset: the index of the instruction if a jump may land there, else `u32::MAX`.
     destinations: Vec<u32>,
+    /// For each byte offset: whether the code pushes it as compilers push jump targets.
+    labels: Vec<bool>,
 }
 
 impl Code {
@@ -82,7 +84,25 @@ impl Code {
             instructions.push(Instruction { pc: Pc(pc as u32), opcode: byte, immediate });
             pc += 1 + size;
         }
-        Self { bytes, hash, instructions, destinations }
+        let mut labels = vec![false; bytes.len()];
+        // Compilers push all targets with one width; a shorter push of the same number is a number.
+        let narrowest = if bytes.len() <= 256 { op_width(1) } else { op_width(2) };
+        for instruction in &instructions {
+            if instruction.opcode >= narrowest
+                && instruction.opcode <= opcode::PUSH32
+                && let Ok(offset) = usize::try_from(instruction.immediate)
+                && destinations.get(offset).is_some_and(|index| *index != u32::MAX)
+            {
+                labels[offset] = true;
+            }
+        }
+        Self { bytes, hash, instructions, destinations, labels }
+    }
+
+    /// Whether a word is likely to be a return address rather than a number: it only decides how finely contexts are
+    /// told apart.
+    pub(crate) fn is_label(&self, word: &U256) -> bool {
+        usize::try_from(*word).ok().and_then(|offset| self.labels.get(offset)).copied().unwrap_or(false)
     }
 
     /// The instruction index a jump to `target` lands on, or `None` where the EVM would halt.
@@ -90,6 +110,11 @@ impl Code {
         let offset = usize::try_from(*target).ok()?;
         self.destinations.get(offset).filter(|&&index| index != u32::MAX).map(|&index| index as usize)
     }
+}
+
+/// The opcode that pushes `bytes` bytes.
+fn op_width(bytes: u8) -> u8 {
+    opcode::PUSH1 + bytes - 1
 }
 
 #[cfg(test)]

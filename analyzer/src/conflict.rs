@@ -5,6 +5,7 @@
 
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     access::{Access, ByteRange, CallKind, Effect, WriteForm},
@@ -161,7 +162,9 @@ fn cell(
     a: usize,
     b: usize,
 ) -> Conflict {
-    let mut causes = Vec::new();
+    let mut causes: Vec<Cause> = Vec::new();
+    // A slot that the analysis lost may be any other: one cause for all that it may meet says as much as many.
+    let mut lost: FxHashMap<(bool, Slot), usize> = FxHashMap::default();
     for left in &locations[a] {
         for right in &locations[b] {
             if left.written.is_none() && right.written.is_none() {
@@ -170,6 +173,37 @@ fn cell(
             let shared = |id| is_shared(expressions, &summaries[a], &summaries[b], id);
             let Some(alias) = relate(expressions, &left.slot, &right.slot, &shared) else { continue };
             let kind = kind_of(left, right);
+            if alias == Alias::Unknown {
+                let is_lost = |slot: &Slot| !matches!(slot.root, Root::Fixed(_));
+                let key = if is_lost(&left.slot) {
+                    Some((true, left.slot.clone()))
+                } else if is_lost(&right.slot) {
+                    Some((false, right.slot.clone()))
+                } else {
+                    None
+                };
+                if let Some(key) = key {
+                    let next = causes.len();
+                    let known = *lost.entry(key).or_insert(next);
+                    if known < next {
+                        let cause = &mut causes[known];
+                        cause.accesses_a.extend(
+                            left.accesses
+                                .iter()
+                                .filter(|index| !cause.accesses_a.contains(index))
+                                .collect::<Vec<_>>(),
+                        );
+                        cause.accesses_b.extend(
+                            right
+                                .accesses
+                                .iter()
+                                .filter(|index| !cause.accesses_b.contains(index))
+                                .collect::<Vec<_>>(),
+                        );
+                        continue;
+                    }
+                }
+            }
             let touched = |location: &Location| match (location.read, location.written) {
                 (read, Some(written)) => union(read, written),
                 (read, None) => read.unwrap_or(ByteRange::WORD),
@@ -194,10 +228,10 @@ fn cell(
     }
     // A function with itself meets each pair of locations twice; the mirror image says nothing new.
     if a == b {
-        let mut seen: Vec<(Slot, Slot)> = Vec::new();
+        let mut seen: FxHashSet<(Slot, Slot)> = FxHashSet::default();
         causes.retain(|cause| {
-            let mirrored = seen.iter().any(|(x, y)| *x == cause.slot_b && *y == cause.slot_a);
-            seen.push((cause.slot_a.clone(), cause.slot_b.clone()));
+            let mirrored = seen.contains(&(cause.slot_b.clone(), cause.slot_a.clone()));
+            seen.insert((cause.slot_a.clone(), cause.slot_b.clone()));
             !mirrored || cause.slot_a == cause.slot_b
         });
     }

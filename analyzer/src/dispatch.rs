@@ -4,6 +4,8 @@
 //! a selector that is left open, every constant that the code compares it with becomes an entry, and each entry is
 //! explored again from the first instruction with its selector known.
 
+use std::rc::Rc;
+
 use alloy_primitives::{Bytes, U256};
 use revm_bytecode::opcode as op;
 use rustc_hash::FxHashSet;
@@ -12,6 +14,7 @@ use crate::{
     code::{Code, Pc, Selector},
     explore::{Budget, Shared, Start, explore},
     expression::{Environment, Expressions, Node as Word},
+    facts::Facts,
     incomplete::{Incomplete, Reason},
     lock, permission,
     simplify::Builder,
@@ -47,6 +50,8 @@ pub struct Analysis {
     pub expressions: Expressions,
     /// One summary an entry: functions by selector, then receive, then fallback.
     pub summaries: Vec<Summary>,
+    /// Instructions interpreted, repetitions included: what the analysis cost, whatever the machine.
+    pub steps: u64,
 }
 
 /// Work allowed for one entry.
@@ -68,7 +73,12 @@ const MAX_ENTRIES: usize = 2_000;
 pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     let code = Code::new(code);
     if code.bytes.first() == Some(&0xef) {
-        return Analysis { expressions: Expressions::default(), summaries: vec![unsupported()], code };
+        return Analysis {
+            expressions: Expressions::default(),
+            summaries: vec![unsupported()],
+            code,
+            steps: 0,
+        };
     }
     let mut builder = Builder::default();
     builder.zero();
@@ -97,8 +107,8 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
         selectors: Vec::new(),
     };
 
-    let mut steps_left = CONTRACT_STEPS;
-    let fallback = explore_entry(&mut shared, Entry::Fallback, &mut steps_left);
+    let mut steps = 0;
+    let fallback = explore_entry(&mut shared, Entry::Fallback, &mut steps);
     let mut selectors: Vec<Selector> =
         shared.selectors.iter().map(|selector| Selector(selector.to_be_bytes())).collect();
     selectors.extend_from_slice(&options.selectors);
@@ -108,9 +118,9 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     let mut drafts = Vec::new();
     let cut = selectors.len() > MAX_ENTRIES;
     for selector in selectors.into_iter().take(MAX_ENTRIES) {
-        drafts.push(explore_entry(&mut shared, Entry::Function(selector), &mut steps_left));
+        drafts.push(explore_entry(&mut shared, Entry::Function(selector), &mut steps));
     }
-    let receive = explore_entry(&mut shared, Entry::Receive, &mut steps_left);
+    let receive = explore_entry(&mut shared, Entry::Receive, &mut steps);
     if !receive.summary.always_reverts {
         drafts.push(receive);
     }
@@ -126,33 +136,37 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     lock::mark_net_zero(&mut builder, &mut drafts);
     permission::decide(&mut builder, &mut drafts);
     let summaries = drafts.into_iter().map(|draft| draft.summary).collect();
-    Analysis { code, expressions: builder.expressions, summaries }
+    Analysis { code, expressions: builder.expressions, summaries, steps }
 }
 
-fn explore_entry(shared: &mut Shared<'_>, entry: Entry, steps_left: &mut u64) -> Draft {
+fn explore_entry(shared: &mut Shared<'_>, entry: Entry, steps: &mut u64) -> Draft {
     shared.builder.selector = match entry {
         Entry::Function(selector) => Some(selector),
         Entry::Receive | Entry::Fallback => None,
     };
     shared.builder.empty_calldata = entry == Entry::Receive;
-    let mut state = State::default();
+    let mut facts = Facts::default();
     let size = shared.builder.environment(Environment::CalldataSize);
     match entry {
         Entry::Function(_) => {
             let four = shared.builder.number(4);
             let short = shared.builder.binary(op::LT, size, four);
-            state.facts.assume(&mut shared.builder, short, false);
-            state.facts.assume(&mut shared.builder, size, true);
+            facts.assume(&mut shared.builder, short, false);
+            facts.assume(&mut shared.builder, size, true);
         }
         Entry::Fallback => {
-            state.facts.assume(&mut shared.builder, size, true);
+            facts.assume(&mut shared.builder, size, true);
         }
         Entry::Receive => {}
     }
-    let given = state.facts.clone();
-    let budget = Budget { steps: ENTRY_BUDGET.steps.min((*steps_left).max(LEAST_STEPS)), ..ENTRY_BUDGET };
-    let (graph, steps) = explore(shared, &Start { state, is_fallback: entry == Entry::Fallback }, budget);
-    *steps_left = steps_left.saturating_sub(steps);
+    let given = facts.clone();
+    let state = State { facts: Rc::new(facts), ..State::default() };
+    let budget = Budget {
+        steps: ENTRY_BUDGET.steps.min(CONTRACT_STEPS.saturating_sub(*steps).max(LEAST_STEPS)),
+        ..ENTRY_BUDGET
+    };
+    let (graph, spent) = explore(shared, &Start { state, is_fallback: entry == Entry::Fallback }, budget);
+    *steps += spent;
     summarize(&mut shared.builder, entry, &graph, &given)
 }
 

@@ -9,12 +9,13 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, hash::Hasher as _};
 
+use std::rc::Rc;
+
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::{
-    access::Condition,
     code::{Code, Pc},
     expression::{Expressions, Node as Word},
     graph::{Exit, Graph, Node},
@@ -37,17 +38,23 @@ pub(crate) struct Budget {
     pub(crate) expressions: usize,
 }
 
-/// How many sets of stack constants a block is explored with in one calling context before they are merged.
-const MAX_VARIANTS: u32 = 8;
+/// How many sets of booleans on the stack a block is explored with in one calling context before they are merged.
+const MAX_VARIANTS: u32 = 4;
+
+/// How many iterations of a loop whose condition is decided by constants are kept apart, in one calling context.
+const MAX_ITERATIONS: u32 = 10;
+
+/// Nodes beyond which blocks are explored once in each calling context and no more.
+const MAX_PRECISE_NODES: usize = 3_000;
+
+/// How far back a block looks for its previous iteration.
+const MAX_LOOP_NODES: usize = 400;
 
 /// How many calling contexts a block is explored in before they are merged.
 const MAX_CONTEXTS: u32 = 600;
 
 /// Visits of a node after which a phi is kept even when its operands agree again, so that exploration ends.
 const STABLE_AFTER: u32 = 12;
-
-/// Restarts of one entry after a refuted assumption about a phi.
-const MAX_RESTARTS: u32 = 6;
 
 /// Constant jump targets followed from one word.
 const MAX_TARGETS: usize = 64;
@@ -80,6 +87,14 @@ struct Edge {
 
 struct Draft {
     start: u32,
+    /// The block and its calling context.
+    narrow: Key,
+    /// The node that this one was first entered from.
+    parent: u32,
+    /// The node behind this one's last instruction, where no jump leads.
+    fallthrough: Option<u32>,
+    /// Which iteration of the loops around it that are kept apart.
+    iteration: u32,
     depth: u32,
     edges: Vec<Edge>,
     /// Values that a phi stands for, by place.
@@ -105,13 +120,14 @@ struct Explorer<'s, 'a> {
     drafts: Vec<Draft>,
     index: FxHashMap<Key, u32>,
     variants: FxHashMap<Key, u32>,
+    iterations: FxHashMap<Key, u32>,
     contexts: FxHashMap<(u32, u32), u32>,
     queue: BinaryHeap<(u32, Reverse<u32>, Reverse<u32>)>,
     order: PhiOrder,
-    /// Places of blocks whose phis have been seen to shrink.
-    refuted: FxHashSet<(u32, Place)>,
-    /// A proof has used what turned out to be false.
-    restart: bool,
+    /// Phis that have been seen to shrink.
+    refuted: FxHashSet<ExprId>,
+    /// Nodes to execute again because a proof there used what turned out to be false.
+    recheck: Vec<u32>,
     /// Nodes that jump to a phi, with the number of its operands then.
     phi_jumps: Vec<(u32, ExprId)>,
     steps: u64,
@@ -120,55 +136,42 @@ struct Explorer<'s, 'a> {
 
 /// Explores from `start`; also tells how many instructions that took.
 pub(crate) fn explore(shared: &mut Shared<'_>, start: &Start, budget: Budget) -> (Graph, u64) {
-    let mut refuted = FxHashSet::default();
-    let mut spent = 0;
-    for attempt in 0..=MAX_RESTARTS {
-        let base = shared.next_node;
-        let mut explorer = Explorer {
-            shared,
-            budget: Budget { steps: budget.steps.saturating_sub(spent), ..budget },
-            is_fallback: start.is_fallback,
-            base,
-            drafts: Vec::new(),
-            index: FxHashMap::default(),
-            variants: FxHashMap::default(),
-            contexts: FxHashMap::default(),
-            queue: BinaryHeap::new(),
-            order: PhiOrder::default(),
-            refuted: std::mem::take(&mut refuted),
-            restart: false,
-            phi_jumps: Vec::new(),
-            steps: 0,
-            incomplete: Vec::new(),
-        };
-        // The last attempt makes no assumptions.
-        let assume = attempt < MAX_RESTARTS;
-        explorer.run(start.state.clone(), assume);
-        spent += explorer.steps;
-        let used = explorer.drafts.len() as u32;
-        refuted = std::mem::take(&mut explorer.refuted);
-        if explorer.restart && assume {
-            shared.next_node = base + used;
-            continue;
-        }
-        let graph = explorer.finish();
-        shared.next_node = base + used;
-        return (graph, spent);
-    }
-    (Graph::default(), spent)
+    let base = shared.next_node;
+    let mut explorer = Explorer {
+        shared,
+        budget,
+        is_fallback: start.is_fallback,
+        base,
+        drafts: Vec::new(),
+        index: FxHashMap::default(),
+        variants: FxHashMap::default(),
+        iterations: FxHashMap::default(),
+        contexts: FxHashMap::default(),
+        queue: BinaryHeap::new(),
+        order: PhiOrder::default(),
+        refuted: FxHashSet::default(),
+        recheck: Vec::new(),
+        phi_jumps: Vec::new(),
+        steps: 0,
+        incomplete: Vec::new(),
+    };
+    explorer.run(start.state.clone());
+    let (used, steps) = (explorer.drafts.len() as u32, explorer.steps);
+    let graph = explorer.finish();
+    shared.next_node = base + used;
+    (graph, steps)
 }
 
 /// The phis of one node, as `join` asks for them.
 struct NodeMeet<'e> {
-    start: u32,
     number: u32,
-    site: Site,
+    pc: Pc,
     phis: &'e mut FxHashMap<Place, ExprId>,
     collapse: bool,
-    assume: bool,
     order: &'e mut PhiOrder,
-    refuted: &'e mut FxHashSet<(u32, Place)>,
-    restart: &'e mut bool,
+    refuted: &'e mut FxHashSet<ExprId>,
+    /// Nodes whose proofs relied on a floor that no longer holds.
+    recheck: &'e mut Vec<u32>,
     small: &'e [&'e [ExprId]],
 }
 
@@ -195,17 +198,15 @@ impl Meet for NodeMeet<'_> {
                 operands.push(*value);
             }
         }
-        let key = (self.start, place);
-        if self.assume && matches!(place, Place::Stack(_) | Place::Memory(..)) && !self.refuted.contains(&key)
-        {
+        if matches!(place, Place::Stack(_) | Place::Memory(..)) && !self.refuted.contains(&phi) {
             let floor = *self.order.floor.entry(phi).or_insert(values[0]);
             for (value, small) in values.iter().zip(self.small) {
                 let mut bounds = Bounds { builder, small, order: self.order };
                 let grows = *value == phi || bounds.difference(*value, floor).is_some_and(|gap| gap >= 0);
                 if !grows {
-                    self.refuted.insert(key);
+                    self.refuted.insert(phi);
                     self.order.floor.remove(&phi);
-                    *self.restart |= self.order.used.contains(&phi);
+                    self.recheck.extend(self.order.users.remove(&phi).unwrap_or_default());
                     break;
                 }
             }
@@ -218,14 +219,15 @@ impl Meet for NodeMeet<'_> {
         phi
     }
 
-    fn site(&self) -> Site {
-        self.site
+    fn site(&mut self, builder: &mut Builder) -> Site {
+        // The join of a block has a site of its own, apart from the block's first instruction.
+        builder.expressions.intern_site(self.number, Pc(self.pc.0 | Expressions::JOIN))
     }
 }
 
 impl Explorer<'_, '_> {
-    fn run(&mut self, state: State, assume: bool) {
-        let Some(entry) = self.node_for(0, &state) else { return };
+    fn run(&mut self, state: State) {
+        let Some(entry) = self.node_for(u32::MAX, 0, &state) else { return };
         self.send(u32::MAX, entry, state);
         loop {
             while let Some((_, _, Reverse(node))) = self.queue.pop() {
@@ -238,9 +240,10 @@ impl Explorer<'_, '_> {
                     self.stop(Reason::ExpressionBudget, node);
                     return;
                 }
-                self.visit(node, assume);
-                if self.restart && assume {
-                    return;
+                self.visit(node);
+                while let Some(user) = self.recheck.pop() {
+                    self.drafts[user as usize].entry = None;
+                    self.enqueue(user);
                 }
             }
             // A jump to a phi has more targets once the phi has more operands.
@@ -274,51 +277,89 @@ impl Explorer<'_, '_> {
         }
     }
 
-    /// The node for a block entered with this stack; made if there is none yet.
-    fn node_for(&mut self, start: u32, state: &State) -> Option<u32> {
+    /// The node for a block entered from `from` with this stack; made if there is none yet.
+    fn node_for(&mut self, from: u32, start: u32, state: &State) -> Option<u32> {
         let code = self.shared.code;
         let height = state.stack.len() as u32;
-        let (mut context, mut all) = (FxHasher::default(), FxHasher::default());
+        let [mut context, mut booleans, mut all] =
+            [FxHasher::default(), FxHasher::default(), FxHasher::default()];
         let mut depth = 0;
         for (position, word) in state.stack.iter().enumerate() {
             let Some(value) = self.shared.builder.value(*word) else { continue };
             all.write_usize(position);
             all.write_u32(word.0);
-            if code.destination(&value).is_some() {
+            if code.is_label(&value) {
                 depth += 1;
                 context.write_usize(position);
                 context.write_u32(word.0);
+            } else if value.bit_len() <= 1 {
+                booleans.write_usize(position);
+                booleans.write_u32(word.0);
             }
         }
-        let mut key = Key { start, height, constants: all.finish() };
-        if let Some(node) = self.index.get(&key) {
+        let key = |constants| Key { start, height, constants };
+        let narrow = key(context.finish());
+        let boolean = key(context.finish().rotate_left(17) ^ booleans.finish());
+        let exact = key(all.finish().rotate_left(31) ^ 0x5bd1_e995);
+        // An iteration that has been kept apart is found again by all its constants.
+        if let Some(node) = self.index.get(&exact) {
             return Some(*node);
         }
-        let narrow = Key { start, height, constants: context.finish() ^ 0x5bd1_e995 };
-        let variants = self.variants.entry(narrow).or_insert(0);
-        if *variants >= MAX_VARIANTS {
-            key = narrow;
-        } else {
+        let mut iteration = self.drafts.get(from as usize).map_or(0, |draft| draft.iteration);
+        let mut chosen = boolean;
+        if self.drafts.len() > MAX_PRECISE_NODES {
+            chosen = narrow;
+        } else if self.iterations.get(&narrow).copied().unwrap_or(0) < MAX_ITERATIONS
+            && self.variants.contains_key(&narrow)
+            && let Some(next) = self.next_iteration(from, narrow)
+        {
+            *self.iterations.entry(narrow).or_insert(0) += 1;
+            iteration = next;
+            chosen = exact;
+        } else if !self.index.contains_key(&boolean) {
+            let variants = self.variants.entry(narrow).or_insert(0);
             if *variants == 0 {
                 let contexts = self.contexts.entry((start, height)).or_insert(0);
                 *contexts += 1;
                 if *contexts > MAX_CONTEXTS {
-                    key = Key { start, height, constants: 0 };
+                    chosen = key(0);
                 }
             }
             *variants += 1;
+            if *variants > MAX_VARIANTS {
+                chosen = narrow;
+            }
         }
-        if let Some(node) = self.index.get(&key) {
+        if let Some(node) = self.index.get(&chosen) {
             return Some(*node);
         }
+        let made = self.make_node(from, start, narrow, depth, iteration, state);
+        if let Some(node) = made {
+            self.index.insert(chosen, node);
+        }
+        made
+    }
+
+    fn make_node(
+        &mut self,
+        from: u32,
+        start: u32,
+        narrow: Key,
+        depth: u32,
+        iteration: u32,
+        state: &State,
+    ) -> Option<u32> {
         if self.drafts.len() >= self.budget.nodes {
             return None;
         }
         let node = self.drafts.len() as u32;
-        self.index.insert(key, node);
-        let call_sites = self.call_sites(state);
+        let call_sites = self.call_sites(from, state);
         self.drafts.push(Draft {
             start,
+            narrow,
+            parent: from,
+            fallthrough: None,
+            iteration,
             depth,
             edges: Vec::new(),
             phis: FxHashMap::default(),
@@ -326,9 +367,8 @@ impl Explorer<'_, '_> {
             visits: 0,
             queued: false,
             node: Node {
-                start,
                 call_sites,
-                conditions: Vec::new(),
+                facts: Rc::default(),
                 events: Vec::new(),
                 exit: Exit::Open,
                 successors: Vec::new(),
@@ -337,19 +377,48 @@ impl Explorer<'_, '_> {
         Some(node)
     }
 
+    /// If entering `narrow` from `from` closes a loop whose iterations constants tell apart: the number of the iteration
+    /// that begins, or goes on, there.
+    fn next_iteration(&self, from: u32, narrow: Key) -> Option<u32> {
+        let begin = self.drafts.get(from as usize)?;
+        let mut at = from;
+        for _ in 0..MAX_LOOP_NODES {
+            let draft = self.drafts.get(at as usize)?;
+            if draft.narrow == narrow {
+                if begin.iteration > draft.iteration {
+                    return Some(begin.iteration);
+                }
+                // A condition that constants do not decide is not decided in the next iteration either.
+                let open = |draft: &Draft| matches!(draft.node.exit, Exit::Branch { .. });
+                return (!open(draft) && !open(begin)).then_some(draft.iteration + 1);
+            }
+            at = draft.parent;
+        }
+        None
+    }
+
     /// The jumps that pushed the return addresses on the stack: a return address stands right behind its jump.
-    fn call_sites(&self, state: &State) -> Vec<Pc> {
+    fn call_sites(&self, from: u32, state: &State) -> Rc<[Pc]> {
         let code = self.shared.code;
-        state
-            .stack
-            .iter()
-            .filter_map(|word| self.shared.builder.value(*word))
-            .filter_map(|value| code.destination(&value))
-            .filter_map(|index| index.checked_sub(1))
-            .map(|index| code.instructions[index])
-            .filter(|instruction| instruction.opcode == op::JUMP)
-            .map(|instruction| instruction.pc)
-            .collect()
+        let sites = || {
+            state
+                .stack
+                .iter()
+                .filter_map(|word| self.shared.builder.value(*word))
+                .filter(|value| code.is_label(value))
+                .filter_map(|value| code.destination(&value))
+                .filter_map(|index| index.checked_sub(1))
+                .map(|index| code.instructions[index])
+                .filter(|instruction| instruction.opcode == op::JUMP)
+                .map(|instruction| instruction.pc)
+        };
+        match self.drafts.get(from as usize) {
+            // Most blocks are in the same call as the block before.
+            Some(previous) if previous.node.call_sites.iter().copied().eq(sites()) => {
+                Rc::clone(&previous.node.call_sites)
+            }
+            _ => sites().collect(),
+        }
     }
 
     /// Hands a state to a node over the edge from `from`.
@@ -363,25 +432,28 @@ impl Explorer<'_, '_> {
         self.enqueue(to);
     }
 
-    fn visit(&mut self, node: u32, assume: bool) {
+    fn visit(&mut self, node: u32) {
+        self.order.node = node;
         let number = self.base + node;
         let start = self.drafts[node as usize].start;
         let entry_pc = self.shared.code.instructions.get(start as usize).map_or(Pc(0), |found| found.pc);
-        // The join of a block has a site of its own, apart from the block's first instruction.
-        let site = self.shared.builder.expressions.intern_site(number, Pc(entry_pc.0 | Expressions::JOIN));
         let draft = &mut self.drafts[node as usize];
+        if let [edge] = draft.edges.as_slice() {
+            draft.visits += 1;
+            let state = edge.state.clone();
+            self.execute(node, state);
+            return;
+        }
         let states: Vec<&State> = draft.edges.iter().map(|edge| &edge.state).collect();
         let small: Vec<&[ExprId]> = states.iter().map(|state| state.facts.small.as_slice()).collect();
         let mut meet = NodeMeet {
-            start,
             number,
-            site,
+            pc: entry_pc,
             phis: &mut draft.phis,
             collapse: draft.visits < STABLE_AFTER,
-            assume,
             order: &mut self.order,
             refuted: &mut self.refuted,
-            restart: &mut self.restart,
+            recheck: &mut self.recheck,
             small: &small,
         };
         let entry = join(&mut self.shared.builder, &mut meet, &states);
@@ -389,15 +461,17 @@ impl Explorer<'_, '_> {
         if draft.entry.as_ref() == Some(&entry) {
             return;
         }
-        draft.node.conditions = entry
-            .facts
-            .conditions
-            .iter()
-            .map(|&(expression, holds)| Condition { expression, holds })
-            .collect();
-        let mut state = entry.clone();
+        let state = entry.clone();
         draft.entry = Some(entry);
+        self.execute(node, state);
+    }
 
+    /// Executes a node's block on the state at its start, and hands on what comes out.
+    fn execute(&mut self, node: u32, mut state: State) {
+        let number = self.base + node;
+        let draft = &mut self.drafts[node as usize];
+        let start = draft.start;
+        draft.node.facts = Rc::clone(&state.facts);
         let mut machine = Machine {
             code: self.shared.code,
             immediates: &self.shared.immediates,
@@ -410,7 +484,8 @@ impl Explorer<'_, '_> {
             steps: 0,
         };
         let way = machine.run(&mut state, start as usize);
-        self.steps += machine.steps.max(4);
+        // Blocks with few instructions still cost what their state costs to hand on.
+        self.steps += machine.steps + 4 + (state.stack.len() + state.memory.cells.len()) as u64 / 8;
         let events = std::mem::take(&mut machine.events);
         self.drafts[node as usize].node.events = events;
         match way {
@@ -419,13 +494,29 @@ impl Explorer<'_, '_> {
                 self.drafts[node as usize].node.exit = Exit::Jump;
                 self.go(node, index, state);
             }
-            Way::Jump { target } => self.jump(node, target, state),
+            Way::Jump { target } => self.jump(node, target, state, Exit::Jump),
             Way::Branch { target, condition, next } => self.branch(node, target, condition, next, state),
         }
     }
 
     fn go(&mut self, node: u32, index: usize, state: State) {
-        let Some(to) = self.node_for(index as u32, &state) else {
+        let is_destination =
+            self.shared.code.instructions.get(index).is_some_and(|found| found.opcode == op::JUMPDEST);
+        let known = if is_destination { None } else { self.drafts[node as usize].fallthrough };
+        let found = known.or_else(|| {
+            if is_destination {
+                self.node_for(node, index as u32, &state)
+            } else {
+                // Only this node leads there: it needs no key.
+                let from = &self.drafts[node as usize];
+                let (depth, iteration) = (from.depth, from.iteration);
+                let narrow = Key { start: index as u32, ..from.narrow };
+                let made = self.make_node(node, index as u32, narrow, depth, iteration, &state);
+                self.drafts[node as usize].fallthrough = made;
+                made
+            }
+        });
+        let Some(to) = found else {
             self.stop(Reason::NodeBudget, node);
             return;
         };
@@ -463,7 +554,7 @@ impl Explorer<'_, '_> {
         Some(targets)
     }
 
-    fn jump(&mut self, node: u32, target: ExprId, state: State) {
+    fn jump(&mut self, node: u32, target: ExprId, state: State, exit: Exit) {
         let Some(targets) = self.constant_targets(target) else {
             self.drafts[node as usize].node.exit = Exit::Unresolved;
             return;
@@ -473,7 +564,8 @@ impl Explorer<'_, '_> {
         if self.shared.builder.value(target).is_none() {
             self.phi_jumps.push((node, target));
         }
-        self.drafts[node as usize].node.exit = if landed.is_empty() { Exit::Failure } else { Exit::Jump };
+        self.drafts[node as usize].node.exit =
+            if landed.is_empty() && exit == Exit::Jump { Exit::Failure } else { exit };
         for index in landed {
             self.go(node, index, state.clone());
         }
@@ -490,7 +582,7 @@ impl Explorer<'_, '_> {
         match decided {
             Some(true) => {
                 self.assume(node, &mut taken, condition, true);
-                self.jump(node, target, taken);
+                self.jump(node, target, taken, Exit::Jump);
             }
             Some(false) => {
                 self.assume(node, &mut taken, condition, false);
@@ -501,10 +593,7 @@ impl Explorer<'_, '_> {
                 let mut fallen = taken.clone();
                 self.drafts[node as usize].node.exit = Exit::Branch { condition };
                 if self.assume(node, &mut taken, condition, true) {
-                    self.jump(node, target, taken);
-                    if self.drafts[node as usize].node.exit != Exit::Unresolved {
-                        self.drafts[node as usize].node.exit = Exit::Branch { condition };
-                    }
+                    self.jump(node, target, taken, Exit::Branch { condition });
                 }
                 if self.assume(node, &mut fallen, condition, false) {
                     self.go(node, next, fallen);

@@ -6,7 +6,38 @@
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 
-use crate::{access::Condition, expression::Node, id::ExprId, linear::SMALL_BITS, simplify::Builder};
+use crate::{
+    access::Condition,
+    expression::{Environment, Node},
+    id::ExprId,
+    linear::SMALL_BITS,
+    simplify::Builder,
+};
+
+/// What a check `x == f(x)` shows `x` to be: `f` only cuts a word to its type, and says which bits can be set.
+pub(crate) fn cleaned(builder: &Builder, condition: Condition) -> Option<(ExprId, ExprId)> {
+    if !condition.holds {
+        return None;
+    }
+    let Node::Binary { op: op::EQ, a, b } = builder.expressions.node(condition.expression) else {
+        return None;
+    };
+    let cuts = |whole: ExprId, cut: ExprId| match builder.expressions.node(cut) {
+        Node::Binary { op: op::AND, a, b } => a == whole && builder.value(b).is_some(),
+        Node::Binary { op: op::SIGNEXTEND, b, .. } => b == whole,
+        Node::Unary { op: op::ISZERO, a } => {
+            matches!(builder.expressions.node(a), Node::Unary { op: op::ISZERO, a } if a == whole)
+        }
+        _ => false,
+    };
+    if cuts(a, b) {
+        Some((a, b))
+    } else if cuts(b, a) {
+        Some((b, a))
+    } else {
+        None
+    }
+}
 
 /// The facts of one path; every list is sorted by expression.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +89,8 @@ impl Facts {
             return builder.value(value).map(|value| !value.is_zero());
         }
         match builder.expressions.node(id) {
+            // Nobody has the key of the zero address, and no contract lives there.
+            Node::Environment(Environment::Caller | Environment::Origin | Environment::Address) => Some(true),
             Node::Unary { op: op::ISZERO, a } => self.truth(builder, a).map(|truth| !truth),
             Node::Binary { op: op::SUB | op::XOR, a, b } => self.equal(builder, a, b).map(|equal| !equal),
             Node::Binary { op: op::EQ, a, b } => self.equal(builder, a, b),
@@ -113,12 +146,11 @@ impl Facts {
     /// Records that a branch took the arm on which `id` is non-zero (`holds`) or zero. `false` if no execution can.
     pub(crate) fn assume(&mut self, builder: &mut Builder, id: ExprId, holds: bool) -> bool {
         let Condition { expression, holds } = strip(builder, id, holds);
-        match self.truth(builder, expression) {
-            Some(known) if known != holds => return false,
-            _ => {}
+        if let Some(known) = self.truth(builder, expression) {
+            return known == holds;
         }
         self.insert(expression, holds);
-        if !holds && builder.value(expression).is_none() {
+        if !holds {
             let zero = builder.zero();
             self.insert_value(expression, zero);
         }
@@ -178,6 +210,11 @@ impl Facts {
         }
     }
 
+    /// Whether the word is already known to be below `2^64`.
+    pub(crate) fn is_small(&self, builder: &Builder, id: ExprId) -> bool {
+        builder.expressions.bits(id) <= SMALL_BITS || self.small.binary_search(&id).is_ok()
+    }
+
     /// Records that the word is below `2^64`.
     pub(crate) fn insert_small(&mut self, builder: &Builder, id: ExprId) {
         if builder.expressions.bits(id) <= SMALL_BITS {
@@ -205,15 +242,6 @@ impl Facts {
         keep(&mut self.conditions, &other.conditions);
         keep(&mut self.values, &other.values);
         keep(&mut self.small, &other.small);
-    }
-
-    /// Whether `x & mask` is known to be `x`: calldata decoding checks it once, and masks again at each use.
-    pub(crate) fn is_clean(&self, builder: &Builder, x: ExprId, masked: ExprId) -> bool {
-        let (a, b) = if x.0 <= masked.0 { (x, masked) } else { (masked, x) };
-        builder
-            .expressions
-            .find(Node::Binary { op: op::EQ, a, b })
-            .is_some_and(|equal| self.condition(equal) == Some(true))
     }
 
     /// The largest value that a comparison with a constant leaves to the word.

@@ -3,12 +3,10 @@
 //! A node is a basic block in one calling context; its events are what the block does, over words that are in SSA form:
 //! where paths meet, words that differ are phis. Nothing here refers to abstract states any more.
 
+use std::rc::Rc;
+
 use crate::{
-    access::{CallKind, Condition},
-    code::Pc,
-    expression::Space,
-    id::ExprId,
-    incomplete::Incomplete,
+    access::CallKind, code::Pc, expression::Space, facts::Facts, id::ExprId, incomplete::Incomplete,
 };
 
 /// Something a block does that outlives it.
@@ -62,12 +60,10 @@ pub(crate) enum Exit {
 /// A basic block in one context.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// First instruction.
-    pub(crate) start: u32,
     /// The `JUMP`s of the internal calls that are open, outermost first.
-    pub(crate) call_sites: Vec<Pc>,
+    pub(crate) call_sites: Rc<[Pc]>,
     /// What every path to this node has established.
-    pub(crate) conditions: Vec<Condition>,
+    pub(crate) facts: Rc<Facts>,
     pub(crate) events: Vec<Event>,
     pub(crate) exit: Exit,
     pub(crate) successors: Vec<u32>,

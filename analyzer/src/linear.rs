@@ -21,8 +21,19 @@ const MAX_TERMS: usize = 12;
 pub(crate) struct PhiOrder {
     /// The first value of each phi that has only grown so far.
     pub(crate) floor: FxHashMap<ExprId, ExprId>,
-    /// Phis whose floor some proof has used.
-    pub(crate) used: rustc_hash::FxHashSet<ExprId>,
+    /// The nodes in which a proof has used the floor of a phi.
+    pub(crate) users: FxHashMap<ExprId, Vec<u32>>,
+    /// The node that proofs are made for at present.
+    pub(crate) node: u32,
+}
+
+impl PhiOrder {
+    fn mark_used(&mut self, phi: ExprId) {
+        let users = self.users.entry(phi).or_default();
+        if users.last() != Some(&self.node) && !users.contains(&self.node) {
+            users.push(self.node);
+        }
+    }
 }
 
 /// What a proof may rely on.
@@ -72,7 +83,7 @@ impl Bounds<'_> {
             Node::Phi { .. } => match self.order.floor.get(&id).copied() {
                 // It grows by bounded steps, and gas bounds the number of steps.
                 Some(floor) if floor != id && self.is_small(floor) => {
-                    self.order.used.insert(id);
+                    self.order.mark_used(id);
                     true
                 }
                 _ => false,
@@ -158,7 +169,7 @@ impl Bounds<'_> {
                 }
                 Node::Phi { .. } if coefficient > 0 => {
                     if let Some(floor) = self.order.floor.get(&term).copied() {
-                        self.order.used.insert(term);
+                        self.order.mark_used(term);
                         if !self.is_small(floor) {
                             continue;
                         }

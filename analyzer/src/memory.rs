@@ -8,8 +8,9 @@ use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 
 use crate::{
+    code::Pc,
     expression::{Piece, Sources},
-    id::{ExprId, Site},
+    id::ExprId,
     linear::{Bounds, PhiOrder, small_signed},
     simplify::{Builder, LENGTH_BITS},
 };
@@ -69,8 +70,9 @@ pub(crate) struct Context<'a> {
     pub(crate) builder: &'a mut Builder,
     pub(crate) small: &'a [ExprId],
     pub(crate) order: &'a mut PhiOrder,
-    /// Identifies unknown words that this operation makes.
-    pub(crate) site: Site,
+    /// Where the operation stands: identifies unknown words that it makes.
+    pub(crate) node: u32,
+    pub(crate) pc: Pc,
 }
 
 impl Context<'_> {
@@ -127,13 +129,6 @@ impl Memory {
 
     fn lose(&mut self, builder: &Builder, content: Content) {
         self.lost = self.lost.with(content_sources(builder, content));
-    }
-
-    /// Forgets everything: a write at an address about which nothing is known.
-    pub(crate) fn blur(&mut self, builder: &Builder, written: Sources) {
-        self.lost = self.sources(builder).with(written);
-        self.cells.clear();
-        self.blurred = true;
     }
 
     /// Removes or cuts what a write of `length` bytes at `at` may overlap.
@@ -360,7 +355,8 @@ impl Memory {
 
     fn unknown(&self, cx: &mut Context<'_>) -> ExprId {
         let sources = self.sources(cx.builder);
-        cx.builder.unknown(cx.site, sources)
+        let site = cx.builder.expressions.intern_site(cx.node, cx.pc);
+        cx.builder.unknown(site, sources)
     }
 
     /// `bytes` bytes from `at`, in pieces.

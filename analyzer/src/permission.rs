@@ -9,7 +9,7 @@ use revm_bytecode::opcode as op;
 use std::collections::BTreeSet;
 
 use crate::{
-    access::{Condition, Effect},
+    access::{ByteRange, Condition, Effect},
     expression::{Environment, Expressions, Node as Word, Sources, Space},
     flow::field_of,
     id::ExprId,
@@ -18,14 +18,18 @@ use crate::{
     slot::normalise,
     summarize::Draft,
     summary::Permission,
+    update::hull,
 };
 
 /// What a check of the caller relies on: mappings are named by the slot that they start from.
 type Authority = (Root, Vec<usize>);
 
+/// Some bytes of a slot.
+type Field = (Slot, ByteRange);
+
 /// Decides the permission of every entry.
 pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
-    let candidates: Vec<Vec<(Condition, Option<Slot>)>> =
+    let candidates: Vec<Vec<(Condition, Option<Field>)>> =
         drafts.iter().map(|draft| checks(builder, &draft.summary.requires)).collect();
     // Start from the largest set and take entries out whose authority an unrestricted entry can change.
     let mut restricted: BTreeSet<usize> =
@@ -38,8 +42,8 @@ pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
             .copied()
             .filter(|index| {
                 candidates[*index].iter().any(|(_, authority)| {
-                    authority.as_ref().is_none_or(|slot| {
-                        !open.iter().any(|other| can_change(&builder.expressions, &drafts[*other], slot))
+                    authority.as_ref().is_none_or(|field| {
+                        !open.iter().any(|other| can_change(&builder.expressions, &drafts[*other], field))
                     })
                 })
             })
@@ -56,7 +60,7 @@ pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
 }
 
 /// Conditions that tie the caller to something: the authority is the slot that holds it, `None` for the code itself.
-fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Option<Slot>)> {
+fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Option<Field>)> {
     let mut result = Vec::new();
     for condition in requires {
         if let Word::Binary { op: op::EQ, a, b } = builder.expressions.node(condition.expression)
@@ -66,13 +70,14 @@ fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Opti
                 if !is_caller(&builder.expressions, caller) {
                     continue;
                 }
-                let is_code = matches!(builder.expressions.node(other), Word::Immutable(_));
+                let whole = field_of(&builder.expressions, other).map_or(other, |field| field.0);
+                let is_code = matches!(builder.expressions.node(whole), Word::Immutable(_));
                 if is_code || builder.value(other).is_some_and(|value| !value.is_zero()) {
                     result.push((*condition, None));
-                } else if let Some(slot) = loaded_slot(builder, other)
-                    && slot.keys().all(|key| !depends_on_input(&builder.expressions, key))
+                } else if let Some(field) = loaded_field(builder, other)
+                    && field.0.keys().all(|key| !depends_on_input(&builder.expressions, key))
                 {
-                    result.push((*condition, Some(slot)));
+                    result.push((*condition, Some(field)));
                 }
             }
         }
@@ -84,13 +89,13 @@ fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Opti
             _ => (condition.expression, condition.holds),
         };
         if granted
-            && let Some(slot) = loaded_slot(builder, flag)
-            && slot.keys().any(|key| is_caller(&builder.expressions, key))
-            && slot.keys().all(|key| {
+            && let Some(field) = loaded_field(builder, flag)
+            && field.0.keys().any(|key| is_caller(&builder.expressions, key))
+            && field.0.keys().all(|key| {
                 is_caller(&builder.expressions, key) || !depends_on_input(&builder.expressions, key)
             })
         {
-            result.push((*condition, Some(slot)));
+            result.push((*condition, Some(field)));
         }
     }
     result
@@ -113,11 +118,13 @@ fn depends_on_input(expressions: &Expressions, id: ExprId) -> bool {
     })
 }
 
-/// The slot whose word, or a field of it, `id` is.
-fn loaded_slot(builder: &mut Builder, id: ExprId) -> Option<Slot> {
-    let word = field_of(&builder.expressions, id).map_or(id, |field| field.0);
+/// The slot whose word, or a field of it, `id` is, and which bytes of it.
+fn loaded_field(builder: &mut Builder, id: ExprId) -> Option<Field> {
+    let (word, mask) = field_of(&builder.expressions, id).unwrap_or((id, U256::MAX));
     match builder.expressions.node(word) {
-        Word::Load { space: Space::Storage, slot, .. } => Some(normalise(builder, slot, &|_, _| None)),
+        Word::Load { space: Space::Storage, slot, .. } => {
+            Some((normalise(builder, slot, &|_, _| None), hull(mask).unwrap_or(ByteRange::WORD)))
+        }
         _ => None,
     }
 }
@@ -137,7 +144,7 @@ fn authority(slot: &Slot) -> Authority {
 }
 
 /// Whether a successful call of the entry can give the caller, or anyone, what is checked. Clearing it cannot.
-fn can_change(expressions: &Expressions, draft: &Draft, slot: &Slot) -> bool {
+fn can_change(expressions: &Expressions, draft: &Draft, (slot, bytes): &Field) -> bool {
     let wanted = authority(slot);
     draft.summary.accesses.iter().any(|access| {
         let Effect::Write { value, .. } = access.effect else { return false };
@@ -148,7 +155,9 @@ fn can_change(expressions: &Expressions, draft: &Draft, slot: &Slot) -> bool {
                 Root::Unknown(_) => true,
                 // A slot computed from input may be any slot; an unfamiliar hash is only itself.
                 Root::Raw(id) if expressions.preimage(id).is_none() => true,
-                Root::Raw(_) | Root::Fixed(_) => authority(&access.slot) == wanted,
+                Root::Raw(_) | Root::Fixed(_) => {
+                    authority(&access.slot) == wanted && access.bytes.overlaps(*bytes)
+                }
             }
     })
 }

@@ -52,6 +52,9 @@ pub(crate) fn normalise(
         push_offset(builder, &mut path, constant);
         return path;
     }
+    if let Some(slot) = stepping(builder, slot, bound) {
+        return slot;
+    }
     if let Node::Unknown(_) = builder.expressions.node(base) {
         return Slot { root: Root::Unknown(slot), path: Vec::new() };
     }
@@ -91,12 +94,61 @@ pub(crate) fn normalise(
         }
     } else {
         let (index, stride) = scaled(builder, base);
-        let is_loop_or_bounded = bound(builder, index).is_some_and(|largest| largest.bit_len() <= 32);
-        if is_loop_or_bounded {
+        if is_index(builder, index, bound) {
             return Slot { root: Root::Fixed(U256::ZERO), path: vec![Projection::Index { index, stride }] };
         }
     }
     Slot { root: Root::Raw(slot), path: Vec::new() }
+}
+
+/// Whether a word is small enough for the index of an array of fixed size.
+fn is_index(builder: &Builder, index: ExprId, bound: &dyn Fn(&Builder, ExprId) -> Option<U256>) -> bool {
+    builder.expressions.bits(index) <= 32
+        || bound(builder, index).is_some_and(|largest| largest.bit_len() <= 32)
+}
+
+/// A slot that a loop steps through: all values are `start + n · step` from one start.
+fn stepping(
+    builder: &mut Builder,
+    slot: ExprId,
+    bound: &dyn Fn(&Builder, ExprId) -> Option<U256>,
+) -> Option<Slot> {
+    let (phi, offset) = builder.split_sum(slot);
+    let Node::Phi { .. } = builder.expressions.node(phi) else { return None };
+    let operands = builder.expressions.phi_operands(phi).to_vec();
+    let mut start = None;
+    let mut stride = 1;
+    for operand in operands {
+        let (base, step) = builder.split_sum(operand);
+        if base == phi {
+            stride = small_signed(step).filter(|step| (1..=64).contains(step)).unwrap_or(1);
+        } else if start.is_some_and(|start| start != operand) {
+            return None;
+        } else {
+            start = Some(operand);
+        }
+    }
+    let start = start?;
+    let first = builder.split_sum(start).0;
+    // Only hashes start runs of slots that cannot be confused with other variables.
+    if builder.expressions.preimage(first).is_none()
+        && !builder.value(first).is_some_and(|value| value.bit_len() > HASHED)
+        && symbolic_root(builder, first).is_none()
+    {
+        return None;
+    }
+    let mut path = normalise(builder, start, bound);
+    let last = path.path.pop()?;
+    let stride = stride as u32;
+    match last {
+        Projection::Element { .. } => path.path.push(Projection::Element { index: phi, stride }),
+        other => {
+            path.path.push(other);
+            path.path.push(Projection::Index { index: phi, stride });
+        }
+    }
+    push_offset(builder, &mut path, offset);
+    Some(path)
 }
 
 fn constant_slot(builder: &mut Builder, id: ExprId, value: U256) -> Slot {
@@ -119,10 +171,12 @@ fn push_offset(builder: &mut Builder, slot: &mut Slot, offset: U256) {
     if offset.is_zero() {
         return;
     }
-    if let Some(Projection::Element { index, stride: 1 }) = slot.path.last_mut()
-        && let Some(start) = builder.value(*index)
+    // Elements of one slot have no members: what is added moves on to another element.
+    if let Some(Projection::Element { index, stride: 1 } | Projection::Index { index, stride: 1 }) =
+        slot.path.last_mut()
     {
-        *index = builder.constant(start.wrapping_add(offset));
+        let offset = builder.constant(offset);
+        *index = builder.add(*index, offset);
         return;
     }
     if let Some(Projection::Offset(last)) = slot.path.last_mut() {

@@ -4,6 +4,8 @@
 //! meeting node; memory, storage knowledge and facts keep only what all paths agree on. A join never keeps a claim that
 //! one of its inputs does not make.
 
+use std::rc::Rc;
+
 use crate::{
     expression::{Sources, Space},
     facts::Facts,
@@ -69,9 +71,10 @@ impl Storage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) stack: Vec<ExprId>,
-    pub(crate) memory: Memory,
-    pub(crate) storage: Storage,
-    pub(crate) facts: Facts,
+    // Most blocks change few of these: a state is handed on by sharing, and what changes is copied first.
+    pub(crate) memory: Rc<Memory>,
+    pub(crate) storage: Rc<Storage>,
+    pub(crate) facts: Rc<Facts>,
     /// The call whose return data is in the buffer, or the join of several; `None` before the first call.
     pub(crate) returned: Option<Site>,
     /// The version of all balances.
@@ -96,7 +99,11 @@ pub(crate) trait Meet {
     /// The word at `place` given its value on every incoming edge, in edge order.
     fn meet(&mut self, builder: &mut Builder, place: Place, values: &[ExprId]) -> ExprId;
     /// The site that stands for the node itself.
-    fn site(&self) -> Site;
+    fn site(&mut self, builder: &mut Builder) -> Site;
+}
+
+fn same<T: PartialEq>(a: &Rc<T>, b: &Rc<T>) -> bool {
+    Rc::ptr_eq(a, b) || **a == **b
 }
 
 /// Joins the states of all incoming edges.
@@ -116,24 +123,29 @@ pub(crate) fn join(builder: &mut Builder, meet: &mut impl Meet, states: &[&State
         result.stack[index] = meet.meet(builder, Place::Stack(index as u32), &values);
     }
     for other in others {
-        result.facts.intersect(&other.facts);
+        if !Rc::ptr_eq(&result.facts, &other.facts) && result.facts != other.facts {
+            Rc::make_mut(&mut result.facts).intersect(&other.facts);
+        }
         if result.returned != other.returned {
-            result.returned = Some(meet.site());
+            result.returned = Some(meet.site(builder));
         }
         if result.balance_epoch != other.balance_epoch {
-            result.balance_epoch = Epoch::after(meet.site());
+            result.balance_epoch = Epoch::after(meet.site(builder));
         }
     }
-    join_memory(builder, meet, states, &mut result.memory);
-    join_storage(builder, meet, states, &mut result.storage);
+    let first_memory = &states[0].memory;
+    if !others.iter().all(|state| same(&state.memory, first_memory)) {
+        join_memory(builder, meet, states, Rc::make_mut(&mut result.memory));
+    }
+    let first_storage = &states[0].storage;
+    if !others.iter().all(|state| same(&state.storage, first_storage)) {
+        join_storage(builder, meet, states, Rc::make_mut(&mut result.storage));
+    }
     result
 }
 
 fn join_memory(builder: &mut Builder, meet: &mut impl Meet, states: &[&State], result: &mut Memory) {
     let first = &states[0].memory;
-    if states[1..].iter().all(|state| state.memory == *first) {
-        return;
-    }
     result.cells.clear();
     let mut lost = Sources::NONE;
     let mut blurred = false;
@@ -187,10 +199,7 @@ fn join_memory(builder: &mut Builder, meet: &mut impl Meet, states: &[&State], r
 
 fn join_storage(builder: &mut Builder, meet: &mut impl Meet, states: &[&State], result: &mut Storage) {
     let first = &states[0].storage;
-    if states[1..].iter().all(|state| state.storage == *first) {
-        return;
-    }
-    let site = meet.site();
+    let site = meet.site(builder);
     let same_epoch = states.iter().all(|state| state.storage.epoch == first.epoch);
     if same_epoch {
         let shared = states[1..].iter().fold(first.events.len(), |shared, state| {

@@ -4,6 +4,8 @@
 //! effects) come from revm's table; every opcode that this file does not name pops and pushes what the table says and
 //! gives an unknown word, so that a new opcode can only make the result less precise.
 
+use std::rc::Rc;
+
 use alloy_primitives::U256;
 use revm_bytecode::{OpCode, opcode as op};
 
@@ -11,10 +13,10 @@ use crate::{
     access::CallKind,
     code::{Code, Pc},
     expression::{Environment, Node as Word, Piece, Sources, Space},
-    facts::strip,
+    facts::{cleaned, strip},
     graph::{CallEvent, Event, EventKind, Exit},
     id::{ExprId, Site},
-    linear::{Bounds, PhiOrder},
+    linear::PhiOrder,
     memory::{self, Address, Content, Context, Length},
     simplify::Builder,
     slot::recover_preimage,
@@ -170,11 +172,10 @@ impl Machine<'_> {
             let zero = self.builder.zero();
             return Ok((Address { base: zero, offset: 0 }, size));
         }
-        if matches!(size, Length::Symbolic(_)) {
-            state.facts.insert_small(self.builder, length);
-        } else {
-            // With a length that may be zero, the offset is not paid for.
-            state.facts.insert_small(self.builder, offset);
+        // With a length that may be zero, the offset is not paid for.
+        let paid = if matches!(size, Length::Symbolic(_)) { length } else { offset };
+        if !state.facts.is_small(self.builder, paid) {
+            Rc::make_mut(&mut state.facts).insert_small(self.builder, paid);
         }
         Ok((memory::address(self.builder, offset).ok_or(Halt)?, size))
     }
@@ -183,27 +184,31 @@ impl Machine<'_> {
         if length == Length::Fixed(0) {
             return (Vec::new(), false);
         }
-        let site = self.site(pc);
-        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+        let node = self.node;
+        let mut cx =
+            Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
         state.memory.words_in(&mut cx, at, length)
     }
 
     fn read(&mut self, state: &State, pc: Pc, at: Address, length: Length) -> Vec<Piece> {
-        let site = self.site(pc);
-        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+        let node = self.node;
+        let mut cx =
+            Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
         state.memory.read(&mut cx, at, length)
     }
 
     fn write(&mut self, state: &mut State, pc: Pc, at: Address, length: Length, content: Content) {
-        let site = self.site(pc);
-        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
-        state.memory.store(&mut cx, at, length, content);
+        let node = self.node;
+        let mut cx =
+            Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
+        Rc::make_mut(&mut state.memory).store(&mut cx, at, length, content);
     }
 
     fn write_pieces(&mut self, state: &mut State, pc: Pc, at: Address, pieces: &[Piece]) {
-        let site = self.site(pc);
-        let mut cx = Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
-        state.memory.store_pieces(&mut cx, at, pieces);
+        let node = self.node;
+        let mut cx =
+            Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
+        Rc::make_mut(&mut state.memory).store_pieces(&mut cx, at, pieces);
     }
 
     fn push(&mut self, state: &mut State, pc: Pc, word: ExprId) {
@@ -220,12 +225,8 @@ impl Machine<'_> {
     /// Executes an instruction that neither ends the block nor only moves the stack.
     fn execute(&mut self, state: &mut State, pc: Pc, opcode: u8) -> Result<(), Halt> {
         let word = match opcode {
-            op::AND => {
-                let (a, b) = (pop(state)?, pop(state)?);
-                let word = self.builder.binary(op::AND, a, b);
-                self.clean(state, a, b, word)
-            }
             op::ADD..=op::SMOD
+            | op::AND
             | op::EXP
             | op::SIGNEXTEND
             | op::LT..=op::EQ
@@ -311,9 +312,9 @@ impl Machine<'_> {
                 let offset = pop(state)?;
                 let size = self.builder.number(32);
                 let (at, _) = self.region(state, offset, size)?;
-                let site = self.site(pc);
+                let node = self.node;
                 let mut cx =
-                    Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+                    Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
                 state.memory.load_word(&mut cx, at)
             }
             op::SLOAD => return self.load(state, pc, Space::Storage),
@@ -324,13 +325,13 @@ impl Machine<'_> {
                 let (offset, word) = (pop(state)?, pop(state)?);
                 let size = self.builder.number(if opcode == op::MSTORE { 32 } else { 1 });
                 let (at, _) = self.region(state, offset, size)?;
-                let site = self.site(pc);
+                let node = self.node;
                 let mut cx =
-                    Context { builder: self.builder, small: &state.facts.small, order: self.order, site };
+                    Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
                 if opcode == op::MSTORE {
-                    state.memory.store_word(&mut cx, at, word);
+                    Rc::make_mut(&mut state.memory).store_word(&mut cx, at, word);
                 } else {
-                    state.memory.store_byte(&mut cx, at, word);
+                    Rc::make_mut(&mut state.memory).store_byte(&mut cx, at, word);
                 }
                 return Ok(());
             }
@@ -394,18 +395,6 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// `x & mask` is `x` where calldata decoding has checked just that.
-    fn clean(&self, state: &State, a: ExprId, b: ExprId, masked: ExprId) -> ExprId {
-        let word = if self.builder.value(b).is_some() {
-            a
-        } else if self.builder.value(a).is_some() {
-            b
-        } else {
-            return masked;
-        };
-        if word != masked && state.facts.is_clean(self.builder, word, masked) { word } else { masked }
-    }
-
     fn load(&mut self, state: &mut State, pc: Pc, space: Space) -> Result<(), Halt> {
         let slot = pop(state)?;
         self.recover(slot);
@@ -414,7 +403,7 @@ impl Machine<'_> {
             None => {
                 let version = state.storage.version(self.builder, space, slot);
                 let value = self.builder.load(space, slot, version);
-                state.storage.remember(space, slot, value);
+                Rc::make_mut(&mut state.storage).remember(space, slot, value);
                 value
             }
         };
@@ -434,7 +423,7 @@ impl Machine<'_> {
             }
         };
         let site = self.site(pc);
-        state.storage.store(self.builder, space, slot, value, site);
+        Rc::make_mut(&mut state.storage).store(self.builder, space, slot, value, site);
         self.event(pc, EventKind::Store { space, slot, value, old });
         Ok(())
     }
@@ -527,7 +516,7 @@ impl Machine<'_> {
 
     /// Control leaves the contract: whatever runs may come back and change its storage.
     fn leave(&mut self, state: &mut State, site: Site) {
-        state.storage.forget(site);
+        Rc::make_mut(&mut state.storage).forget(site);
         state.balance_epoch = crate::id::Epoch::after(site);
         state.returned = Some(site);
     }
@@ -632,7 +621,7 @@ impl Machine<'_> {
     /// Takes an arm of a branch: records what it says and replaces words that it makes constant. `false` if no
     /// execution takes it.
     pub(crate) fn assume(&mut self, state: &mut State, condition: ExprId, holds: bool) -> bool {
-        if !state.facts.assume(self.builder, condition, holds) {
+        if !Rc::make_mut(&mut state.facts).assume(self.builder, condition, holds) {
             return false;
         }
         let stripped = strip(self.builder, condition, holds);
@@ -642,8 +631,16 @@ impl Machine<'_> {
             (true, true) => Some(self.builder.number(1)),
             (true, false) => None,
         };
+        // Calldata decoding checks once that a word fits its type, and may rely on that later without masking it again.
+        let cleaned = cleaned(self.builder, stripped);
         for index in 0..state.stack.len() {
-            let word = state.stack[index];
+            let mut word = state.stack[index];
+            if let Some((whole, cut)) = cleaned
+                && word == whole
+            {
+                word = cut;
+                state.stack[index] = cut;
+            }
             if self.builder.value(word).is_some() {
                 continue;
             }
@@ -660,11 +657,6 @@ impl Machine<'_> {
             }
         }
         true
-    }
-
-    /// Whether a word is below `2^64` on this path.
-    pub(crate) fn bounds<'s>(&'s mut self, small: &'s [ExprId]) -> Bounds<'s> {
-        Bounds { builder: self.builder, small, order: self.order }
     }
 }
 

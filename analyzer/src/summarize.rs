@@ -5,7 +5,10 @@
 
 use alloy_primitives::U256;
 use petgraph::{
-    algo::{dominators, tarjan_scc},
+    algo::{
+        dominators::{self, Dominators},
+        kosaraju_scc,
+    },
     graph::{DiGraph, NodeIndex},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -43,6 +46,7 @@ struct Shape {
     always: Vec<bool>,
     /// In a cycle.
     repeated: Vec<bool>,
+    dominators: Option<Dominators<NodeIndex>>,
 }
 
 fn shape(graph: &Graph) -> Shape {
@@ -80,8 +84,8 @@ fn shape(graph: &Graph) -> Shape {
         }
     }
     let mut always = vec![false; count];
-    if count > 0 {
-        let dominators = dominators::simple_fast(&digraph, NodeIndex::new(0));
+    let dominators = (count > 0).then(|| dominators::simple_fast(&digraph, NodeIndex::new(0)));
+    if let Some(dominators) = &dominators {
         if let Some(chain) = dominators.dominators(end) {
             for node in chain.filter(|node| node.index() < count) {
                 always[node.index()] = true;
@@ -89,7 +93,7 @@ fn shape(graph: &Graph) -> Shape {
         }
     }
     let mut repeated = vec![false; count];
-    for component in tarjan_scc(&digraph) {
+    for component in kosaraju_scc(&digraph) {
         let cyclic = component.len() > 1
             || component.first().is_some_and(|node| digraph.find_edge(*node, *node).is_some());
         if cyclic {
@@ -99,7 +103,7 @@ fn shape(graph: &Graph) -> Shape {
         }
     }
     live.truncate(count);
-    Shape { live, always, repeated }
+    Shape { live, always, repeated, dominators }
 }
 
 /// The conditions that taking an arm of a branch establishes.
@@ -117,8 +121,8 @@ struct Summarizer<'g> {
     builder: &'g mut Builder,
     graph: &'g Graph,
     shape: Shape,
-    /// Conditions of branches both of whose arms can succeed.
-    open_branches: FxHashSet<ExprId>,
+    /// The conditions that each branch condition stands for.
+    atoms: FxHashMap<ExprId, Vec<ExprId>>,
     /// Conditions that hold from the start and tell nothing.
     given: FxHashSet<ExprId>,
     flow: Flow,
@@ -133,28 +137,16 @@ pub(crate) fn summarize(builder: &mut Builder, entry: Entry, graph: &Graph, give
         builder,
         graph,
         shape,
-        open_branches: FxHashSet::default(),
+        atoms: FxHashMap::default(),
         given,
         flow: Flow::default(),
         slots: FxHashMap::default(),
     };
-    summarizer.find_open_branches();
     summarizer.find_flow();
     summarizer.summary(entry)
 }
 
 impl Summarizer<'_> {
-    fn find_open_branches(&mut self) {
-        for (index, node) in self.graph.nodes.iter().enumerate() {
-            let Exit::Branch { condition } = node.exit else { continue };
-            let open = node.successors.iter().filter(|to| self.shape.live[**to as usize]).count() > 1;
-            if open && self.shape.live[index] {
-                let atoms = atoms(self.builder, condition);
-                self.open_branches.extend(atoms);
-            }
-        }
-    }
-
     /// The load that a stored word replaces: the one of its slot that it is made from.
     fn replaced(&mut self, space: Space, slot: ExprId, value: ExprId, old: ExprId) -> ExprId {
         let loads = self.flow.loads_in(&self.builder.expressions, value);
@@ -273,17 +265,43 @@ impl Summarizer<'_> {
         }
     }
 
-    fn circumstance(&self, index: usize) -> Circumstance {
-        let node = &self.graph.nodes[index];
-        let (mut when, mut requires) = (Vec::new(), Vec::new());
-        for condition in &node.conditions {
-            if self.given.contains(&condition.expression) {
+    /// Conditions that hold at a node because the call would revert otherwise: those of branches on every way there one
+    /// of whose arms always fails.
+    fn required(&mut self, index: usize) -> FxHashSet<ExprId> {
+        let mut required = FxHashSet::default();
+        let Some(chain) = self
+            .shape
+            .dominators
+            .as_ref()
+            .and_then(|dominators| dominators.dominators(NodeIndex::new(index)))
+        else {
+            return required;
+        };
+        for dominator in chain.skip(1) {
+            let node = &self.graph.nodes[dominator.index()];
+            let Exit::Branch { condition } = node.exit else { continue };
+            if node.successors.iter().filter(|to| self.shape.live[**to as usize]).count() > 1 {
                 continue;
             }
-            if self.open_branches.contains(&condition.expression) {
-                when.push(*condition);
+            let builder = &mut *self.builder;
+            required.extend(self.atoms.entry(condition).or_insert_with(|| atoms(builder, condition)).iter());
+        }
+        required
+    }
+
+    fn circumstance(&mut self, index: usize) -> Circumstance {
+        let required = self.required(index);
+        let node = &self.graph.nodes[index];
+        let (mut when, mut requires) = (Vec::new(), Vec::new());
+        for &(expression, holds) in &node.facts.conditions {
+            if self.given.contains(&expression) {
+                continue;
+            }
+            let condition = Condition { expression, holds };
+            if required.contains(&expression) {
+                requires.push(condition);
             } else {
-                requires.push(*condition);
+                when.push(condition);
             }
         }
         Circumstance {
@@ -296,8 +314,7 @@ impl Summarizer<'_> {
     }
 
     fn normal(&mut self, slot: ExprId, node: &Node) -> Slot {
-        let mut facts = Facts::default();
-        facts.conditions = node.conditions.iter().map(|found| (found.expression, found.holds)).collect();
+        let facts = &node.facts;
         if let Some(known) = self.slots.get(&slot) {
             return known.clone();
         }
@@ -331,7 +348,7 @@ impl Summarizer<'_> {
         };
         let mut exits = Vec::new();
         let mut logs: Vec<Pc> = Vec::new();
-        let mut requires: Option<Vec<Condition>> = None;
+        let mut requires: Option<Vec<(ExprId, bool)>> = None;
         let mut returned: Option<Vec<ExprId>> = None;
         for (index, node) in graph.nodes.iter().enumerate() {
             if !node.events.is_empty() {
@@ -343,7 +360,7 @@ impl Summarizer<'_> {
                     {
                         logs.push(event.pc);
                     }
-                    let position = Position { pc: event.pc, call_sites: node.call_sites.clone() };
+                    let position = Position { pc: event.pc, call_sites: node.call_sites.to_vec() };
                     self.event(&mut summary, event, node, position, &circumstance);
                 }
             }
@@ -352,8 +369,8 @@ impl Summarizer<'_> {
                     summary.always_reverts = false;
                     exits.push(written.clone());
                     match &mut requires {
-                        Some(requires) => requires.retain(|condition| node.conditions.contains(condition)),
-                        None => requires = Some(node.conditions.clone()),
+                        Some(requires) => requires.retain(|fact| node.facts.conditions.contains(fact)),
+                        None => requires = Some(node.facts.conditions.clone()),
                     }
                     match &mut returned {
                         Some(returned) if returned != words => returned.clear(),
@@ -369,6 +386,7 @@ impl Summarizer<'_> {
         summary.requires = requires
             .unwrap_or_default()
             .into_iter()
+            .map(|(expression, holds)| Condition { expression, holds })
             .filter(|condition| !self.given.contains(&condition.expression))
             .collect();
         summary.returned = returned.unwrap_or_default();
