@@ -370,6 +370,7 @@ impl Explorer<'_, '_> {
                 call_sites,
                 facts: Rc::default(),
                 events: Vec::new(),
+                memory_words: Vec::new(),
                 exit: Exit::Open,
                 successors: Vec::new(),
             },
@@ -481,13 +482,23 @@ impl Explorer<'_, '_> {
             recovered: &mut self.shared.recovered,
             node: number,
             events: Vec::new(),
+            memory_words: Vec::new(),
             steps: 0,
         };
         let way = machine.run(&mut state, start as usize);
         // Blocks with few instructions still cost what their state costs to hand on.
-        self.steps += machine.steps + 4 + (state.stack.len() + state.memory.cells.len()) as u64 / 8;
-        let events = std::mem::take(&mut machine.events);
-        self.drafts[node as usize].node.events = events;
+        let storage = &state.storage;
+        let held = state.stack.len()
+            + state.memory.cells.len()
+            + storage.current.len()
+            + storage.events.len()
+            + storage.written.len()
+            + state.facts.conditions.len();
+        self.steps += machine.steps + 4 + (held / 8) as u64;
+        let (events, memory_words) = (machine.events, machine.memory_words);
+        let explored = &mut self.drafts[node as usize].node;
+        explored.events = events;
+        explored.memory_words = memory_words;
         match way {
             Way::End(exit) => self.drafts[node as usize].node.exit = exit,
             Way::Next(index) => {
@@ -566,8 +577,11 @@ impl Explorer<'_, '_> {
         }
         self.drafts[node as usize].node.exit =
             if landed.is_empty() && exit == Exit::Jump { Exit::Failure } else { exit };
-        for index in landed {
-            self.go(node, index, state.clone());
+        if let Some((last, others)) = landed.split_last() {
+            for index in others {
+                self.go(node, *index, state.clone());
+            }
+            self.go(node, *last, state);
         }
     }
 
@@ -612,6 +626,7 @@ impl Explorer<'_, '_> {
             recovered: &mut self.shared.recovered,
             node: self.base + node,
             events: Vec::new(),
+            memory_words: Vec::new(),
             steps: 0,
         };
         machine.assume(state, condition, holds)

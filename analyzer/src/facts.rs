@@ -62,6 +62,13 @@ pub(crate) fn strip(builder: &mut Builder, mut expression: ExprId, mut holds: bo
                 expression = builder.eq(a, b);
                 holds = !holds;
             }
+            // x - constant, in normal form.
+            Node::Binary { op: op::ADD, a, b } if builder.value(b).is_some() => {
+                let constant = builder.value(b).unwrap_or_default().wrapping_neg();
+                let constant = builder.constant(constant);
+                expression = builder.eq(a, constant);
+                holds = !holds;
+            }
             _ => return Condition { expression, holds },
         }
     }
@@ -93,6 +100,17 @@ impl Facts {
             Node::Environment(Environment::Caller | Environment::Origin | Environment::Address) => Some(true),
             Node::Unary { op: op::ISZERO, a } => self.truth(builder, a).map(|truth| !truth),
             Node::Binary { op: op::SUB | op::XOR, a, b } => self.equal(builder, a, b).map(|equal| !equal),
+            Node::Binary { op: op::ADD, a, b } => {
+                let constant = builder.value(b)?.wrapping_neg();
+                match self.known(builder, a) {
+                    Some(x) => Some(x != constant),
+                    None => builder
+                        .find_constant(&constant)
+                        .and_then(|b| builder.expressions.find(Node::Binary { op: op::EQ, a, b }))
+                        .and_then(|equal| self.condition(equal))
+                        .map(|equal| !equal),
+                }
+            }
             Node::Binary { op: op::EQ, a, b } => self.equal(builder, a, b),
             Node::Binary { op: op::LT, a, b } => {
                 let (x, y) = (self.known(builder, a), self.known(builder, b));

@@ -26,8 +26,6 @@ pub(crate) struct Use {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flow {
     uses: FxHashMap<ExprId, Vec<Use>>,
-    /// Lost bytes of memory, which any loaded word may be among, reach these.
-    pub(crate) lost: Escapes,
     seen: Vec<u32>,
     round: u32,
 }
@@ -94,7 +92,7 @@ impl Flow {
         self.uses_of(load)
             .iter()
             .filter(|entry| !(entry.mask & bits).is_zero())
-            .fold(self.lost, |all, entry| all.with(entry.escape))
+            .fold(Escapes::default(), |all, entry| all.with(entry.escape))
     }
 
     /// The uses of a loaded word.

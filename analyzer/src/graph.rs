@@ -45,8 +45,17 @@ pub(crate) struct CallEvent {
 pub(crate) enum Exit {
     /// Not executed yet.
     Open,
-    /// The call succeeds, returning these words (in order, where known to be contiguous from the start).
-    Success { words: Vec<ExprId>, lost: bool, written: Vec<(Space, ExprId, ExprId)> },
+    /// The call succeeds.
+    Success {
+        /// Every word that the return data may hold a part of.
+        words: Vec<ExprId>,
+        /// The return data may hold bytes that the analysis lost.
+        lost: bool,
+        /// The return data word by word, where it is made of whole words.
+        returned: Vec<ExprId>,
+        /// The slots stored to, with the last word stored.
+        written: Vec<(Space, ExprId, ExprId)>,
+    },
     /// The call reverts or halts.
     Failure,
     /// Control goes on to the only successor.
@@ -65,6 +74,8 @@ pub(crate) struct Node {
     /// What every path to this node has established.
     pub(crate) facts: Rc<Facts>,
     pub(crate) events: Vec<Event>,
+    /// Words with something loaded in them that the block puts into memory.
+    pub(crate) memory_words: Vec<ExprId>,
     pub(crate) exit: Exit,
     pub(crate) successors: Vec<u32>,
 }

@@ -156,7 +156,7 @@ impl Bounds<'_> {
             let (term, coefficient) = linear.terms[index];
             match self.builder.expressions.node(term) {
                 Node::Binary { op: op::AND, a, b }
-                    if self.builder.value(b).is_some_and(|mask| is_rounding(mask)) && self.is_small(a) =>
+                    if self.builder.value(b).is_some_and(is_rounding) && self.is_small(a) =>
                 {
                     // x - 31 <= (x & ~31) <= x.
                     let slack = self.builder.value(b).map_or(0, |mask| small_signed(!mask).unwrap_or(0));

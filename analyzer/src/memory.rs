@@ -157,7 +157,7 @@ impl Memory {
                     Length::Fixed(bytes) => gap >= i128::from(bytes),
                     Length::Symbolic(_) => false,
                 }
-            }) || self.starts_after(cx, at, cell);
+            }) || Self::starts_after(cx, at, cell);
             let write_before = below.is_some_and(|below| {
                 let gap = below + i128::from(cell.offset) - i128::from(at.offset);
                 matches!(length, Length::Fixed(bytes) if gap >= i128::from(bytes))
@@ -176,7 +176,7 @@ impl Memory {
     }
 
     /// Whether a write at `at` starts at or after the end of a cell of symbolic length.
-    fn starts_after(&self, cx: &mut Context<'_>, at: Address, cell: Cell) -> bool {
+    fn starts_after(cx: &mut Context<'_>, at: Address, cell: Cell) -> bool {
         let Length::Symbolic(length) = cell.length else { return false };
         let start = Address { base: cell.base, offset: cell.offset }.expression(cx.builder);
         let end = cx.builder.add(start, length);
@@ -213,7 +213,7 @@ impl Memory {
                 self.cells[index].length = Length::Fixed(kept);
                 index + 1
             }
-            _ if self.starts_after(cx, at, cell) => index + 1,
+            _ if Self::starts_after(cx, at, cell) => index + 1,
             _ => {
                 self.blurred = true;
                 self.drop_cell(index, cx.builder);
@@ -426,8 +426,7 @@ impl Memory {
             };
             // The cell must not reach past the end of what is read.
             let rest = cx.builder.sub(remaining, bytes);
-            if rest != cx.builder.zero()
-                && !cx.bounds().difference(remaining, bytes).is_some_and(|gap| gap >= 0)
+            if rest != cx.builder.zero() && cx.bounds().difference(remaining, bytes).is_none_or(|gap| gap < 0)
             {
                 break;
             }

@@ -57,6 +57,10 @@ impl Builder {
         self.expressions.constant(id)
     }
 
+    pub(crate) fn find_constant(&self, value: &U256) -> Option<ExprId> {
+        self.expressions.find_constant(value)
+    }
+
     pub(crate) fn is_zero(&self, id: ExprId) -> bool {
         self.value(id).is_some_and(|value| value.is_zero())
     }
@@ -122,6 +126,12 @@ impl Builder {
                 }
             }
             Node::Binary { op: op::SUB | op::XOR, a, b } => return self.binary(op::EQ, a, b),
+            Node::Binary { op: op::ADD, a, b } => {
+                if let Some(constant) = self.value(b) {
+                    let constant = self.constant(constant.wrapping_neg());
+                    return self.eq(a, constant);
+                }
+            }
             _ => {}
         }
         self.expressions.intern(Node::Unary { op: op::ISZERO, a }, U256::from(1), Sources::NONE)
@@ -528,10 +538,8 @@ impl Builder {
                     return self.shl(count + inner.to::<usize>(), b);
                 }
             }
-            Node::Binary { op: op::SHR, a, b } => {
-                if self.value(a) == Some(U256::from(count)) {
-                    return self.and_mask(b, U256::MAX << count);
-                }
+            Node::Binary { op: op::SHR, a, b } if self.value(a) == Some(U256::from(count)) => {
+                return self.and_mask(b, U256::MAX << count);
             }
             _ => {}
         }
@@ -670,6 +678,17 @@ impl Builder {
             _ => (U256::MAX, Sources::UNKNOWN),
         };
         self.expressions.intern(node, mask, sources)
+    }
+
+    /// One of several words: the word itself where they are all the same.
+    pub(crate) fn choice(&mut self, values: Vec<ExprId>) -> ExprId {
+        if let [only] = *values.as_slice() {
+            return only;
+        }
+        let variable = self.expressions.len() as u32;
+        let phi = self.leaf(Node::Phi { node: u32::MAX, variable });
+        self.expressions.set_phi_operands(phi, values);
+        phi
     }
 
     /// The hash of a byte string, as a constant where it is one.

@@ -73,7 +73,12 @@ pub(crate) fn normalise(
         push_offset(builder, &mut path, constant);
         return path;
     }
-    if !constant.is_zero() {
+    if constant.is_zero() {
+        let (index, stride) = scaled(builder, base);
+        if is_index(builder, index, bound) {
+            return Slot { root: Root::Fixed(U256::ZERO), path: vec![Projection::Index { index, stride }] };
+        }
+    } else {
         let mut path = constant_slot(builder, slot, constant);
         let (index, stride) = scaled(builder, base);
         if let Some(&Projection::Element { index: start, .. }) = path.path.last() {
@@ -91,11 +96,6 @@ pub(crate) fn normalise(
         {
             path.path.push(Projection::Index { index, stride });
             return path;
-        }
-    } else {
-        let (index, stride) = scaled(builder, base);
-        if is_index(builder, index, bound) {
-            return Slot { root: Root::Fixed(U256::ZERO), path: vec![Projection::Index { index, stride }] };
         }
     }
     Slot { root: Root::Raw(slot), path: Vec::new() }
@@ -132,7 +132,7 @@ fn stepping(
     let first = builder.split_sum(start).0;
     // Only hashes start runs of slots that cannot be confused with other variables.
     if builder.expressions.preimage(first).is_none()
-        && !builder.value(first).is_some_and(|value| value.bit_len() > HASHED)
+        && builder.value(first).is_none_or(|value| value.bit_len() <= HASHED)
         && symbolic_root(builder, first).is_none()
     {
         return None;
@@ -399,11 +399,9 @@ fn are_words_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
     if a == b {
         return false;
     }
-    match (builder.value(a), builder.value(b)) {
-        (Some(x), Some(y)) => x != y,
-        _ => {
-            let hashed = |id| builder.expressions.preimage(builder.split_sum(id).0).is_some();
-            (hashed(a) || hashed(b)) && are_apart(builder, a, b)
-        }
+    if let (Some(x), Some(y)) = (builder.value(a), builder.value(b)) {
+        return x != y;
     }
+    let hashed = |id| builder.expressions.preimage(builder.split_sum(id).0).is_some();
+    (hashed(a) || hashed(b)) && are_apart(builder, a, b)
 }

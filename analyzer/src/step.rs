@@ -15,7 +15,7 @@ use crate::{
     expression::{Environment, Node as Word, Piece, Sources, Space},
     facts::{cleaned, strip},
     graph::{CallEvent, Event, EventKind, Exit},
-    id::{ExprId, Site},
+    id::{Epoch, ExprId, Site},
     linear::PhiOrder,
     memory::{self, Address, Content, Context, Length},
     simplify::Builder,
@@ -46,6 +46,7 @@ pub(crate) struct Machine<'a> {
     /// Identifies the node in sites.
     pub(crate) node: u32,
     pub(crate) events: Vec<Event>,
+    pub(crate) memory_words: Vec<ExprId>,
     /// Instructions executed.
     pub(crate) steps: u64,
 }
@@ -80,12 +81,12 @@ impl Machine<'_> {
         let mut index = index;
         loop {
             let Some(instruction) = self.code.instructions.get(index).copied() else {
-                return Way::End(self.success(state, Vec::new(), false));
+                return Way::End(success(state, Vec::new(), false, Vec::new()));
             };
             self.steps += 1;
             let (pc, opcode) = (instruction.pc, instruction.opcode);
             match opcode {
-                op::STOP => return Way::End(self.success(state, Vec::new(), false)),
+                op::STOP => return Way::End(success(state, Vec::new(), false, Vec::new())),
                 op::JUMPDEST => {}
                 op::JUMP => {
                     let Some(target) = state.stack.pop() else { return Way::End(Exit::Failure) };
@@ -100,14 +101,15 @@ impl Machine<'_> {
                 op::RETURN => {
                     let Ok((at, length)) = self.range(state) else { return Way::End(Exit::Failure) };
                     let (words, lost) = self.words_in(state, pc, at, length);
-                    return Way::End(self.success(state, words, lost));
+                    let returned = self.whole_words(state, pc, at, length);
+                    return Way::End(success(state, words, lost, returned));
                 }
                 op::REVERT | op::INVALID => return Way::End(Exit::Failure),
                 op::SELFDESTRUCT => {
                     let Some(beneficiary) = state.stack.pop() else { return Way::End(Exit::Failure) };
                     let beneficiary = self.address_word(beneficiary);
                     self.event(pc, EventKind::SelfDestruct { beneficiary });
-                    return Way::End(self.success(state, Vec::new(), false));
+                    return Way::End(success(state, Vec::new(), false, Vec::new()));
                 }
                 op::PUSH0..=op::PUSH32 => state.stack.push(self.immediates[index]),
                 op::DUP1..=op::DUP16 => {
@@ -146,8 +148,18 @@ impl Machine<'_> {
         }
     }
 
-    fn success(&mut self, state: &State, words: Vec<ExprId>, lost: bool) -> Exit {
-        Exit::Success { words, lost, written: state.storage.written.clone() }
+    /// A range as words; empty where it is not made of whole ones.
+    fn whole_words(&mut self, state: &State, pc: Pc, at: Address, length: Length) -> Vec<ExprId> {
+        let Length::Fixed(bytes @ 1..=2048) = length else { return Vec::new() };
+        let pieces = self.read(state, pc, at, Length::Fixed(bytes));
+        let words: Option<Vec<ExprId>> = pieces
+            .iter()
+            .map(|piece| match *piece {
+                Piece::Word { word, from: 0, to: 32 } => Some(word),
+                _ => None,
+            })
+            .collect();
+        words.unwrap_or_default()
     }
 
     fn address_word(&mut self, word: ExprId) -> ExprId {
@@ -323,6 +335,11 @@ impl Machine<'_> {
             op::TSTORE => return self.store(state, pc, Space::Transient),
             op::MSTORE | op::MSTORE8 => {
                 let (offset, word) = (pop(state)?, pop(state)?);
+                let loaded =
+                    Sources::STORAGE.with(Sources::TRANSIENT).with(Sources::BALANCE).with(Sources::PHI);
+                if self.builder.expressions.sources(word).intersects(loaded) {
+                    self.memory_words.push(word);
+                }
                 let size = self.builder.number(if opcode == op::MSTORE { 32 } else { 1 });
                 let (at, _) = self.region(state, offset, size)?;
                 let node = self.node;
@@ -362,7 +379,7 @@ impl Machine<'_> {
                 let site = self.site(pc);
                 let address = self.builder.leaf(Word::Created(site));
                 self.event(pc, EventKind::Create { salt, address, words, lost });
-                self.leave(state, site);
+                leave(state, site);
                 address
             }
             op::CALL => return self.call(state, pc, CallKind::Call),
@@ -398,14 +415,13 @@ impl Machine<'_> {
     fn load(&mut self, state: &mut State, pc: Pc, space: Space) -> Result<(), Halt> {
         let slot = pop(state)?;
         self.recover(slot);
-        let value = match state.storage.current(space, slot) {
-            Some(value) => value,
-            None => {
-                let version = state.storage.version(self.builder, space, slot);
-                let value = self.builder.load(space, slot, version);
-                Rc::make_mut(&mut state.storage).remember(space, slot, value);
-                value
-            }
+        let value = if let Some(value) = state.storage.current(space, slot) {
+            value
+        } else {
+            let version = state.storage.version(self.builder, space, slot);
+            let value = self.builder.load(space, slot, version);
+            Rc::make_mut(&mut state.storage).remember(space, slot, value);
+            value
         };
         self.event(pc, EventKind::Load { space, slot, value });
         self.push(state, pc, value);
@@ -415,12 +431,11 @@ impl Machine<'_> {
     fn store(&mut self, state: &mut State, pc: Pc, space: Space) -> Result<(), Halt> {
         let (slot, value) = (pop(state)?, pop(state)?);
         self.recover(slot);
-        let old = match state.storage.current(space, slot) {
-            Some(old) => old,
-            None => {
-                let version = state.storage.version(self.builder, space, slot);
-                self.builder.load(space, slot, version)
-            }
+        let old = if let Some(old) = state.storage.current(space, slot) {
+            old
+        } else {
+            let version = state.storage.version(self.builder, space, slot);
+            self.builder.load(space, slot, version)
         };
         let site = self.site(pc);
         Rc::make_mut(&mut state.storage).store(self.builder, space, slot, value, site);
@@ -514,13 +529,6 @@ impl Machine<'_> {
         pieces
     }
 
-    /// Control leaves the contract: whatever runs may come back and change its storage.
-    fn leave(&mut self, state: &mut State, site: Site) {
-        Rc::make_mut(&mut state.storage).forget(site);
-        state.balance_epoch = crate::id::Epoch::after(site);
-        state.returned = Some(site);
-    }
-
     fn call(&mut self, state: &mut State, pc: Pc, kind: CallKind) -> Result<(), Halt> {
         let _gas = pop(state)?;
         let target = pop(state)?;
@@ -549,7 +557,7 @@ impl Machine<'_> {
         let precompile =
             self.builder.value(target).filter(|target| !target.is_zero() && *target <= U256::from(0x11));
         if precompile.is_none() && kind != CallKind::StaticCall {
-            self.leave(state, site);
+            leave(state, site);
         } else {
             state.returned = Some(site);
         }
@@ -658,6 +666,17 @@ impl Machine<'_> {
         }
         true
     }
+}
+
+fn success(state: &State, words: Vec<ExprId>, lost: bool, returned: Vec<ExprId>) -> Exit {
+    Exit::Success { words, lost, returned, written: state.storage.written.clone() }
+}
+
+/// Control leaves the contract: whatever runs may come back and change its storage.
+fn leave(state: &mut State, site: Site) {
+    Rc::make_mut(&mut state.storage).forget(site);
+    state.balance_epoch = Epoch::after(site);
+    state.returned = Some(site);
 }
 
 fn pop(state: &mut State) -> Result<ExprId, Halt> {

@@ -85,11 +85,9 @@ fn shape(graph: &Graph) -> Shape {
     }
     let mut always = vec![false; count];
     let dominators = (count > 0).then(|| dominators::simple_fast(&digraph, NodeIndex::new(0)));
-    if let Some(dominators) = &dominators {
-        if let Some(chain) = dominators.dominators(end) {
-            for node in chain.filter(|node| node.index() < count) {
-                always[node.index()] = true;
-            }
+    if let Some(chain) = dominators.as_ref().and_then(|dominators| dominators.dominators(end)) {
+        for node in chain.filter(|node| node.index() < count) {
+            always[node.index()] = true;
         }
     }
     let mut repeated = vec![false; count];
@@ -121,6 +119,8 @@ struct Summarizer<'g> {
     builder: &'g mut Builder,
     graph: &'g Graph,
     shape: Shape,
+    /// Conditions that some branch with two arms that can succeed decides.
+    open: FxHashSet<ExprId>,
     /// The conditions that each branch condition stands for.
     atoms: FxHashMap<ExprId, Vec<ExprId>>,
     /// Conditions that hold from the start and tell nothing.
@@ -137,16 +137,29 @@ pub(crate) fn summarize(builder: &mut Builder, entry: Entry, graph: &Graph, give
         builder,
         graph,
         shape,
+        open: FxHashSet::default(),
         atoms: FxHashMap::default(),
         given,
         flow: Flow::default(),
         slots: FxHashMap::default(),
     };
+    summarizer.find_open();
     summarizer.find_flow();
     summarizer.summary(entry)
 }
 
 impl Summarizer<'_> {
+    fn find_open(&mut self) {
+        for node in &self.graph.nodes {
+            let Exit::Branch { condition } = node.exit else { continue };
+            if node.successors.iter().filter(|to| self.shape.live[**to as usize]).count() > 1 {
+                let builder = &mut *self.builder;
+                self.open
+                    .extend(self.atoms.entry(condition).or_insert_with(|| atoms(builder, condition)).iter());
+            }
+        }
+    }
+
     /// The load that a stored word replaces: the one of its slot that it is made from.
     fn replaced(&mut self, space: Space, slot: ExprId, value: ExprId, old: ExprId) -> ExprId {
         let loads = self.flow.loads_in(&self.builder.expressions, value);
@@ -175,18 +188,19 @@ impl Summarizer<'_> {
                 }
             }
         }
+        let mut lost = Escapes::default();
         for (index, node) in graph.nodes.iter().enumerate() {
             let live = self.shape.live[index];
             for event in &node.events {
-                self.event_flow(event, live);
+                lost = lost.with(self.event_flow(event, live));
             }
             match &node.exit {
-                Exit::Success { words, lost, .. } => {
+                Exit::Success { words, lost: is_lost, .. } => {
                     for word in words {
                         self.flow.reach(&self.builder.expressions, *word, Escapes::RETURN);
                     }
-                    if *lost {
-                        self.flow_lost(Escapes::RETURN);
+                    if *is_lost {
+                        lost = lost.with(Escapes::RETURN);
                     }
                 }
                 Exit::Branch { condition } if live => {
@@ -209,20 +223,27 @@ impl Summarizer<'_> {
                 _ => {}
             }
         }
+        // Bytes of memory that were lost can be any word that was ever put there.
+        if lost != Escapes::default() {
+            let mut seen = FxHashSet::default();
+            for word in graph.nodes.iter().flat_map(|node| &node.memory_words) {
+                if seen.insert(*word) {
+                    self.flow.reach(&self.builder.expressions, *word, lost);
+                }
+            }
+        }
     }
 
-    fn flow_lost(&mut self, escape: Escapes) {
-        self.flow.lost = self.flow.lost.with(escape);
-    }
-
-    fn event_flow(&mut self, event: &Event, live: bool) {
+    /// Records where the words of an event go; tells where lost bytes of memory go.
+    fn event_flow(&mut self, event: &Event, live: bool) -> Escapes {
+        let mut lost_to = Escapes::default();
         let expressions = &self.builder.expressions;
         match &event.kind {
             EventKind::Load { slot, .. } => self.flow.reach(expressions, *slot, Escapes::KEY),
             EventKind::Store { space, slot, value, old } => {
                 self.flow.reach(expressions, *slot, Escapes::KEY);
                 if !live {
-                    return;
+                    return lost_to;
                 }
                 let old = self.replaced(*space, *slot, *value, *old);
                 for update in updates(self.builder, *value, old) {
@@ -239,7 +260,7 @@ impl Summarizer<'_> {
                     self.flow.reach(expressions, word, Escapes::CALL);
                 }
                 if lost {
-                    self.flow_lost(Escapes::CALL);
+                    lost_to = Escapes::CALL;
                 }
             }
             EventKind::Create { salt, words, lost, .. } => {
@@ -247,7 +268,7 @@ impl Summarizer<'_> {
                     self.flow.reach(expressions, word, Escapes::CALL);
                 }
                 if *lost {
-                    self.flow_lost(Escapes::CALL);
+                    lost_to = Escapes::CALL;
                 }
             }
             EventKind::Log { words, lost } => {
@@ -255,7 +276,7 @@ impl Summarizer<'_> {
                     self.flow.reach(expressions, *word, Escapes::LOG);
                 }
                 if *lost {
-                    self.flow_lost(Escapes::LOG);
+                    lost_to = Escapes::LOG;
                 }
             }
             EventKind::SelfDestruct { beneficiary } => {
@@ -263,6 +284,7 @@ impl Summarizer<'_> {
             }
             EventKind::Balance { .. } => {}
         }
+        lost_to
     }
 
     /// Conditions that hold at a node because the call would revert otherwise: those of branches on every way there one
@@ -298,7 +320,7 @@ impl Summarizer<'_> {
                 continue;
             }
             let condition = Condition { expression, holds };
-            if required.contains(&expression) {
+            if required.contains(&expression) || !self.open.contains(&expression) {
                 requires.push(condition);
             } else {
                 when.push(condition);
@@ -365,7 +387,7 @@ impl Summarizer<'_> {
                 }
             }
             match &node.exit {
-                Exit::Success { words, written, .. } => {
+                Exit::Success { returned: words, written, .. } => {
                     summary.always_reverts = false;
                     exits.push(written.clone());
                     match &mut requires {
@@ -391,12 +413,13 @@ impl Summarizer<'_> {
             .collect();
         summary.returned = returned.unwrap_or_default();
         summary.always_reverts &= summary.is_complete();
-        merge_accesses(&mut summary.accesses);
+        merge_accesses(self.builder, &mut summary.accesses);
         merge_by(
             &mut summary.calls,
             |a, b| {
                 (&a.position, a.kind, a.target, &a.arguments) == (&b.position, b.kind, b.target, &b.arguments)
             },
+            |_, _| {},
             |call| &call.position,
             |call| &mut call.circumstance,
         );
@@ -499,8 +522,31 @@ impl Summarizer<'_> {
     }
 }
 
-/// What the same instruction does to the same location in several variants of one context is one access.
-fn merge_accesses(accesses: &mut Vec<Access>) {
+/// What the same instruction does to the same location in several variants of one context is one access; its value is
+/// one of theirs.
+fn merge_accesses(builder: &mut Builder, accesses: &mut Vec<Access>) {
+    let mut values: BTreeMap<(Position, Space, Slot, ByteRange, bool), Vec<ExprId>> = BTreeMap::new();
+    let key = |access: &Access, is_write| {
+        (access.position.clone(), access.space, access.slot.clone(), access.bytes, is_write)
+    };
+    for access in accesses.iter() {
+        let (value, is_write) = match access.effect {
+            Effect::Read { value, .. } => (value, false),
+            Effect::Write { value, .. } => (value, true),
+        };
+        let values = values.entry(key(access, is_write)).or_default();
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    let choices: BTreeMap<_, ExprId> =
+        values.into_iter().map(|(key, values)| (key, builder.choice(values))).collect();
+    for access in accesses.iter_mut() {
+        let is_write = matches!(access.effect, Effect::Write { .. });
+        let choice = choices.get(&key(access, is_write)).copied();
+        let (Effect::Read { value, .. } | Effect::Write { value, .. }) = &mut access.effect;
+        *value = choice.unwrap_or(*value);
+    }
     merge_by(
         accesses,
         |a, b| {
@@ -514,6 +560,13 @@ fn merge_accesses(accesses: &mut Vec<Access>) {
                     _ => false,
                 }
         },
+        |a, b| {
+            if let (Effect::Read { escapes: mine, .. }, Effect::Read { escapes, .. }) =
+                (&mut a.effect, &b.effect)
+            {
+                *mine = mine.with(*escapes);
+            }
+        },
         |access| &access.position,
         |access| &mut access.circumstance,
     );
@@ -522,6 +575,7 @@ fn merge_accesses(accesses: &mut Vec<Access>) {
 fn merge_by<T: Clone>(
     items: &mut Vec<T>,
     same: impl Fn(&T, &T) -> bool,
+    absorb: impl Fn(&mut T, &T),
     position: impl Fn(&T) -> &Position,
     circumstance: impl Fn(&mut T) -> &mut Circumstance,
 ) {
@@ -530,6 +584,7 @@ fn merge_by<T: Clone>(
         let group = groups.entry(position(&item).clone()).or_default();
         if let Some(known) = group.iter_mut().find(|known| same(known, &item)) {
             let mut item = item;
+            absorb(known, &item);
             let other = circumstance(&mut item).clone();
             let mine = circumstance(known);
             mine.when.retain(|condition| other.when.contains(condition));

@@ -62,8 +62,12 @@ pub(crate) fn updates(builder: &mut Builder, value: ExprId, old: ExprId) -> Vec<
         _ => true,
     });
     let reached = parts.iter().fold(U256::ZERO, |all, part| all | builder.expressions.mask(*part));
-    // Bits that are kept and also written by a part are not kept.
+    // Bits that are kept and also set by a part are not kept: the old content still shows through in them.
     let changed = !(kept & !reached);
+    let mixed = builder.and_mask(old, kept & reached);
+    if !builder.is_zero(mixed) {
+        parts.push(mixed);
+    }
     let mut result = Vec::new();
     for bytes in runs(changed) {
         let bits = bits_of(bytes);
