@@ -81,10 +81,37 @@ fn finals(builder: &mut Builder, draft: &Draft, field: &Field, expression: ExprI
     let mut result = Vec::new();
     for exit in &draft.exits {
         if let Some(written) = exit.iter().find(|written| written.0 == field.0 && written.1 == expression) {
-            let content = field_content(builder, written.2, field.2);
-            if !result.contains(&content) {
-                result.push(content);
+            // Paths that met after their last stores left one of several words.
+            for word in alternatives(builder, written.2) {
+                let content = field_content(builder, word, field.2);
+                if !result.contains(&content) {
+                    result.push(content);
+                }
             }
+        }
+    }
+    result
+}
+
+/// How many words that met are looked at one by one.
+const MAX_ALTERNATIVES: usize = 16;
+
+/// The words that a phi can be; any other word is only itself.
+fn alternatives(builder: &Builder, word: ExprId) -> Vec<ExprId> {
+    let mut seen = vec![word];
+    let mut result = Vec::new();
+    let mut next = 0;
+    while let Some(&id) = seen.get(next) {
+        next += 1;
+        match builder.expressions.node(id) {
+            Word::Phi { .. } if seen.len() <= MAX_ALTERNATIVES => {
+                for operand in builder.expressions.phi_operands(id) {
+                    if !seen.contains(operand) {
+                        seen.push(*operand);
+                    }
+                }
+            }
+            _ => result.push(id),
         }
     }
     result
