@@ -81,7 +81,6 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
         };
     }
     let mut builder = Builder::default();
-    builder.zero();
     let immediates = code
         .instructions
         .iter()

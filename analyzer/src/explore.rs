@@ -333,7 +333,8 @@ impl Explorer<'_, '_> {
         if let Some(node) = self.index.get(&chosen) {
             return Some(*node);
         }
-        let made = self.make_node(from, start, narrow, depth, iteration, state);
+        let call_sites = self.call_sites(from, state);
+        let made = self.make_node(from, start, narrow, depth, iteration, call_sites);
         if let Some(node) = made {
             self.index.insert(chosen, node);
         }
@@ -347,13 +348,12 @@ impl Explorer<'_, '_> {
         narrow: Key,
         depth: u32,
         iteration: u32,
-        state: &State,
+        call_sites: Rc<[Pc]>,
     ) -> Option<u32> {
         if self.drafts.len() >= self.budget.nodes {
             return None;
         }
         let node = self.drafts.len() as u32;
-        let call_sites = self.call_sites(from, state);
         self.drafts.push(Draft {
             start,
             narrow,
@@ -441,7 +441,7 @@ impl Explorer<'_, '_> {
         let draft = &mut self.drafts[node as usize];
         if let [edge] = draft.edges.as_slice() {
             draft.visits += 1;
-            let state = edge.state.clone();
+            let state = edge.state.fork();
             self.execute(node, state);
             return;
         }
@@ -462,7 +462,7 @@ impl Explorer<'_, '_> {
         if draft.entry.as_ref() == Some(&entry) {
             return;
         }
-        let state = entry.clone();
+        let state = entry.fork();
         draft.entry = Some(entry);
         self.execute(node, state);
     }
@@ -522,7 +522,8 @@ impl Explorer<'_, '_> {
                 let from = &self.drafts[node as usize];
                 let (depth, iteration) = (from.depth, from.iteration);
                 let narrow = Key { start: index as u32, ..from.narrow };
-                let made = self.make_node(node, index as u32, narrow, depth, iteration, &state);
+                let call_sites = Rc::clone(&from.node.call_sites);
+                let made = self.make_node(node, index as u32, narrow, depth, iteration, call_sites);
                 self.drafts[node as usize].fallthrough = made;
                 made
             }

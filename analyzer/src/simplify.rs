@@ -21,7 +21,6 @@ use crate::{
 pub(crate) const LENGTH_BITS: usize = 40;
 
 /// The arena together with what building needs.
-#[derive(Default)]
 pub(crate) struct Builder {
     pub(crate) expressions: Expressions,
     folder: Folder,
@@ -40,17 +39,34 @@ fn fill(mask: U256) -> U256 {
     low_bits(mask.bit_len())
 }
 
+/// Numbers below this are interned first, so that they are their own identifiers.
+const SMALL_NUMBERS: u64 = 257;
+
+impl Default for Builder {
+    fn default() -> Self {
+        let mut expressions = Expressions::default();
+        for number in 0..SMALL_NUMBERS {
+            expressions.intern_constant(U256::from(number));
+        }
+        Self { expressions, folder: Folder::default(), selector: None, empty_calldata: false }
+    }
+}
+
 impl Builder {
     pub(crate) fn constant(&mut self, value: U256) -> ExprId {
         self.expressions.intern_constant(value)
     }
 
     pub(crate) fn number(&mut self, value: u64) -> ExprId {
+        if value < SMALL_NUMBERS {
+            return ExprId(value as u32);
+        }
         self.expressions.intern_constant(U256::from(value))
     }
 
-    pub(crate) fn zero(&mut self) -> ExprId {
-        self.expressions.intern_constant(U256::ZERO)
+    #[expect(clippy::unused_self, reason = "the identifier is only meaningful in a builder's arena")]
+    pub(crate) fn zero(&self) -> ExprId {
+        ExprId(0)
     }
 
     pub(crate) fn value(&self, id: ExprId) -> Option<U256> {

@@ -81,6 +81,25 @@ pub(crate) struct State {
     pub(crate) balance_epoch: Epoch,
 }
 
+/// Words that a block typically pushes beyond what it finds.
+const STACK_ROOM: usize = 24;
+
+impl State {
+    /// A copy to execute on, with room for its stack to grow.
+    pub(crate) fn fork(&self) -> Self {
+        let mut stack = Vec::with_capacity(self.stack.len() + STACK_ROOM);
+        stack.extend_from_slice(&self.stack);
+        Self {
+            stack,
+            memory: Rc::clone(&self.memory),
+            storage: Rc::clone(&self.storage),
+            facts: Rc::clone(&self.facts),
+            returned: self.returned,
+            balance_epoch: self.balance_epoch,
+        }
+    }
+}
+
 /// What a phi of a node stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
