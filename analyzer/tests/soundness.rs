@@ -1,0 +1,286 @@
+//! The oracle: whatever an execution does is covered by the summary of its entry, or the summary says it is incomplete.
+//!
+//! revm executes real contracts and random programs with random input, and every claim of the summary that can be
+//! evaluated for that input is compared with what happened. `DECONFLICT_SEED` and `DECONFLICT_CASES` choose other input
+//! and more of it.
+
+#[path = "oracle/check.rs"]
+mod check;
+#[path = "oracle/evaluate.rs"]
+mod evaluate;
+#[path = "oracle/locate.rs"]
+mod locate;
+#[path = "oracle/program.rs"]
+mod program;
+#[path = "oracle/random.rs"]
+mod random;
+#[path = "oracle/words.rs"]
+mod words;
+#[path = "oracle/world.rs"]
+mod world;
+
+use alloy_primitives::{Bytes, U256, hex};
+use deconflict_analyzer::{Analysis, Entry, Immutable, Options, Selector, analyze};
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
+use revm::bytecode::opcode as op;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use check::check;
+use program::SELECTORS;
+use random::Random;
+use world::{CALLER, CONTRACT, Message, World, likely_word};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn seed() -> u64 {
+    setting("DECONFLICT_SEED", 20_261)
+}
+
+/// A runtime code with the words of its immutables.
+struct Subject {
+    name: String,
+    code: Bytes,
+    options: Options,
+    immutables: BTreeMap<u32, U256>,
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            found.push(path);
+        }
+    }
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn selectors(identifiers: &Value) -> Vec<Selector> {
+    let identifiers = identifiers.as_object().into_iter().flatten();
+    identifiers
+        .map(|(_, selector)| Selector(hex::decode(selector.as_str().unwrap()).unwrap().try_into().unwrap()))
+        .collect()
+}
+
+/// The cases of the idiom files.
+fn idioms() -> Vec<Subject> {
+    let mut paths = Vec::new();
+    files(&fixtures().join("idioms"), &mut paths);
+    let mut subjects = Vec::new();
+    for path in paths {
+        let file = read(&path);
+        for case in file["cases"].as_array().into_iter().flatten() {
+            let stem = path.file_stem().unwrap().to_string_lossy();
+            let name = format!(
+                "{stem} {} {}",
+                case["compiler"].as_str().unwrap(),
+                case["contract"].as_str().unwrap()
+            );
+            subjects.push(Subject {
+                name,
+                code: hex::decode(case["runtime"].as_str().unwrap()).unwrap().into(),
+                options: Options { selectors: selectors(&case["method_identifiers"]), ..Options::default() },
+                immutables: BTreeMap::new(),
+            });
+        }
+    }
+    subjects
+}
+
+/// The contracts of compiled artifacts, with words put in for their immutables.
+fn artifacts(folder: &str) -> Vec<Subject> {
+    let mut paths = Vec::new();
+    files(&fixtures().join(folder), &mut paths);
+    let mut subjects = Vec::new();
+    for path in paths {
+        let file = read(&path);
+        for contracts in file["output"]["contracts"].as_object().into_iter().flatten() {
+            for (name, contract) in contracts.1.as_object().into_iter().flatten() {
+                let runtime = &contract["evm"]["deployedBytecode"];
+                let Ok(mut code) = hex::decode(runtime["object"].as_str().unwrap_or_default()) else {
+                    continue;
+                };
+                if code.is_empty() {
+                    continue;
+                }
+                let mut options = Options {
+                    selectors: selectors(&contract["evm"]["methodIdentifiers"]),
+                    ..Options::default()
+                };
+                let mut immutables = BTreeMap::new();
+                for (id, places) in runtime["immutableReferences"].as_object().into_iter().flatten() {
+                    let id: u32 = id.parse().unwrap();
+                    let word = if id.is_multiple_of(2) { CALLER.into_word() } else { CONTRACT.into_word() };
+                    immutables.insert(id, word.into());
+                    for place in places.as_array().unwrap() {
+                        let offset = place["start"].as_u64().unwrap() as usize;
+                        assert_eq!(place["length"], 32, "immutables are words");
+                        code[offset..offset + 32].copy_from_slice(word.as_slice());
+                        options.immutables.push(Immutable { id, offset: offset as u32 });
+                    }
+                }
+                let name = format!("{folder} {name}");
+                subjects.push(Subject { name, code: code.into(), options, immutables });
+            }
+        }
+    }
+    subjects
+}
+
+/// Constants of the code, which its comparisons and keys are made of.
+fn palette(analysis: &Analysis) -> Vec<U256> {
+    let pushed =
+        analysis.code.instructions.iter().filter(|found| (op::PUSH2..=op::PUSH32).contains(&found.opcode));
+    let mut words: Vec<U256> = pushed.map(|found| found.immediate).collect();
+    words.extend((0..6).map(U256::from));
+    words.push(CONTRACT.into_word().into());
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// A message to the function, in which dynamic parameters are possible: small words point into the calldata.
+fn message(random: &mut Random, selector: [u8; 4], palette: &[U256]) -> Message {
+    let mut calldata = selector.to_vec();
+    for _ in 0..random.below(9) {
+        calldata.extend_from_slice(&likely_word(random, palette).to_be_bytes::<32>());
+    }
+    if random.below(8) == 0 {
+        let length = random.below(calldata.len() + 1);
+        calldata.truncate(length);
+    }
+    let value = match random.below(5) {
+        0 => U256::from(1),
+        1 => U256::from(1000),
+        _ => U256::ZERO,
+    };
+    Message { calldata, value }
+}
+
+/// Executes `cases` messages to each function of the contract; gives what they refute and how many accesses were compared.
+fn examine(subject: &Subject, cases: u64) -> (BTreeSet<String>, usize) {
+    let analysis = analyze(subject.code.clone(), &subject.options);
+    let palette = palette(&analysis);
+    let mut entries: BTreeSet<[u8; 4]> =
+        subject.options.selectors.iter().map(|selector| selector.0).collect();
+    entries.extend(analysis.summaries.iter().filter_map(|summary| match summary.entry {
+        Entry::Function(selector) => Some(selector.0),
+        Entry::Receive | Entry::Fallback => None,
+    }));
+    entries.insert([0; 4]);
+    entries.insert([0x12, 0x34, 0x56, 0x78]);
+    let (mut refuted, mut compared) = (BTreeSet::new(), 0);
+    let mut random = Random(seed());
+    for selector in entries {
+        for case in 0..cases {
+            let world = World { code: subject.code.clone(), seed: random.bits(), palette: palette.clone() };
+            let message = message(&mut random, selector, &palette);
+            let trace = world.run(&message);
+            let verdict = check(&analysis, &world, &message, &trace, &subject.immutables);
+            compared += verdict.compared;
+            for line in verdict.refuted {
+                refuted.insert(format!(
+                    "{} 0x{}: {line} (seed {}, case {case}, calldata 0x{})",
+                    subject.name,
+                    hex::encode(selector),
+                    seed(),
+                    hex::encode(&message.calldata)
+                ));
+            }
+        }
+    }
+    (refuted, compared)
+}
+
+fn hold(subjects: &[Subject], least: usize) {
+    let cases = setting("DECONFLICT_CASES", 24);
+    let (mut refuted, mut compared) = (BTreeSet::new(), 0);
+    for subject in subjects {
+        let (lines, count) = examine(subject, cases);
+        refuted.extend(lines);
+        compared += count;
+    }
+    let lines: Vec<String> = refuted.into_iter().collect();
+    assert!(lines.is_empty(), "{} claims refuted:\n{}", lines.len(), lines.join("\n"));
+    // An oracle that compares nothing proves nothing.
+    assert!(compared >= least, "only {compared} accesses were compared");
+}
+
+#[test]
+fn idioms_are_covered() {
+    hold(&idioms(), 20_000);
+}
+
+#[test]
+fn legacy_artifacts_are_covered() {
+    hold(&artifacts("artifacts"), 20_000);
+}
+
+#[test]
+fn via_ir_artifacts_are_covered() {
+    hold(&artifacts("via-ir"), 20_000);
+}
+
+#[test]
+fn random_programs_are_covered() {
+    let cases = setting("DECONFLICT_CASES", 24) as u32 * 50;
+    let config = Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed()),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    };
+    let mut compared = 0;
+    let counted = std::cell::Cell::new(0usize);
+    let result = TestRunner::new(config).run(&program::program(), |program| {
+        let code = Bytes::from(program.code());
+        let analysis = analyze(code.clone(), &Options::default());
+        let palette = palette(&analysis);
+        let mut random = Random(seed());
+        for _ in 0..8 {
+            let world = World { code: code.clone(), seed: random.bits(), palette: palette.clone() };
+            let selector = match random.below(3) {
+                0 => random.bits() as u32,
+                chosen => SELECTORS[chosen - 1],
+            };
+            let message = message(&mut random, selector.to_be_bytes(), &palette);
+            let trace = world.run(&message);
+            let verdict = check(&analysis, &world, &message, &trace, &BTreeMap::new());
+            counted.set(counted.get() + verdict.compared);
+            if !verdict.refuted.is_empty() {
+                return Err(TestCaseError::fail(format!(
+                    "seed {}\ncode {}\ncalldata 0x{} value {} world {}\n{}",
+                    seed(),
+                    hex::encode(&code),
+                    hex::encode(&message.calldata),
+                    message.value,
+                    world.seed,
+                    verdict.refuted.join("\n")
+                )));
+            }
+        }
+        Ok(())
+    });
+    compared += counted.get();
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+    assert!(compared >= 100 * cases as usize / 50, "only {compared} accesses were compared");
+}
