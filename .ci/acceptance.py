@@ -47,7 +47,10 @@ def lacks(diagnostic):
     def text(name):
         return isinstance(diagnostic.get(name), str) and diagnostic[name] != ""
 
-    wrong = [name for name in ("rule", "code", "contract", "message", "help", "variable", "fingerprint") if not text(name)]
+    wrong = [name for name in ("rule", "code", "contract", "message", "help", "fingerprint") if not text(name)]
+    # A finding about a balance is about no variable.
+    if not isinstance(diagnostic.get("variable"), str):
+        wrong.append("variable")
     if diagnostic.get("severity") not in ("error", "warning", "note"):
         wrong.append("severity")
     if diagnostic.get("confidence") not in ("proved", "likely"):
@@ -55,7 +58,7 @@ def lacks(diagnostic):
     functions = diagnostic.get("functions")
     if not functions or not all(isinstance(name, str) and name for name in functions):
         wrong.append("functions")
-    # A location that is no storage slot (a balance, any slot at all) has none, and says so.
+    # A location that is no fixed slot has none, and says so.
     if "slot" not in diagnostic or not isinstance(diagnostic["slot"], (str, type(None))):
         wrong.append("slot")
     if not is_span(diagnostic.get("primary")):
