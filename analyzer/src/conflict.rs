@@ -117,11 +117,12 @@ fn union(range: Option<ByteRange>, other: ByteRange) -> ByteRange {
 
 fn locations_of(summary: &Summary) -> Vec<Location> {
     let mut result: Vec<Location> = Vec::new();
+    let mut known: FxHashMap<&Slot, usize> = FxHashMap::default();
     for (index, access) in summary.accesses.iter().enumerate() {
         if !is_visible(access) {
             continue;
         }
-        let position = result.iter().position(|location| location.slot == access.slot).unwrap_or_else(|| {
+        let position = *known.entry(&access.slot).or_insert_with(|| {
             result.push(Location {
                 slot: access.slot.clone(),
                 accesses: Vec::new(),
@@ -162,6 +163,9 @@ fn cell(
     a: usize,
     b: usize,
 ) -> Conflict {
+    if locations[a].len() * locations[b].len() > MAX_PAIRS {
+        return too_many(summaries, locations, a, b);
+    }
     let mut causes: Vec<Cause> = Vec::new();
     // A slot that the analysis lost may be any other: one cause for all that it may meet says as much as many.
     let mut lost: FxHashMap<(bool, Slot), usize> = FxHashMap::default();
@@ -246,6 +250,35 @@ fn cell(
         Some(Alias::When(_) | Alias::Unknown) => Verdict::When,
     };
     Conflict { a, b, verdict, causes }
+}
+
+/// Pairs of locations that are compared for one cell.
+const MAX_PAIRS: usize = 250_000;
+
+/// The cell of two entries with more locations than can be compared; sound because it says that they may conflict.
+fn too_many(summaries: &[Summary], locations: &[Vec<Location>], a: usize, b: usize) -> Conflict {
+    let writes = |index: usize| locations[index].iter().any(|location| location.written.is_some());
+    if !writes(a) && !writes(b) {
+        return Conflict { a, b, verdict: Verdict::Never, causes: Vec::new() };
+    }
+    let all = |index: usize| locations[index].iter().flat_map(|location| location.accesses.clone()).collect();
+    let anything = |index: usize| {
+        let root = summaries[index]
+            .accesses
+            .first()
+            .map_or(Root::Fixed(U256::ZERO), |access| Root::Unknown(access.expression));
+        Slot { root, path: Vec::new() }
+    };
+    let cause = Cause {
+        slot_a: anything(a),
+        slot_b: anything(b),
+        accesses_a: all(a),
+        accesses_b: all(b),
+        bytes: ByteRange::WORD,
+        kind: ConflictKind::ReadWrite,
+        alias: Alias::Unknown,
+    };
+    Conflict { a, b, verdict: Verdict::When, causes: vec![cause] }
 }
 
 /// Code that runs by `DELEGATECALL` can touch any storage of this contract.

@@ -18,6 +18,9 @@ use crate::{
 /// Operators nested deeper than this are shown as `…`.
 const MAX_DEPTH: u32 = 7;
 
+/// An operand whose text is longer than this, in bytes, is shown as `…`: nobody reads it, and texts of texts explode.
+const MAX_TEXT: usize = 160;
+
 /// Names that only the compiler's output knows.
 pub trait Names {
     /// The name of the variable, with the path to the accessed part, such as `balances[to]` or `config.fee`; `key`
@@ -146,6 +149,11 @@ impl Render<'_> {
 
     /// The text, and whether it is an operation.
     fn word(&self, id: ExprId, depth: u32) -> (String, bool) {
+        let (text, compound) = self.full_word(id, depth);
+        if depth > 0 && text.len() > MAX_TEXT { ("…".to_owned(), false) } else { (text, compound) }
+    }
+
+    fn full_word(&self, id: ExprId, depth: u32) -> (String, bool) {
         if let Some(value) = self.expressions.constant(id) {
             return (number_text(value), false);
         }

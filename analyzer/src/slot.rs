@@ -286,6 +286,13 @@ fn scaled(builder: &Builder, product: ExprId) -> (ExprId, u32) {
 /// Whether two slot expressions of one call provably name different slots, assuming that different byte strings hash
 /// to different, unrelated words.
 pub(crate) fn are_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
+    apart(builder, a, b, MAX_NESTING)
+}
+
+/// Hashes of hashes deeper than this are not told apart: no compiler nests mappings so.
+const MAX_NESTING: u32 = 8;
+
+fn apart(builder: &Builder, a: ExprId, b: ExprId, nesting: u32) -> bool {
     if a == b {
         return false;
     }
@@ -296,8 +303,8 @@ pub(crate) fn are_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
     }
     match (builder.value(a), builder.value(b)) {
         (Some(x), Some(y)) => return x != y,
-        (Some(number), None) => return is_apart_from_constant(builder, number, a, base_b),
-        (None, Some(number)) => return is_apart_from_constant(builder, number, b, base_a),
+        (Some(number), None) => return is_apart_from_constant(builder, number, a, base_b, nesting),
+        (None, Some(number)) => return is_apart_from_constant(builder, number, b, base_a, nesting),
         (None, None) => {}
     }
     let near = |offset| small_signed(offset).is_some();
@@ -306,18 +313,24 @@ pub(crate) fn are_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
         && near(offset_a)
         && near(offset_b)
     {
-        return offset_a != offset_b || are_pieces_apart(builder, left, right);
+        return offset_a != offset_b || are_pieces_apart(builder, left, right, nesting);
     }
     false
 }
 
-fn is_apart_from_constant(builder: &Builder, number: U256, constant: ExprId, base: ExprId) -> bool {
+fn is_apart_from_constant(
+    builder: &Builder,
+    number: U256,
+    constant: ExprId,
+    base: ExprId,
+    nesting: u32,
+) -> bool {
     let Some(pieces) = builder.expressions.preimage(base) else {
         // hash + index against a number of a variable: an index never wraps around the space of hashes.
         return number.bit_len() <= HASHED && symbolic_root(builder, base).is_some();
     };
     match builder.expressions.preimage(constant) {
-        Some(known) => are_pieces_apart(builder, known, pieces),
+        Some(known) => are_pieces_apart(builder, known, pieces, nesting),
         // Hashes that a compiler folded have got their preimage back in `recover_preimage`; what is left is no entry.
         None => true,
     }
@@ -348,7 +361,8 @@ pub(crate) fn recover_preimage(builder: &mut Builder, constant: U256, keys: &[U2
     }
 }
 
-fn are_pieces_apart(builder: &Builder, left: &[Piece], right: &[Piece]) -> bool {
+fn are_pieces_apart(builder: &Builder, left: &[Piece], right: &[Piece], nesting: u32) -> bool {
+    let Some(nesting) = nesting.checked_sub(1) else { return false };
     let length = |pieces: &[Piece]| {
         pieces.iter().try_fold(0usize, |total, piece| match piece {
             Piece::Word { from, to, .. } => Some(total + usize::from(to - from)),
@@ -368,18 +382,21 @@ fn are_pieces_apart(builder: &Builder, left: &[Piece], right: &[Piece]) -> bool 
             _ => false,
         });
     // The last pieces of equal length stand at the same distance from the end.
+    let is_last_whole = matches!(
+        (left.last(), right.last()),
+        (Some(Piece::Word { from: 0, to: 32, .. }), Some(Piece::Word { from: 0, to: 32, .. }))
+    );
     let last_apart = match (left.last(), right.last()) {
-        (
-            Some(Piece::Word { word: a, from: f1, to: t1 }),
-            Some(Piece::Word { word: b, from: f2, to: t2 }),
-        ) => f1 == f2 && t1 == t2 && *f1 == 0 && *t1 == 32 && are_words_apart(builder, *a, *b),
+        (Some(Piece::Word { word: a, .. }), Some(Piece::Word { word: b, .. })) if is_last_whole => {
+            are_words_apart(builder, *a, *b, nesting)
+        }
         _ => false,
     };
     last_apart
         || (same_shape
-            && left.iter().zip(right).any(|(a, b)| match (a, b) {
+            && left.iter().zip(right).rev().skip(usize::from(is_last_whole)).any(|(a, b)| match (a, b) {
                 (Piece::Word { word: a, from: 0, to: 32 }, Piece::Word { word: b, .. }) => {
-                    are_words_apart(builder, *a, *b)
+                    are_words_apart(builder, *a, *b, nesting)
                 }
                 (Piece::Word { word: a, from, to }, Piece::Word { word: b, .. }) => {
                     match (builder.value(*a), builder.value(*b)) {
@@ -395,7 +412,7 @@ fn are_pieces_apart(builder: &Builder, left: &[Piece], right: &[Piece]) -> bool 
 }
 
 /// Whether two words provably differ: constants, or hashes of byte strings that do.
-fn are_words_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
+fn are_words_apart(builder: &Builder, a: ExprId, b: ExprId, nesting: u32) -> bool {
     if a == b {
         return false;
     }
@@ -403,5 +420,5 @@ fn are_words_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
         return x != y;
     }
     let hashed = |id| builder.expressions.preimage(builder.split_sum(id).0).is_some();
-    (hashed(a) || hashed(b)) && are_apart(builder, a, b)
+    (hashed(a) || hashed(b)) && apart(builder, a, b, nesting)
 }

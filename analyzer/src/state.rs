@@ -24,9 +24,12 @@ pub(crate) struct Storage {
     pub(crate) events: Vec<(Space, ExprId, Site)>,
     /// Slots whose current word is known.
     pub(crate) current: Vec<(Space, ExprId, ExprId)>,
-    /// Slots that this call has stored to, with the last word it stored there.
+    /// Slots that this call has stored to, with the last word it stored there; sorted.
     pub(crate) written: Vec<(Space, ExprId, ExprId)>,
 }
+
+/// Stores on one path beyond which the versions of slots are no longer told apart.
+const MAX_EVENTS: usize = 400;
 
 impl Storage {
     pub(crate) fn current(&self, space: Space, slot: ExprId) -> Option<ExprId> {
@@ -44,18 +47,25 @@ impl Storage {
 
     /// Records a load that gave `value`.
     pub(crate) fn remember(&mut self, space: Space, slot: ExprId, value: ExprId) {
+        if self.current.len() > MAX_EVENTS {
+            self.current.clear();
+        }
         self.current.push((space, slot, value));
     }
 
     /// Records a store at `site`.
     pub(crate) fn store(&mut self, builder: &Builder, space: Space, slot: ExprId, value: ExprId, site: Site) {
+        if self.events.len() > MAX_EVENTS {
+            // Sound because a version of its own is what a word has when nothing is known about it.
+            self.forget(site);
+        }
         self.current.retain(|entry| entry.0 != space || are_apart(builder, entry.1, slot));
         self.current.push((space, slot, value));
         self.events.retain(|event| event.0 != space || event.1 != slot);
         self.events.push((space, slot, site));
-        match self.written.iter_mut().find(|entry| entry.0 == space && entry.1 == slot) {
-            Some(entry) => entry.2 = value,
-            None => self.written.push((space, slot, value)),
+        match self.written.binary_search_by_key(&(space, slot), |entry| (entry.0, entry.1)) {
+            Ok(index) => self.written[index].2 = value,
+            Err(index) => self.written.insert(index, (space, slot, value)),
         }
     }
 
