@@ -26,6 +26,8 @@ pub(crate) struct Builder {
     folder: Folder,
     /// The selector of the entry being explored, which calldata word 0 starts with.
     pub(crate) selector: Option<Selector>,
+    /// How many hashes around each other are being taken apart at present.
+    pub(crate) nesting: u32,
     /// Calldata is empty in the entry being explored.
     pub(crate) empty_calldata: bool,
 }
@@ -48,7 +50,7 @@ impl Default for Builder {
         for number in 0..SMALL_NUMBERS {
             expressions.intern_constant(U256::from(number));
         }
-        Self { expressions, folder: Folder::default(), selector: None, empty_calldata: false }
+        Self { expressions, folder: Folder::default(), selector: None, nesting: 0, empty_calldata: false }
     }
 }
 

@@ -191,6 +191,17 @@ fn push_offset(builder: &mut Builder, slot: &mut Slot, offset: U256) {
 
 /// The slot behind a hash.
 fn hashed(builder: &mut Builder, hash: ExprId, bound: &dyn Fn(&Builder, ExprId) -> Option<U256>) -> Slot {
+    if builder.nesting >= MAX_NESTING {
+        let root = builder.value(hash).map_or(Root::Raw(hash), Root::Fixed);
+        return Slot { root, path: Vec::new() };
+    }
+    builder.nesting += 1;
+    let slot = unhashed(builder, hash, bound);
+    builder.nesting -= 1;
+    slot
+}
+
+fn unhashed(builder: &mut Builder, hash: ExprId, bound: &dyn Fn(&Builder, ExprId) -> Option<U256>) -> Slot {
     let pieces = builder.expressions.preimage(hash).unwrap_or(&[]).to_vec();
     match pieces.as_slice() {
         [Piece::Word { word, from: 0, to: 32 }] => {
@@ -289,7 +300,7 @@ pub(crate) fn are_apart(builder: &Builder, a: ExprId, b: ExprId) -> bool {
     apart(builder, a, b, MAX_NESTING)
 }
 
-/// Hashes of hashes deeper than this are not told apart: no compiler nests mappings so.
+/// Hashes of hashes deeper than this are neither taken apart nor told apart: nobody nests mappings so.
 const MAX_NESTING: u32 = 8;
 
 fn apart(builder: &Builder, a: ExprId, b: ExprId, nesting: u32) -> bool {
