@@ -52,13 +52,13 @@ fn corpus() -> Result<Vec<(String, Bytes)>, String> {
     Ok(codes)
 }
 
-fn measure(hash: String, code: Bytes) -> Measured {
+fn measure(hash: String, code: &Bytes) -> Measured {
     let size = code.len();
     let start = Instant::now();
     let analysis = black_box(analyze(black_box(code.clone()), &Options::default()));
     let ours = start.elapsed();
     let start = Instant::now();
-    let arguments = evmole::ContractInfoArgs::new(black_box(&code)).with_selectors().with_storage();
+    let arguments = evmole::ContractInfoArgs::new(black_box(code)).with_selectors().with_storage();
     black_box(evmole::contract_info(arguments));
     let evmole = start.elapsed();
     Measured {
@@ -100,7 +100,7 @@ fn print_corpus() {
             return println!("corpus left out: {error} (DECONFLICT_DATA names the folder that holds it)");
         }
     };
-    let mut measured: Vec<Measured> = codes.into_iter().map(|(hash, code)| measure(hash, code)).collect();
+    let mut measured: Vec<Measured> = codes.into_iter().map(|(hash, code)| measure(hash, &code)).collect();
     println!("{} codes, one thread", measured.len());
     println!("{:<12}{:>10}{:>10}{:>10}{:>10}{:>10}", "ms a code", "median", "95 %", "99 %", "max", "total s");
     print_row("deconflict", measured.iter().map(|code| code.ours).collect());
