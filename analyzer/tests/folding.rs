@@ -3,12 +3,15 @@
 //! Every pure opcode on constants, and random expressions over constants and two words of calldata, are stored to a slot:
 //! the stored expression of the summary must have the value that revm stored.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "oracle/evaluate.rs"]
 mod evaluate;
 #[path = "oracle/random.rs"]
 mod random;
 #[path = "oracle/words.rs"]
 mod words;
+#[expect(dead_code, reason = "only the end of an execution matters here, not what it touched on the way")]
 #[path = "oracle/world.rs"]
 mod world;
 
@@ -85,7 +88,7 @@ fn stored(analysis: &Analysis, message: &Message) -> ExprId {
 
 fn execute(code: &Bytes, inputs: &[U256; 2]) -> (World, Message, U256) {
     let world = World { code: code.clone(), seed: 1, palette: Vec::new() };
-    let calldata = inputs.iter().flat_map(|word| word.to_be_bytes::<32>()).collect();
+    let calldata = inputs.iter().flat_map(U256::to_be_bytes::<32>).collect();
     let message = Message { calldata, value: U256::ZERO };
     let trace = world.run(&message);
     assert!(trace.success, "0x{} runs to its end", hex::encode(code));

@@ -102,8 +102,7 @@ impl Check<'_> {
         }
         for access in &found {
             if self.evaluator.word(access.expression).is_some()
-                && let Some(candidates) = self.evaluator.slots(&access.slot)
-                && !candidates.contains(&touch.slot)
+                && self.evaluator.names(&access.slot, touch.slot) == Some(false)
             {
                 let why = format!("{:?} is not {:#x}", access.slot, touch.slot);
                 self.refute("normal form", touch.pc, why);

@@ -183,9 +183,8 @@ fn binary(op: u8, a: U256, b: U256) -> Option<U256> {
         op::MUL => a.wrapping_mul(b),
         op::DIV => a.checked_div(b).unwrap_or(U256::ZERO),
         op::MOD => a.checked_rem(b).unwrap_or(U256::ZERO),
-        op::SDIV if b.is_zero() => U256::ZERO,
+        op::SDIV | op::SMOD if b.is_zero() => U256::ZERO,
         op::SDIV => signed(a).wrapping_div(signed(b)).into_raw(),
-        op::SMOD if b.is_zero() => U256::ZERO,
         op::SMOD => signed(a).wrapping_rem(signed(b)).into_raw(),
         op::EXP => a.wrapping_pow(b),
         op::LT => boolean(a < b),
@@ -197,10 +196,9 @@ fn binary(op: u8, a: U256, b: U256) -> Option<U256> {
         op::OR => a | b,
         op::XOR => a ^ b,
         op::BYTE if a < U256::from(32) => U256::from(b.to_be_bytes::<32>()[shift]),
-        op::BYTE => U256::ZERO,
         op::SHL if shift < 256 => b << shift,
         op::SHR if shift < 256 => b >> shift,
-        op::SHL | op::SHR => U256::ZERO,
+        op::BYTE | op::SHL | op::SHR => U256::ZERO,
         op::SAR => {
             let fill = if b.bit(255) { U256::MAX } else { U256::ZERO };
             if shift == 0 {

@@ -11,9 +11,14 @@ impl Evaluator<'_> {
         Some(self.word(condition.expression)?.is_zero() != condition.holds)
     }
 
-    /// Every slot number that a location in normal form can stand for: the form does not say in which order, and in how
-    /// many bytes, key and slot were hashed. `None` where a part of it is not known.
-    pub(crate) fn slots(&mut self, slot: &Slot) -> Option<Vec<U256>> {
+    /// Whether a location in normal form can stand for this slot; `None` where a part of it is not known.
+    pub(crate) fn names(&mut self, slot: &Slot, number: U256) -> Option<bool> {
+        // Seeds and keys of hand-packed layouts are shorter than words, which the form does not say.
+        Some(self.slots(slot, false)?.contains(&number) || self.slots(slot, true)?.contains(&number))
+    }
+
+    /// Every slot number that the location can stand for: the form does not say whether key or slot was hashed first.
+    fn slots(&mut self, slot: &Slot, shorter: bool) -> Option<Vec<U256>> {
         let mut candidates = match slot.root {
             Root::Fixed(number) => vec![number],
             Root::Raw(id) => vec![self.word(id)?],
@@ -22,15 +27,14 @@ impl Evaluator<'_> {
         for step in &slot.path {
             match *step {
                 Projection::Mapping { key } => {
-                    let keys = self.keys(key)?;
+                    let keys = self.keys(key, shorter)?;
                     let mut next = Vec::new();
                     for root in candidates {
                         let root = root.to_be_bytes::<32>();
-                        // Seeds of hand-packed layouts are shorter than a word.
-                        for start in (0..32).filter(|start| root[..*start].iter().all(|byte| *byte == 0)) {
+                        for root in widths(&root, shorter) {
                             for key in &keys {
-                                next.push(hash(&[key, &root[start..]]));
-                                next.push(hash(&[&root[start..], key]));
+                                next.push(hash(&[key, root]));
+                                next.push(hash(&[root, key]));
                             }
                         }
                     }
@@ -59,14 +63,19 @@ impl Evaluator<'_> {
     }
 
     /// The byte strings that a mapping key can have been hashed as.
-    fn keys(&mut self, key: ExprId) -> Option<Vec<Vec<u8>>> {
+    fn keys(&mut self, key: ExprId, shorter: bool) -> Option<Vec<Vec<u8>>> {
         if let Node::Bytes(bytes) = self.expressions.node(key) {
             return Some(vec![self.bytes(self.expressions.pieces(bytes))?]);
         }
         let word = self.word(key)?.to_be_bytes::<32>();
-        let shorter = (0..32).filter(|start| word[..*start].iter().all(|byte| *byte == 0));
-        Some(shorter.map(|start| word[start..].to_vec()).collect())
+        Some(widths(&word, shorter).map(<[u8]>::to_vec).collect())
     }
+}
+
+/// The word, and with `shorter` also all its ends that leave out nothing but zeros.
+fn widths(word: &[u8; 32], shorter: bool) -> impl Iterator<Item = &[u8]> {
+    let zeros = word.iter().take_while(|byte| **byte == 0).count().min(31);
+    (0..=if shorter { zeros } else { 0 }).map(|start| &word[start..])
 }
 
 fn hash(parts: &[&[u8]]) -> U256 {

@@ -27,23 +27,23 @@ pub(crate) const CONTRACT: Address = Address::repeat_byte(0xc0);
 /// The sender of the transaction.
 pub(crate) const CALLER: Address = Address::repeat_byte(0xca);
 /// Gas for one message: enough for long loops, little enough for endless ones to end soon.
-const GAS: u64 = 2_000_000;
+const GAS: u64 = 400_000;
 const SENDER_BALANCE: U256 = U256::from_limbs([u64::MAX, 1, 0, 0]);
 
 /// A word: mostly one at which instructions change their behaviour, or one of `palette`.
 pub(crate) fn likely_word(random: &mut Random, palette: &[U256]) -> U256 {
     let bits = random.bits();
-    match random.below(12) {
+    match random.below(13) {
         0 | 1 => U256::ZERO,
         2 => U256::from(1),
         3 => U256::from(bits % 8),
         4 => U256::from(bits % 0x400) << 5,
-        5 if !palette.is_empty() => palette[random.below(palette.len())],
-        6 if !palette.is_empty() => palette[random.below(palette.len())],
+        5 | 6 if !palette.is_empty() => palette[random.below(palette.len())],
         7 => U256::MAX - U256::from(bits % 4),
         8 => (U256::from(1) << (bits % 256) as usize).wrapping_sub(U256::from(random.bits() % 3)),
         9 => CALLER.into_word().into(),
         10 => U256::from(bits),
+        11 => U256::from_be_bytes(keccak256(bits.to_be_bytes()).0) >> 96,
         _ => U256::from_be_bytes(keccak256(bits.to_be_bytes()).0),
     }
 }
