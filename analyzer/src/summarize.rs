@@ -504,7 +504,10 @@ impl Summarizer<'_> {
 
     fn write_form(&mut self, value: ExprId, old: ExprId, update: &Update) -> WriteForm {
         if value == old {
-            return WriteForm::NetZero(NetZero::Restored);
+            // What the slot holds now is what the call found there only before the first store.
+            let is_entry =
+                matches!(self.builder.expressions.node(old), Word::Load { epoch: Epoch::ENTRY, .. });
+            return if is_entry { WriteForm::NetZero(NetZero::Restored) } else { WriteForm::ReadModifyWrite };
         }
         match update.form {
             Form::Plain => WriteForm::Plain,
