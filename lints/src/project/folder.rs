@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ignore::gitignore::Gitignore;
+
 use super::{
     FOLDERS, LoadOptions,
     assembly::Assembly,
@@ -80,38 +82,76 @@ pub(super) fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> 
     Ok(assembly.finish())
 }
 
-/// Lists the files below a folder that may hold code. Hidden folders, packages and links to folders are left out;
-/// with `stop_at_projects`, so is what lies inside a project, which is listed itself.
+/// Lists the files below a folder that may hold code. Hidden folders, packages, links to folders and what an `.ignore`
+/// file names are left out; with `stop_at_projects`, so is what lies inside a project, which is listed itself. What git
+/// ignores is looked into: build outputs usually are.
 pub(super) fn list(path: &Path, stop_at_projects: bool) -> Listing {
     let mut listing = Listing::default();
-    walk(path, stop_at_projects, 0, &mut listing);
+    walk(path, stop_at_projects, &mut Vec::new(), &mut listing);
     listing
 }
 
-fn walk(folder: &Path, stop_at_projects: bool, depth: usize, listing: &mut Listing) {
+/// Whether an `.ignore` file of a folder above, the nearest first, leaves the path out.
+fn is_ignored(rules: &[Gitignore], path: &Path, is_dir: bool) -> bool {
+    rules
+        .iter()
+        .rev()
+        .map(|rules| rules.matched(path, is_dir))
+        .find(|found| !found.is_none())
+        .is_some_and(|found| found.is_ignore())
+}
+
+/// `rules` holds the rules of every folder from the start down to `folder`, so its length is the depth.
+fn walk(folder: &Path, stop_at_projects: bool, rules: &mut Vec<Gitignore>, listing: &mut Listing) {
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut entries = match entries {
         Ok(entries) => entries,
         Err(error) => return listing.failures.push((folder.to_owned(), error)),
     };
     entries.sort_by_key(fs::DirEntry::file_name);
+    // A line that is no pattern leaves nothing out; the other lines count.
+    rules.push(Gitignore::new(folder.join(".ignore")).0);
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name());
         let Ok(kind) = entry.file_type() else { continue };
         let hidden = name.as_encoded_bytes().starts_with(b".");
+        if is_ignored(rules, &path, kind.is_dir()) {
+            continue;
+        }
         if kind.is_dir() {
-            if hidden || name == "node_modules" || depth >= MAX_DEPTH {
+            if hidden || name == "node_modules" || rules.len() > MAX_DEPTH {
                 continue;
             }
             if stop_at_projects && FOLDERS.iter().any(|kind| (kind.accepts)(&path)) {
                 listing.projects.push(path);
             } else {
-                walk(&path, stop_at_projects, depth + 1, listing);
+                walk(&path, stop_at_projects, rules, listing);
             }
         } else if path.extension().is_some_and(|it| EXTENSIONS.iter().any(|known| it == *known))
             && path.is_file()
         {
             listing.files.push(path);
         }
+    }
+    rules.pop();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_ignore_file_names_is_left_out() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        for file in ["a.json", "real/b.json", "real/kept.json", "deep/real/c.json"] {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().expect("it has a parent")).expect("a folder can be made");
+            fs::write(path, "{}").expect("a file can be written");
+        }
+        fs::write(folder.path().join(".ignore"), "/real/b.json\n/deep/\n").expect("a file can be written");
+        let found = list(folder.path(), false).files;
+        let names: Vec<_> = found.iter().filter_map(|file| file.strip_prefix(folder.path()).ok()).collect();
+        assert_eq!(names, [Path::new("a.json"), Path::new("real/kept.json")]);
+        assert_eq!(list(&folder.path().join("deep"), false).files.len(), 1, "a folder that is named is read");
     }
 }
