@@ -79,21 +79,13 @@ pub(crate) fn normalise(
             return Slot { root: Root::Fixed(U256::ZERO), path: vec![Projection::Index { index, stride }] };
         }
     } else {
-        let mut path = constant_slot(builder, slot, constant);
         let (index, stride) = scaled(builder, base);
-        if let Some(&Projection::Element { index: start, .. }) = path.path.last() {
-            path.path.pop();
-            path.path.push(Projection::Element { index, stride });
-            if let Some(start) = builder.value(start)
-                && !start.is_zero()
-            {
-                path.path.push(Projection::Offset(start));
-            }
-            return path;
+        if let Some(element) = folded_element(builder, constant, index, stride) {
+            return element;
         }
         // A number of a variable plus an index: an array of fixed size if the path bounds the index, else anything.
-        if constant.bit_len() > HASHED || bound(builder, index).is_some_and(|largest| largest.bit_len() <= 32)
-        {
+        if constant.bit_len() > HASHED || is_index(builder, index, bound) {
+            let mut path = constant_slot(builder, slot, constant);
             path.path.push(Projection::Index { index, stride });
             return path;
         }
@@ -101,10 +93,47 @@ pub(crate) fn normalise(
     Slot { root: Root::Raw(slot), path: Vec::new() }
 }
 
+/// `keccak(slot) + index · stride + n`, with the hash folded to a constant and a small `n` that may be negative: the last
+/// element of an array is at `keccak(slot) + length - 1`.
+fn folded_element(builder: &mut Builder, constant: U256, index: ExprId, stride: u32) -> Option<Slot> {
+    const BEFORE: u64 = 64;
+    let (slot, distance) = array_root(constant.wrapping_add(U256::from(BEFORE)))?;
+    let mut path =
+        Slot { root: Root::Fixed(U256::from(slot)), path: vec![Projection::Element { index, stride }] };
+    push_offset(builder, &mut path, U256::from(distance).wrapping_sub(U256::from(BEFORE)));
+    Some(path)
+}
+
 /// Whether a word is small enough for the index of an array of fixed size.
 fn is_index(builder: &Builder, index: ExprId, bound: &dyn Fn(&Builder, ExprId) -> Option<U256>) -> bool {
-    builder.expressions.bits(index) <= 32
-        || bound(builder, index).is_some_and(|largest| largest.bit_len() <= 32)
+    largest(builder, index, bound, 4).is_some_and(|largest| largest.bit_len() <= 32)
+}
+
+/// An upper bound of a word: from its bits, from the path, or from those of its parts.
+fn largest(
+    builder: &Builder,
+    id: ExprId,
+    bound: &dyn Fn(&Builder, ExprId) -> Option<U256>,
+    depth: u32,
+) -> Option<U256> {
+    let mask = builder.expressions.mask(id);
+    if mask.bit_len() <= 32 {
+        return Some(mask);
+    }
+    if let Some(found) = bound(builder, id) {
+        return Some(found);
+    }
+    let depth = depth.checked_sub(1)?;
+    let Node::Binary { op, a, b } = builder.expressions.node(id) else { return None };
+    let mut of = |part| largest(builder, part, bound, depth).filter(|found| found.bit_len() <= 64);
+    match op {
+        op::ADD => Some(of(a)? + of(b)?),
+        op::MUL => Some(of(a)? * of(b)?),
+        op::SHL => Some(of(b)? << builder.value(a).filter(|count| count.bit_len() <= 6)?.to::<usize>()),
+        op::SHR => Some(of(b)? >> builder.value(a).filter(|count| count.bit_len() <= 8)?.to::<usize>()),
+        op::DIV => of(a),
+        _ => None,
+    }
 }
 
 /// A slot that a loop steps through: all values are `start + n · step` from one start.
