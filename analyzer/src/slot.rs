@@ -125,7 +125,7 @@ fn largest(
     }
     let depth = depth.checked_sub(1)?;
     let Node::Binary { op, a, b } = builder.expressions.node(id) else { return None };
-    let mut of = |part| largest(builder, part, bound, depth).filter(|found| found.bit_len() <= 64);
+    let of = |part| largest(builder, part, bound, depth).filter(|found| found.bit_len() <= 64);
     match op {
         op::ADD => Some(of(a)? + of(b)?),
         op::MUL => Some(of(a)? * of(b)?),
