@@ -1,15 +1,19 @@
-//! Where the analyser is not exact yet, and why.
+//! Where the analyser is not exact yet: `gaps.txt`, one `case | function | failure` a line, worded as the test words it.
 //!
-//! The test demands that this list is exact: a new failure and a closed gap both fail.
+//! The test demands that the list is exact: a new failure and a closed gap both fail. A missing location stands there
+//! only beside an extra one that covers it under a less exact name, or for bytes that the code loads and never uses;
+//! the soundness test holds the same cases to real executions.
 
-/// One failure of one function of one case.
-pub(crate) struct Gap {
-    /// File, compiler and contract.
-    pub(crate) case: &'static str,
-    pub(crate) function: &'static str,
-    /// As the test words it.
-    pub(crate) failure: &'static str,
+use std::collections::BTreeSet;
+
+/// Every gap: case, function, failure.
+pub(crate) fn known_gaps() -> BTreeSet<(String, String, String)> {
+    include_str!("gaps.txt")
+        .lines()
+        .filter_map(|line| {
+            let (case, rest) = line.split_once(" | ")?;
+            let (function, failure) = rest.split_once(" | ")?;
+            Some((case.to_owned(), function.to_owned(), failure.to_owned()))
+        })
+        .collect()
 }
-
-/// Every gap.
-pub(crate) const KNOWN_GAPS: &[Gap] = &[];
