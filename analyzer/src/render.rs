@@ -21,6 +21,9 @@ const MAX_DEPTH: u32 = 7;
 /// An operand whose text is longer than this, in bytes, is shown as `…`: nobody reads it, and texts of texts explode.
 const MAX_TEXT: usize = 160;
 
+/// Operations and operands whose text is sure to be longer than that.
+const MAX_PARTS: u32 = 128;
+
 /// Names that only the compiler's output knows.
 pub trait Names {
     /// The name of the variable, with the path to the accessed part, such as `balances[to]` or `config.fee`; `key`
@@ -149,8 +152,25 @@ impl Render<'_> {
 
     /// The text, and whether it is an operation.
     fn word(&self, id: ExprId, depth: u32) -> (String, bool) {
+        if depth > 0 && self.is_large(id, depth, &mut 0) {
+            return ("…".to_owned(), false);
+        }
         let (text, compound) = self.full_word(id, depth);
         if depth > 0 && text.len() > MAX_TEXT { ("…".to_owned(), false) } else { (text, compound) }
+    }
+
+    /// Whether a word has so many parts that its text would be cut: writing it out first would cost the most where nothing
+    /// of it is shown.
+    fn is_large(&self, id: ExprId, depth: u32, parts: &mut u32) -> bool {
+        *parts += 1;
+        if *parts > MAX_PARTS {
+            return true;
+        }
+        // A load is shown by its slot, and what lies too deep is not shown.
+        if depth > MAX_DEPTH || matches!(self.expressions.node(id), Node::Load { .. }) {
+            return false;
+        }
+        self.expressions.operands(id).into_iter().any(|part| self.is_large(part, depth + 1, parts))
     }
 
     fn full_word(&self, id: ExprId, depth: u32) -> (String, bool) {
