@@ -104,6 +104,9 @@ fn shape(graph: &Graph) -> Shape {
     Shape { live, always, repeated, dominators }
 }
 
+/// Conditions kept for one access.
+const MAX_CONDITIONS: usize = 16;
+
 /// The conditions that taking an arm of a branch establishes.
 fn atoms(builder: &mut Builder, condition: ExprId) -> Vec<ExprId> {
     let mut result = Vec::new();
@@ -325,6 +328,11 @@ impl Summarizer<'_> {
             } else {
                 when.push(condition);
             }
+        }
+        // Sound because an access under fewer conditions covers one under more; the newest say most about where it is.
+        for conditions in [&mut when, &mut requires] {
+            let excess = conditions.len().saturating_sub(MAX_CONDITIONS);
+            conditions.drain(..excess);
         }
         Circumstance {
             when,
