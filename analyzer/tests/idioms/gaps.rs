@@ -1,4 +1,5 @@
-//! Where the analyser is not exact yet: `gaps.txt`, one `case | function | failure` a line, worded as the test words it.
+//! Where the analyser is not exact yet: `gaps.txt`, one `case | function | failure` a line, worded as the test words it,
+//! under a line that says why.
 //!
 //! The test demands that the list is exact: a new failure and a closed gap both fail. A missing location stands there
 //! only beside an extra one that covers it under a less exact name, or for bytes that the code loads and never uses;

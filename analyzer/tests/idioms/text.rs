@@ -5,9 +5,11 @@
 
 use alloy_primitives::{U256, hex};
 use deconflict_analyzer::{
-    Access, Environment, ExprId, Expressions, Node, Pc, Piece, Projection, Root, Slot, Space, Summary,
+    Access, Environment, ExprId, Expressions, Node, Pc, Piece, Position, Projection, Root, Slot, Space,
+    Summary,
 };
 use revm::bytecode::opcode as op;
+use std::collections::BTreeSet;
 
 /// Writes what belongs to one summary.
 pub(crate) struct Text<'a> {
@@ -18,9 +20,15 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Text<'a> {
     pub(crate) fn new(expressions: &'a Expressions, summary: &Summary) -> Self {
-        let mut calls: Vec<Pc> = summary.calls.iter().map(|call| call.position.pc).collect();
+        // In the order of execution: an internal call comes where it is made, not where its body stands.
+        let mut calls: Vec<(Vec<Pc>, Pc)> = Vec::new();
+        for call in &summary.calls {
+            let Position { pc, call_sites } = &call.position;
+            calls.push((call_sites.iter().chain([pc]).copied().collect(), *pc));
+        }
         calls.sort_unstable();
-        calls.dedup();
+        let mut known = BTreeSet::new();
+        let calls = calls.into_iter().map(|call| call.1).filter(|pc| known.insert(*pc)).collect();
         Self { expressions, calls }
     }
 
@@ -198,9 +206,9 @@ impl<'a> Text<'a> {
             }
             Node::ReturnWord { site, offset } if self.expressions.constant(offset) == Some(U256::ZERO) => {
                 let pc = self.expressions.site_pc(site);
-                match self.calls.binary_search(&pc) {
-                    Ok(index) => format!("ret{index}"),
-                    Err(_) => format!("ret@{pc}"),
+                match self.calls.iter().position(|call| *call == pc) {
+                    Some(index) => format!("ret{index}"),
+                    None => format!("ret@{pc}"),
                 }
             }
             Node::Binary { op: op::ADD | op::SUB, .. } => {
