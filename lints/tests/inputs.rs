@@ -192,7 +192,10 @@ fn artifacts_left_by_forge_lint_are_explained() {
     assert!(error.to_string().contains("forge build"), "{error}");
     let one = load(&data("foundry-lint/out/Bank.sol/Bank.json"), NO_BUILD).expect("the artifact is readable");
     assert!(one.contracts.is_empty());
-    assert!(matches!(one.notices.as_slice(), [Notice::NoBytecode { .. }]), "{:?}", one.notices);
+    // A fresh checkout may have written the sources after the artifacts, so age alone proves nothing here.
+    let other_than_age: Vec<_> =
+        one.notices.iter().filter(|it| !matches!(it, Notice::PerhapsStale { .. })).collect();
+    assert!(matches!(other_than_age.as_slice(), [Notice::NoBytecode { .. }]), "{:?}", one.notices);
 }
 
 #[test]
