@@ -1,5 +1,14 @@
 //! Access sets of transactions before they run, and execution of blocks on revm.
 
 mod access_set;
+mod block;
+mod state;
+mod receipt;
+mod serial;
 
 pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};
+pub use block::{
+    Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, write_block,
+};
+pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};
+pub use state::{BlockState, Overlay, StateError};
