@@ -1,5 +1,7 @@
 //! Where the tests find blocks: the committed ones, and the real ones where they are at hand.
 
+#![expect(clippy::print_stdout, reason = "a test says what it skips")]
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
