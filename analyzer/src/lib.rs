@@ -12,6 +12,7 @@ mod location;
 mod expression;
 mod access;
 mod fold;
+mod slice;
 mod simplify;
 mod linear;
 mod slot;
@@ -43,4 +44,8 @@ pub use id::{BytesId, ConstantId, Epoch, ExprId, Site};
 pub use incomplete::{Incomplete, Reason};
 pub use location::{Projection, Root, Slot};
 pub use render::{Names, Plain, Render};
+pub use slice::{
+    BinaryOp, CallSite, CopySource, CreateSite, Exit, FrameWord, Op, Operand, QueryOp, Slice, Trace, TraceId,
+    UnaryOp, Variant,
+};
 pub use summary::{Entry, Permission, Summary};

@@ -6,11 +6,14 @@ mod state;
 mod receipt;
 mod serial;
 mod record;
+mod predict;
+pub mod audit;
 
 pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};
 pub use block::{
     Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, write_block,
 };
+pub use predict::{Predictor, Scratch};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};
 pub use state::{BlockState, Overlay, StateError};

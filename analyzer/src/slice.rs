@@ -1,0 +1,219 @@
+//! Access slices: what is left of a code when only its accesses are of interest.
+//!
+//! In: runtime (or creation) bytecode. Out: a [`Slice`], register code that computes which storage slots the code
+//! touches, what it calls with which data, and what it returns, when it is run on concrete words. Stack shuffling is
+//! gone, internal functions are inlined into the traces that reach them, what the selector decides is decided, and
+//! everything is deleted that reaches no key, no branch between arms that differ in accesses, no call and no returned
+//! word: logs, and in the [`Variant::Lean`] form also the guards of arms that only revert. A slice must never touch less
+//! than the code does: it may touch more where the code would have reverted before.
+
+mod program;
+mod values;
+mod revert;
+mod trace;
+mod allocate;
+
+pub use program::{
+    BinaryOp, CallSite, CopySource, CreateSite, Exit, FrameWord, Op, Operand, QueryOp, Slice, Trace, TraceId,
+    UnaryOp, Variant,
+};
+
+use std::collections::VecDeque;
+
+use alloy_primitives::Bytes;
+use revm_bytecode::opcode;
+use rustc_hash::FxHashMap;
+
+use self::allocate::Pool;
+use self::trace::Workshop;
+use crate::code::Code;
+use crate::fold::Folder;
+
+/// How many operations a slice may have before its traces are kept short, so that no code, however it repeats itself,
+/// takes more time and memory than its size warrants.
+const MAX_OPERATIONS: usize = 400_000;
+
+/// How many selectors get a trace of their own.
+const MAX_SELECTORS: usize = 1_000;
+
+impl Slice {
+    /// Compiles a code. Total: any byte string is code.
+    ///
+    /// Every trace that the code is seen to reach is compiled. `all_destinations` adds one for every valid jump
+    /// destination: for codes that turn out to compute jump targets in ways that are not seen.
+    pub fn compile(bytes: Bytes, variant: Variant, all_destinations: bool) -> Self {
+        let code = Code::new(bytes);
+        let keeps_memory_size = code.instructions.iter().any(|it| it.opcode == opcode::MSIZE);
+        let mut compiler = Compiler {
+            code: &code,
+            folder: Folder::default(),
+            variant,
+            keeps_memory_size,
+            reverting: FxHashMap::default(),
+            pool: Pool::default(),
+            traces: Vec::new(),
+            ids: FxHashMap::default(),
+            pending: VecDeque::new(),
+            operations: 0,
+            computes_targets: false,
+            destinations: FxHashMap::default(),
+        };
+        let entry = compiler.id(0);
+        let selectors = candidates(&code);
+        let selectors = selectors
+            .into_iter()
+            .map(|selector| {
+                let id = compiler.reserve();
+                compiler.compile(id, 0, Some(selector));
+                (selector, id)
+            })
+            .collect();
+        compiler.run();
+        if all_destinations || compiler.computes_targets {
+            for instruction in &code.instructions {
+                if code.destination(&alloy_primitives::U256::from(instruction.pc.0)).is_some() {
+                    compiler.land(instruction.pc.0);
+                }
+            }
+            compiler.run();
+        }
+        let all_destinations = all_destinations || compiler.computes_targets;
+        let Compiler { pool, traces, destinations, .. } = compiler;
+        Self {
+            variant,
+            code: code.bytes.clone(),
+            hash: code.hash,
+            constants: pool.constants,
+            // Every reserved trace has been compiled by now.
+            traces: traces.into_iter().map(|trace| trace.unwrap_or_else(halted)).collect(),
+            calls: pool.calls,
+            creates: pool.creates,
+            selectors,
+            entry,
+            destinations,
+            all_destinations,
+        }
+    }
+}
+
+fn halted() -> Trace {
+    Trace {
+        pc: u32::MAX,
+        needs: 0,
+        leaves: 0,
+        registers: 0,
+        gas: 0,
+        instructions: 0,
+        ops: Vec::new(),
+        moves: Vec::new(),
+        exit: Exit::Halt,
+    }
+}
+
+struct Compiler<'a> {
+    code: &'a Code,
+    folder: Folder,
+    variant: Variant,
+    keeps_memory_size: bool,
+    reverting: FxHashMap<usize, bool>,
+    pool: Pool,
+    traces: Vec<Option<Trace>>,
+    /// The trace that starts at a program counter.
+    ids: FxHashMap<u32, TraceId>,
+    pending: VecDeque<(TraceId, u32)>,
+    operations: usize,
+    computes_targets: bool,
+    destinations: FxHashMap<u32, TraceId>,
+}
+
+impl Compiler<'_> {
+    fn reserve(&mut self) -> TraceId {
+        self.traces.push(None);
+        TraceId(self.traces.len() as u32 - 1)
+    }
+
+    /// The trace that starts at a program counter; it is compiled in time.
+    fn id(&mut self, pc: u32) -> TraceId {
+        trace_id(&mut self.ids, &mut self.traces, &mut self.pending, pc)
+    }
+
+    /// Lets computed jumps land at a program counter.
+    fn land(&mut self, pc: u32) {
+        let id = self.id(pc);
+        self.destinations.insert(pc, id);
+    }
+
+    fn run(&mut self) {
+        while let Some((id, pc)) = self.pending.pop_front() {
+            self.compile(id, pc, None);
+        }
+    }
+
+    fn compile(&mut self, id: TraceId, pc: u32, selector: Option<[u8; 4]>) {
+        let index = match self.code.instructions.binary_search_by_key(&pc, |it| it.pc.0) {
+            Ok(index) => index,
+            // A jump to nowhere halts; running past the end of the code stops.
+            Err(_) if pc == u32::MAX => {
+                self.traces[id.0 as usize] = Some(halted());
+                return;
+            }
+            Err(_) => self.code.instructions.len(),
+        };
+        let Self { code, folder, variant, reverting, traces, ids, pending, keeps_memory_size, .. } = self;
+        let mut trace_at = |pc: u32| trace_id(ids, traces, pending, pc);
+        let mut workshop = Workshop {
+            code,
+            folder,
+            variant: *variant,
+            reverting,
+            trace_at: &mut trace_at,
+            keeps_memory_size: *keeps_memory_size,
+            short: self.operations > MAX_OPERATIONS,
+        };
+        let draft = trace::trace(&mut workshop, index, selector);
+        let trace = allocate::allocate(&draft, pc, &mut self.pool, self.keeps_memory_size);
+        self.operations += trace.ops.len() + trace.moves.len();
+        self.traces[id.0 as usize] = Some(trace);
+        self.computes_targets |= draft.computes_targets;
+        for pc in draft.destinations {
+            self.land(pc);
+        }
+    }
+}
+
+fn trace_id(
+    ids: &mut FxHashMap<u32, TraceId>,
+    traces: &mut Vec<Option<Trace>>,
+    pending: &mut VecDeque<(TraceId, u32)>,
+    pc: u32,
+) -> TraceId {
+    *ids.entry(pc).or_insert_with(|| {
+        traces.push(None);
+        let id = TraceId(traces.len() as u32 - 1);
+        pending.push_back((id, pc));
+        id
+    })
+}
+
+/// The selectors that a code may tell apart: four-byte words that it compares with something. One that is none costs
+/// a trace that is never run.
+fn candidates(code: &Code) -> Vec<[u8; 4]> {
+    let mut found: Vec<[u8; 4]> = code
+        .instructions
+        .iter()
+        .enumerate()
+        .filter(|(index, it)| {
+            (opcode::PUSH1..=opcode::PUSH4).contains(&it.opcode)
+                && it.immediate > alloy_primitives::U256::from(0xffff)
+                && code.instructions[index + 1..]
+                    .iter()
+                    .take(3)
+                    .any(|next| matches!(next.opcode, opcode::EQ | opcode::XOR | opcode::SUB))
+        })
+        .filter_map(|(_, it)| u32::try_from(it.immediate).ok().map(u32::to_be_bytes))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(MAX_SELECTORS);
+    found
+}

@@ -1,0 +1,459 @@
+//! The register code that a slice consists of.
+//!
+//! Plain data that an evaluator walks: [`Slice`] holds [`Trace`]s, straight-line pieces with one entry and one
+//! [`Exit`]. A trace works on a window of the machine's stack: registers `0..needs` are the stack words it takes, the
+//! topmost last; the registers above `needs` and above the height it leaves are temporaries. Nothing here computes.
+
+use alloy_primitives::{B256, Bytes, U256};
+use rustc_hash::FxHashMap;
+
+/// Which of the two forms of a code a trace belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// Guards whose failing arm only reverts are assumed to pass: right wherever a revert of this frame reverts the
+    /// frames above it too, because then nothing is touched after the guard fails.
+    Lean,
+    /// Every branch is decided: for frames whose caller goes on after they fail.
+    Strict,
+}
+
+/// A trace of a [`Slice`], by index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceId(pub u32);
+
+/// What is left of one code.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// Which form this is.
+    pub variant: Variant,
+    /// The bytes, as `CODECOPY` sees them.
+    pub code: Bytes,
+    /// Keccak-256 of the bytes.
+    pub hash: B256,
+    /// The constants that operands name.
+    pub constants: Vec<U256>,
+    /// Every trace.
+    pub traces: Vec<Trace>,
+    /// The operands of call instructions, named by [`Op::Call`] and [`Op::ExtCodeCopy`].
+    pub calls: Vec<CallSite>,
+    /// The operands of creations, named by [`Op::Create`].
+    pub creates: Vec<CreateSite>,
+    /// Where a frame starts whose calldata begins with the selector.
+    pub selectors: FxHashMap<[u8; 4], TraceId>,
+    /// Where a frame starts otherwise.
+    pub entry: TraceId,
+    /// Where a jump lands whose target is only known when it is taken, by program counter.
+    pub destinations: FxHashMap<u32, TraceId>,
+    /// Whether every valid jump destination is in `destinations`.
+    pub all_destinations: bool,
+}
+
+/// A straight-line piece of a slice.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The program counter it starts at.
+    pub pc: u32,
+    /// How many words of the stack it takes.
+    pub needs: u16,
+    /// How many words it leaves in place of those.
+    pub leaves: u16,
+    /// How many registers it uses in all.
+    pub registers: u32,
+    /// The gas of its instructions, without what depends on their operands.
+    pub gas: u32,
+    /// How many instructions of the code it stands for.
+    pub instructions: u32,
+    /// What it does, in order.
+    pub ops: Vec<Op>,
+    /// What it leaves on the stack: register and word, to be copied in this order.
+    pub moves: Vec<(u32, Operand)>,
+    /// How it ends.
+    pub exit: Exit,
+}
+
+/// A register or a constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Operand(u32);
+
+impl Operand {
+    const CONSTANT: u32 = 1 << 31;
+
+    /// The register of this number.
+    pub(crate) fn register(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The constant of this number.
+    pub(crate) fn constant(index: u32) -> Self {
+        Self(index | Self::CONSTANT)
+    }
+
+    /// The index into [`Slice::constants`], if this is a constant.
+    #[inline]
+    pub fn as_constant(self) -> Option<usize> {
+        (self.0 & Self::CONSTANT != 0).then_some((self.0 & !Self::CONSTANT) as usize)
+    }
+
+    /// The register number; meaningful for registers only.
+    #[inline]
+    pub fn index(self) -> usize {
+        (self.0 & !Self::CONSTANT) as usize
+    }
+}
+
+/// A pure operation on two words. The first operand is the top of the stack.
+#[expect(missing_docs, reason = "the names are those of the opcodes")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    Add,
+    Mul,
+    Sub,
+    Div,
+    SDiv,
+    Mod,
+    SMod,
+    Exp,
+    SignExtend,
+    Lt,
+    Gt,
+    SLt,
+    SGt,
+    Eq,
+    And,
+    Or,
+    Xor,
+    Byte,
+    Shl,
+    Shr,
+    Sar,
+}
+
+/// A pure operation on one word.
+#[expect(missing_docs, reason = "the names are those of the opcodes")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    IsZero,
+    Not,
+    Clz,
+}
+
+/// A word that is fixed for the whole frame, block or transaction.
+#[expect(missing_docs, reason = "the names are those of the opcodes")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FrameWord {
+    Address,
+    Origin,
+    Caller,
+    CallValue,
+    CallDataSize,
+    CodeSize,
+    GasPrice,
+    Coinbase,
+    Timestamp,
+    Number,
+    PrevRandao,
+    GasLimit,
+    ChainId,
+    BaseFee,
+    BlobBaseFee,
+    SlotNumber,
+}
+
+/// A question to the state about one word.
+#[expect(missing_docs, reason = "the names are those of the opcodes")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QueryOp {
+    Balance,
+    ExtCodeSize,
+    ExtCodeHash,
+    BlockHash,
+    BlobHash,
+}
+
+/// Where a copy into memory comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CopySource {
+    /// `CALLDATACOPY`.
+    CallData,
+    /// `CODECOPY`.
+    Code,
+    /// `RETURNDATACOPY`.
+    ReturnData,
+    /// `MCOPY`.
+    Memory,
+}
+
+/// One operation over operands of type `T`. `to` is the register that takes the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the fields are the operands of the opcodes that the variants name")]
+pub enum Op<T = Operand> {
+    /// A pure operation on one word.
+    Unary { op: UnaryOp, to: u16, a: T },
+    /// A pure operation on two words.
+    Binary { op: BinaryOp, to: u16, a: T, b: T },
+    /// `ADDMOD`, or `MULMOD` if `multiply`.
+    Modular { multiply: bool, to: u16, a: T, b: T, modulus: T },
+    /// `KECCAK256` of a range of memory.
+    Keccak { to: u16, offset: T, length: T },
+    /// `KECCAK256` of two words that memory is known to hold.
+    KeccakPair { to: u16, first: T, second: T },
+    /// `KECCAK256` of one word that memory is known to hold.
+    KeccakWord { to: u16, word: T },
+    /// A word of the frame.
+    Frame { word: FrameWord, to: u16 },
+    /// `SELFBALANCE`.
+    SelfBalance { to: u16 },
+    /// A question to the state.
+    Query { op: QueryOp, to: u16, a: T },
+    /// `CALLDATALOAD`.
+    CallDataLoad { to: u16, offset: T },
+    /// `RETURNDATASIZE`.
+    ReturnDataSize { to: u16 },
+    /// `MLOAD`.
+    MLoad { to: u16, offset: T },
+    /// `MSTORE`.
+    MStore { offset: T, word: T },
+    /// `MSTORE8`.
+    MStore8 { offset: T, word: T },
+    /// `CALLDATACOPY`, `CODECOPY`, `RETURNDATACOPY` and `MCOPY`.
+    Copy { source: CopySource, into: T, from: T, length: T },
+    /// `EXTCODECOPY`; the operands are those of the call site of this number.
+    ExtCodeCopy { site: u32 },
+    /// `MSIZE`.
+    MSize { to: u16 },
+    /// `GAS`.
+    Gas { to: u16 },
+    /// `SLOAD`. `delta` says that the word goes into an [`Op::SStore`] to the same slot that is marked so too, and
+    /// nowhere else.
+    SLoad { to: u16, key: T, pc: u32, delta: bool },
+    /// `SSTORE`. `delta` says that the stored word is the slot's word plus or minus something.
+    SStore { key: T, word: T, pc: u32, delta: bool },
+    /// `TLOAD`.
+    TLoad { to: u16, key: T },
+    /// `TSTORE`.
+    TStore { key: T, word: T },
+    /// A call; the result is whether it succeeded.
+    Call { site: u32, to: u16 },
+    /// A creation; the result is the address.
+    Create { site: u32, to: u16 },
+}
+
+impl<T: Copy> Op<T> {
+    /// The same operation over other operands.
+    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> Op<U> {
+        match self {
+            Self::Unary { op, to, a } => Op::Unary { op, to, a: f(a) },
+            Self::Binary { op, to, a, b } => Op::Binary { op, to, a: f(a), b: f(b) },
+            Self::Modular { multiply, to, a, b, modulus } => {
+                Op::Modular { multiply, to, a: f(a), b: f(b), modulus: f(modulus) }
+            }
+            Self::Keccak { to, offset, length } => Op::Keccak { to, offset: f(offset), length: f(length) },
+            Self::KeccakPair { to, first, second } => {
+                Op::KeccakPair { to, first: f(first), second: f(second) }
+            }
+            Self::KeccakWord { to, word } => Op::KeccakWord { to, word: f(word) },
+            Self::Frame { word, to } => Op::Frame { word, to },
+            Self::SelfBalance { to } => Op::SelfBalance { to },
+            Self::Query { op, to, a } => Op::Query { op, to, a: f(a) },
+            Self::CallDataLoad { to, offset } => Op::CallDataLoad { to, offset: f(offset) },
+            Self::ReturnDataSize { to } => Op::ReturnDataSize { to },
+            Self::MLoad { to, offset } => Op::MLoad { to, offset: f(offset) },
+            Self::MStore { offset, word } => Op::MStore { offset: f(offset), word: f(word) },
+            Self::MStore8 { offset, word } => Op::MStore8 { offset: f(offset), word: f(word) },
+            Self::Copy { source, into, from, length } => {
+                Op::Copy { source, into: f(into), from: f(from), length: f(length) }
+            }
+            Self::ExtCodeCopy { site } => Op::ExtCodeCopy { site },
+            Self::MSize { to } => Op::MSize { to },
+            Self::Gas { to } => Op::Gas { to },
+            Self::SLoad { to, key, pc, delta } => Op::SLoad { to, key: f(key), pc, delta },
+            Self::SStore { key, word, pc, delta } => Op::SStore { key: f(key), word: f(word), pc, delta },
+            Self::TLoad { to, key } => Op::TLoad { to, key: f(key) },
+            Self::TStore { key, word } => Op::TStore { key: f(key), word: f(word) },
+            Self::Call { site, to } => Op::Call { site, to },
+            Self::Create { site, to } => Op::Create { site, to },
+        }
+    }
+
+    /// The register that takes the result, if there is one.
+    pub(crate) fn result(&mut self) -> Option<&mut u16> {
+        match self {
+            Self::Unary { to, .. }
+            | Self::Binary { to, .. }
+            | Self::Modular { to, .. }
+            | Self::Keccak { to, .. }
+            | Self::KeccakPair { to, .. }
+            | Self::KeccakWord { to, .. }
+            | Self::Frame { to, .. }
+            | Self::SelfBalance { to }
+            | Self::Query { to, .. }
+            | Self::CallDataLoad { to, .. }
+            | Self::ReturnDataSize { to }
+            | Self::MLoad { to, .. }
+            | Self::MSize { to }
+            | Self::Gas { to }
+            | Self::SLoad { to, .. }
+            | Self::TLoad { to, .. }
+            | Self::Call { to, .. }
+            | Self::Create { to, .. } => Some(to),
+            Self::MStore { .. }
+            | Self::MStore8 { .. }
+            | Self::Copy { .. }
+            | Self::ExtCodeCopy { .. }
+            | Self::SStore { .. }
+            | Self::TStore { .. } => None,
+        }
+    }
+
+    /// Whether nothing is lost when the operation is left out because nothing uses its result.
+    pub(crate) fn is_removable(&self) -> bool {
+        !matches!(
+            self,
+            Self::MStore { .. }
+                | Self::MStore8 { .. }
+                | Self::Copy { .. }
+                | Self::ExtCodeCopy { .. }
+                | Self::Query { .. }
+                | Self::SLoad { .. }
+                | Self::SStore { .. }
+                | Self::TStore { .. }
+                | Self::Call { .. }
+                | Self::Create { .. }
+        )
+    }
+}
+
+/// The operands of a call, or of `EXTCODECOPY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallSite<T = Operand> {
+    /// `CALL`, `CALLCODE`, `DELEGATECALL`, `STATICCALL` or `EXTCODECOPY`, as an opcode.
+    pub opcode: u8,
+    /// The instruction.
+    pub pc: u32,
+    /// The gas that is offered.
+    pub gas: T,
+    /// The address.
+    pub target: T,
+    /// The value in wei; a constant zero where the instruction has none.
+    pub value: T,
+    /// Where the input starts; for `EXTCODECOPY` the offset into the code.
+    pub input: T,
+    /// How long the input is.
+    pub input_length: T,
+    /// Where the output goes.
+    pub output: T,
+    /// How much room there is for it.
+    pub output_length: T,
+    /// Whether this frame reverts, without touching anything more, if the call fails.
+    pub success_required: bool,
+}
+
+/// The operands of a creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateSite<T = Operand> {
+    /// The instruction.
+    pub pc: u32,
+    /// The value in wei.
+    pub value: T,
+    /// Where the creation code starts in memory.
+    pub offset: T,
+    /// How long it is.
+    pub length: T,
+    /// The salt of `CREATE2`.
+    pub salt: Option<T>,
+    /// Whether this frame reverts, without touching anything more, if the creation fails.
+    pub success_required: bool,
+}
+
+/// How a trace ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit<T = Operand> {
+    /// Goes on in another trace.
+    Jump(TraceId),
+    /// Goes on in the first trace if the word is not zero, else in the second.
+    Branch { condition: T, taken: TraceId, fallthrough: TraceId },
+    /// Jumps to a computed target.
+    Dynamic { target: T },
+    /// Jumps to a computed target if the word is not zero.
+    DynamicBranch { condition: T, target: T, fallthrough: TraceId },
+    /// `STOP`, or the end of the code.
+    Stop,
+    /// `RETURN`.
+    Return { offset: T, length: T },
+    /// `REVERT`.
+    Revert { offset: T, length: T },
+    /// `INVALID`, an undefined opcode, a jump to nowhere.
+    Halt,
+    /// `SELFDESTRUCT`.
+    SelfDestruct { beneficiary: T },
+}
+
+impl<T: Copy> CallSite<T> {
+    /// The same site over other operands.
+    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> CallSite<U> {
+        CallSite {
+            opcode: self.opcode,
+            pc: self.pc,
+            gas: f(self.gas),
+            target: f(self.target),
+            value: f(self.value),
+            input: f(self.input),
+            input_length: f(self.input_length),
+            output: f(self.output),
+            output_length: f(self.output_length),
+            success_required: self.success_required,
+        }
+    }
+}
+
+impl<T: Copy> CreateSite<T> {
+    /// The same site over other operands.
+    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> CreateSite<U> {
+        CreateSite {
+            pc: self.pc,
+            value: f(self.value),
+            offset: f(self.offset),
+            length: f(self.length),
+            salt: self.salt.map(&mut f),
+            success_required: self.success_required,
+        }
+    }
+}
+
+impl<T: Copy> Exit<T> {
+    /// The same end over other operands.
+    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> Exit<U> {
+        match self {
+            Self::Jump(trace) => Exit::Jump(trace),
+            Self::Branch { condition, taken, fallthrough } => {
+                Exit::Branch { condition: f(condition), taken, fallthrough }
+            }
+            Self::Dynamic { target } => Exit::Dynamic { target: f(target) },
+            Self::DynamicBranch { condition, target, fallthrough } => {
+                Exit::DynamicBranch { condition: f(condition), target: f(target), fallthrough }
+            }
+            Self::Stop => Exit::Stop,
+            Self::Return { offset, length } => Exit::Return { offset: f(offset), length: f(length) },
+            Self::Revert { offset, length } => Exit::Revert { offset: f(offset), length: f(length) },
+            Self::Halt => Exit::Halt,
+            Self::SelfDestruct { beneficiary } => Exit::SelfDestruct { beneficiary: f(beneficiary) },
+        }
+    }
+}
+
+impl Slice {
+    /// Roughly how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        let traces: usize = self
+            .traces
+            .iter()
+            .map(|it| size_of_val(it) + size_of_val(&it.ops[..]) + size_of_val(&it.moves[..]))
+            .sum();
+        traces
+            + self.code.len()
+            + size_of_val(&self.constants[..])
+            + size_of_val(&self.calls[..])
+            + size_of_val(&self.creates[..])
+            + 32 * (self.selectors.len() + self.destinations.len())
+    }
+}

@@ -1,0 +1,797 @@
+//! Follows code from one program counter to the next branch that matters, and keeps what is needed of it.
+//!
+//! In: a code and where to start. Out: the operations, the stack that is left and the exit, over values. Jumps whose
+//! target is known are followed, so internal functions are inlined; branches that the path decides are not taken
+//! twice; in a lean slice a guard whose failing arm always reverts is assumed to pass. A trace is ended where it grows
+//! too long, never cut: what follows stands in the next one.
+
+use revm_bytecode::opcode;
+use revm_interpreter::instructions::gas_table_spec;
+use revm_interpreter::primitives::hardfork::SpecId;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::program::{
+    BinaryOp, CallSite, CopySource, CreateSite, Exit, FrameWord, Op, QueryOp, TraceId, UnaryOp, Variant,
+};
+use super::revert::{KnownStack, always_reverts};
+use super::values::{Origin, Value, Values, binary_operation};
+use crate::code::Code;
+use crate::fold::Folder;
+
+/// A trace that has more operations or values than this ends at the next instruction.
+const MAX_OPERATIONS: usize = 1_000;
+
+/// A trace that stands for more instructions than this ends at the next one.
+const MAX_INSTRUCTIONS: u32 = 4_000;
+
+/// A trace that comes by one jump destination more often than this ends there.
+const MAX_VISITS: u32 = 40;
+
+/// One trace before registers are given out.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// How many words of the stack it takes.
+    pub needs: u16,
+    /// What it leaves in their place, the top last.
+    pub stack: Vec<Value>,
+    /// The operations in order; those that turned out to be needless are `None`.
+    pub operations: Vec<Option<Op<Value>>>,
+    /// Where each value comes from.
+    pub origins: Vec<Origin>,
+    /// The call sites that the operations name.
+    pub calls: Vec<CallSite<Value>>,
+    /// The creations that the operations name.
+    pub creates: Vec<CreateSite<Value>>,
+    /// How it ends.
+    pub exit: Exit<Value>,
+    /// The static gas of its instructions.
+    pub gas: u32,
+    /// How many instructions it stands for.
+    pub instructions: u32,
+    /// Jump destinations that it leaves on the stack.
+    pub destinations: Vec<u32>,
+    /// Whether it jumps to a word that it computes.
+    pub computes_targets: bool,
+}
+
+/// What all traces of a slice share while they are built.
+pub(super) struct Workshop<'a> {
+    pub code: &'a Code,
+    pub folder: &'a mut Folder,
+    pub variant: Variant,
+    /// Arms that are known to revert or not to, whatever the stack: by instruction.
+    pub reverting: &'a mut FxHashMap<usize, bool>,
+    /// Traces are told apart by where they start; the allocator of their ids.
+    pub trace_at: &'a mut dyn FnMut(u32) -> TraceId,
+    /// Whether memory grows as in the code, because the code asks for its size.
+    pub keeps_memory_size: bool,
+    /// Whether traces end at every jump.
+    pub short: bool,
+}
+
+/// Follows `workshop.code` from the instruction of this index.
+pub(super) fn trace(workshop: &mut Workshop<'_>, start: usize, selector: Option<[u8; 4]>) -> Draft {
+    let Workshop { code, folder, variant, reverting, trace_at, keeps_memory_size, short } = workshop;
+    let mut tracer = Tracer {
+        code,
+        variant: *variant,
+        reverting,
+        trace_at,
+        keeps_memory_size: *keeps_memory_size,
+        short: *short,
+        values: Values::new(folder, selector),
+        taken: 0,
+        stack: Vec::new(),
+        dead: FxHashSet::default(),
+        memory: KnownMemory::default(),
+        loaded: FxHashMap::default(),
+        calls: Vec::new(),
+        creates: Vec::new(),
+        seen_by_logs: FxHashSet::default(),
+        guards: Vec::new(),
+    };
+    tracer.run(start)
+}
+
+struct Tracer<'a, 'b> {
+    code: &'a Code,
+    variant: Variant,
+    reverting: &'b mut FxHashMap<usize, bool>,
+    trace_at: &'b mut dyn FnMut(u32) -> TraceId,
+    keeps_memory_size: bool,
+    short: bool,
+    values: Values<'b>,
+    /// How many words were taken from the stack below the trace.
+    taken: u16,
+    stack: Vec<Value>,
+    /// Operations that turned out to be needless.
+    dead: FxHashSet<usize>,
+    memory: KnownMemory,
+    /// Slots that were loaded or stored since anything else could change them, and their words.
+    loaded: FxHashMap<Value, Value>,
+    calls: Vec<CallSite<Value>>,
+    creates: Vec<CreateSite<Value>>,
+    /// Values that logs show to the world.
+    seen_by_logs: FxHashSet<Value>,
+    /// Conditions of guards that are left out.
+    guards: Vec<Value>,
+}
+
+/// What the trace knows of memory: words at an offset from a base.
+#[derive(Default)]
+struct KnownMemory {
+    base: Option<Value>,
+    words: FxHashMap<u64, Value>,
+    /// Stores that nothing has read yet, by offset from the base.
+    unread: FxHashMap<u64, usize>,
+}
+
+impl KnownMemory {
+    fn forget(&mut self) {
+        self.words.clear();
+        self.unread.clear();
+    }
+
+    /// Makes `base` the base that offsets are from.
+    fn rebase(&mut self, base: Option<Value>) {
+        if self.base != base {
+            self.forget();
+            self.base = base;
+        }
+    }
+
+    fn overwrite(&mut self, offset: u64, length: u64) {
+        let end = offset.saturating_add(length);
+        let apart = |at: u64| at.saturating_add(32) <= offset || at >= end;
+        self.words.retain(|at, _| apart(*at));
+        self.unread.retain(|at, _| apart(*at));
+    }
+}
+
+impl Tracer<'_, '_> {
+    fn run(&mut self, start: usize) -> Draft {
+        let gas_table = const { gas_table_spec(SpecId::OSAKA) };
+        let mut index = start;
+        let mut gas = 0_u32;
+        let mut instructions = 0_u32;
+        let mut visits: FxHashMap<usize, u32> = FxHashMap::default();
+        let exit = loop {
+            let Some(instruction) = self.code.instructions.get(index).copied() else { break Exit::Stop };
+            let op = instruction.opcode;
+            let too_long = self.values.operations.len() > MAX_OPERATIONS
+                || self.values.len() > 8 * MAX_OPERATIONS
+                || instructions > MAX_INSTRUCTIONS;
+            let too_often = op == opcode::JUMPDEST && {
+                let count = visits.entry(index).or_default();
+                *count += 1;
+                *count > MAX_VISITS || self.short
+            };
+            if (too_long || too_often) && index != start {
+                break Exit::Jump((self.trace_at)(instruction.pc.0));
+            }
+            gas = gas.saturating_add(u32::from(gas_table[usize::from(op)]));
+            instructions += 1;
+            index += 1;
+            match op {
+                opcode::JUMP => {
+                    let target = self.pop();
+                    match self.values.known(target) {
+                        Some(word) => match self.code.destination(&word) {
+                            Some(destination) => index = destination,
+                            None => break Exit::Halt,
+                        },
+                        None => break Exit::Dynamic { target },
+                    }
+                }
+                opcode::JUMPI => match self.branch(index) {
+                    Ok(next) => index = next,
+                    Err(exit) => break exit,
+                },
+                opcode::STOP => break Exit::Stop,
+                opcode::RETURN => {
+                    let (offset, length) = (self.pop(), self.pop());
+                    break Exit::Return { offset, length };
+                }
+                opcode::REVERT => {
+                    let (offset, length) = (self.pop(), self.pop());
+                    break Exit::Revert { offset, length };
+                }
+                opcode::SELFDESTRUCT => {
+                    let beneficiary = self.pop();
+                    break Exit::SelfDestruct { beneficiary };
+                }
+                _ => {
+                    if !self.step(op, instruction.pc.0, instruction.immediate, index) {
+                        break Exit::Halt;
+                    }
+                }
+            }
+        };
+        self.finish(exit, gas, instructions)
+    }
+
+    fn finish(&mut self, exit: Exit<Value>, gas: u32, instructions: u32) -> Draft {
+        // The memory of a frame dies with it.
+        let ends = matches!(exit, Exit::Stop | Exit::Halt | Exit::SelfDestruct { .. })
+            || matches!(exit, Exit::Return { length, .. } | Exit::Revert { length, .. }
+                if self.values.offset(length) == Some(0));
+        if ends && !self.keeps_memory_size {
+            self.dead.extend(self.memory.unread.values().copied());
+        }
+        if matches!(
+            exit,
+            Exit::Stop | Exit::Halt | Exit::Return { .. } | Exit::Revert { .. } | Exit::SelfDestruct { .. }
+        ) {
+            self.stack.clear();
+        }
+        for position in 0..self.stack.len() {
+            if let Some(word) = self.values.known(self.stack[position]) {
+                self.stack[position] = self.values.constant(word);
+            }
+        }
+        let deltas = self.deltas(&exit);
+        let mut operations: Vec<_> = self.values.operations.iter().copied().map(Some).collect();
+        for index in &self.dead {
+            operations[*index] = None;
+        }
+        for index in deltas {
+            match &mut operations[index] {
+                Some(Op::SLoad { delta, .. } | Op::SStore { delta, .. }) => *delta = true,
+                _ => {}
+            }
+        }
+        let origins = (0..self.values.len()).map(|index| self.values.origin(Value(index as u16))).collect();
+        let destinations = self
+            .stack
+            .iter()
+            .filter_map(|value| self.values.known(*value))
+            .filter(|word| self.code.destination(word).is_some())
+            .map(|word| word.to::<u32>())
+            .collect();
+        let computes_targets = match exit {
+            Exit::Dynamic { target } | Exit::DynamicBranch { target, .. } => {
+                matches!(self.values.origin(target), Origin::Operation(_))
+            }
+            _ => false,
+        };
+        Draft {
+            needs: self.taken,
+            stack: std::mem::take(&mut self.stack),
+            operations,
+            origins,
+            calls: std::mem::take(&mut self.calls),
+            creates: std::mem::take(&mut self.creates),
+            exit,
+            gas,
+            instructions,
+            destinations,
+            computes_targets,
+        }
+    }
+
+    fn pop(&mut self) -> Value {
+        if let Some(value) = self.stack.pop() {
+            return value;
+        }
+        let value = self.values.input(self.taken);
+        self.taken += 1;
+        value
+    }
+
+    fn reach(&mut self, depth: usize) {
+        while self.stack.len() <= depth {
+            let value = self.values.input(self.taken);
+            self.taken += 1;
+            self.stack.insert(0, value);
+        }
+    }
+
+    fn known_stack(&self) -> KnownStack {
+        self.stack.iter().map(|value| self.values.known(*value)).collect()
+    }
+
+    /// Whether the arm that starts at an instruction only reverts, given what the path knows.
+    fn arm_reverts(&mut self, index: usize) -> bool {
+        let code = self.code;
+        let anywhere = match self.reverting.get(&index) {
+            Some(known) => *known,
+            None => {
+                let answer = always_reverts(code, self.values.folder(), index, Vec::new());
+                self.reverting.insert(index, answer);
+                answer
+            }
+        };
+        if anywhere {
+            return true;
+        }
+        let stack = self.known_stack();
+        always_reverts(code, self.values.folder(), index, stack)
+    }
+
+    /// Where a `JUMPI` goes on in this trace, or how the trace ends there. `next` is the instruction behind it.
+    fn branch(&mut self, next: usize) -> Result<usize, Exit<Value>> {
+        let target = self.pop();
+        let condition = self.pop();
+        let destination = self.values.known(target).map(|word| self.code.destination(&word));
+        match self.values.truth(condition) {
+            Some(false) => return Ok(next),
+            Some(true) => {
+                return match destination {
+                    Some(Some(destination)) => Ok(destination),
+                    Some(None) => Err(Exit::Halt),
+                    None => Err(Exit::Dynamic { target }),
+                };
+            }
+            None => {}
+        }
+        let Some(destination) = destination else {
+            let fallthrough = self.trace_of(next);
+            return Err(Exit::DynamicBranch { condition, target, fallthrough });
+        };
+        if self.variant == Variant::Lean {
+            let taken_reverts = match destination {
+                None => true,
+                Some(destination) => {
+                    self.supposing(condition, true, |tracer| tracer.arm_reverts(destination))
+                }
+            };
+            if taken_reverts {
+                self.guards.push(condition);
+                self.values.assume(condition, false);
+                return Ok(next);
+            }
+            if let Some(destination) = destination
+                && self.supposing(condition, false, |tracer| tracer.arm_reverts(next))
+            {
+                self.guards.push(condition);
+                self.values.assume(condition, true);
+                return Ok(destination);
+            }
+        }
+        let fallthrough = self.trace_of(next);
+        let taken = match destination {
+            Some(destination) => self.trace_of(destination),
+            // Past the end of any code: the evaluator halts there, as the EVM does at a jump to nowhere.
+            None => (self.trace_at)(u32::MAX),
+        };
+        Err(Exit::Branch { condition, taken, fallthrough })
+    }
+
+    fn supposing<T>(&mut self, condition: Value, nonzero: bool, look: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.values.facts();
+        self.values.assume(condition, nonzero);
+        let answer = look(self);
+        self.values.restore(before);
+        answer
+    }
+
+    fn trace_of(&mut self, index: usize) -> TraceId {
+        let pc = self.code.instructions.get(index).map_or(self.code.bytes.len() as u32, |it| it.pc.0);
+        (self.trace_at)(pc)
+    }
+
+    /// Takes one instruction that is no branch. `next` is the one behind it. False where the EVM would halt.
+    fn step(&mut self, op: u8, pc: u32, immediate: alloy_primitives::U256, next: usize) -> bool {
+        match op {
+            opcode::JUMPDEST => {}
+            opcode::POP => {
+                self.pop();
+            }
+            opcode::PUSH0..=opcode::PUSH32 => {
+                let value = self.values.constant(immediate);
+                self.stack.push(value);
+            }
+            opcode::PC => {
+                let value = self.values.constant(alloy_primitives::U256::from(pc));
+                self.stack.push(value);
+            }
+            opcode::DUP1..=opcode::DUP16 => {
+                let depth = usize::from(op - opcode::DUP1);
+                self.reach(depth);
+                self.stack.push(self.stack[self.stack.len() - 1 - depth]);
+            }
+            opcode::SWAP1..=opcode::SWAP16 => {
+                let depth = usize::from(op - opcode::SWAP1) + 1;
+                self.reach(depth);
+                let top = self.stack.len() - 1;
+                self.stack.swap(top, top - depth);
+            }
+            opcode::ISZERO | opcode::NOT | opcode::CLZ => {
+                let a = self.pop();
+                let op = match op {
+                    opcode::ISZERO => UnaryOp::IsZero,
+                    opcode::NOT => UnaryOp::Not,
+                    _ => UnaryOp::Clz,
+                };
+                let value = self.values.unary(op, a);
+                self.stack.push(value);
+            }
+            opcode::ADDMOD | opcode::MULMOD => {
+                let (a, b, modulus) = (self.pop(), self.pop(), self.pop());
+                let known = [a, b, modulus].map(|value| self.values.known(value));
+                let folded = match known {
+                    [Some(a), Some(b), Some(modulus)] => self.values.fold(op, &[a, b, modulus]),
+                    _ => None,
+                };
+                let value = match folded {
+                    Some(word) => self.values.constant(word),
+                    None => self.values.shared(Op::Modular {
+                        multiply: op == opcode::MULMOD,
+                        to: 0,
+                        a,
+                        b,
+                        modulus,
+                    }),
+                };
+                self.stack.push(value);
+            }
+            opcode::SLOAD => self.load(pc),
+            opcode::SSTORE => {
+                let (key, word) = (self.pop(), self.pop());
+                let was_loaded = self.loaded.contains_key(&key);
+                self.values.effect(Op::SStore { key, word, pc, delta: false });
+                self.loaded.clear();
+                // A load of this slot gives this word; but the first load has to be seen as one.
+                if was_loaded {
+                    self.loaded.insert(key, word);
+                }
+            }
+            opcode::TLOAD => {
+                let key = self.pop();
+                let value = self.values.effect(Op::TLoad { to: 0, key });
+                self.stack.push(value);
+            }
+            opcode::TSTORE => {
+                let (key, word) = (self.pop(), self.pop());
+                self.values.effect(Op::TStore { key, word });
+            }
+            opcode::LOG0..=opcode::LOG4 => {
+                let (offset, length) = (self.pop(), self.pop());
+                // What a log shows, the world sees: it only matters for whether an update commutes. Memory that is
+                // stored to counts as seen already.
+                let _ = (offset, length);
+                for _ in 0..op - opcode::LOG0 {
+                    let topic = self.pop();
+                    self.seen_by_logs.insert(topic);
+                }
+            }
+            opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
+                self.call(op, pc, next)
+            }
+            opcode::CREATE | opcode::CREATE2 => self.create(op, pc, next),
+            opcode::MLOAD | opcode::MSTORE | opcode::MSTORE8 | opcode::KECCAK256 => self.memory_word(op),
+            opcode::CALLDATACOPY | opcode::CODECOPY | opcode::RETURNDATACOPY | opcode::MCOPY => self.copy(op),
+            opcode::EXTCODECOPY => {
+                let (target, output, input, length) = (self.pop(), self.pop(), self.pop(), self.pop());
+                let zero = self.values.constant(alloy_primitives::U256::ZERO);
+                let site = self.calls.len() as u32;
+                self.calls.push(CallSite {
+                    opcode: op,
+                    pc,
+                    gas: zero,
+                    target,
+                    value: zero,
+                    input,
+                    input_length: length,
+                    output,
+                    output_length: length,
+                    success_required: false,
+                });
+                self.values.effect(Op::ExtCodeCopy { site });
+                self.memory.forget();
+            }
+            _ => return self.question(op),
+        }
+        true
+    }
+
+    /// Words of the frame, the state and pure operations on two words.
+    fn question(&mut self, op: u8) -> bool {
+        if let Some(operation) = binary_operation(op) {
+            let (a, b) = (self.pop(), self.pop());
+            let value = self.values.binary(operation, a, b);
+            self.stack.push(value);
+            return true;
+        }
+        let value = match op {
+            opcode::ADDRESS => self.values.frame(FrameWord::Address),
+            opcode::ORIGIN => self.values.frame(FrameWord::Origin),
+            opcode::CALLER => self.values.frame(FrameWord::Caller),
+            opcode::CALLVALUE => self.values.frame(FrameWord::CallValue),
+            opcode::CALLDATASIZE => self.values.frame(FrameWord::CallDataSize),
+            opcode::CODESIZE => {
+                let size = alloy_primitives::U256::from(self.code.bytes.len());
+                self.values.constant(size)
+            }
+            opcode::GASPRICE => self.values.frame(FrameWord::GasPrice),
+            opcode::COINBASE => self.values.frame(FrameWord::Coinbase),
+            opcode::TIMESTAMP => self.values.frame(FrameWord::Timestamp),
+            opcode::NUMBER => self.values.frame(FrameWord::Number),
+            opcode::DIFFICULTY => self.values.frame(FrameWord::PrevRandao),
+            opcode::GASLIMIT => self.values.frame(FrameWord::GasLimit),
+            opcode::CHAINID => self.values.frame(FrameWord::ChainId),
+            opcode::BASEFEE => self.values.frame(FrameWord::BaseFee),
+            opcode::BLOBBASEFEE => self.values.frame(FrameWord::BlobBaseFee),
+            opcode::CALLDATALOAD => {
+                let offset = self.pop();
+                self.values.call_data(offset)
+            }
+            opcode::SELFBALANCE => self.values.effect(Op::SelfBalance { to: 0 }),
+            opcode::BALANCE => self.query(QueryOp::Balance),
+            opcode::EXTCODESIZE => self.query(QueryOp::ExtCodeSize),
+            opcode::EXTCODEHASH => self.query(QueryOp::ExtCodeHash),
+            opcode::BLOCKHASH => self.query(QueryOp::BlockHash),
+            opcode::BLOBHASH => self.query(QueryOp::BlobHash),
+            opcode::RETURNDATASIZE => self.values.effect(Op::ReturnDataSize { to: 0 }),
+            opcode::MSIZE => self.values.effect(Op::MSize { to: 0 }),
+            opcode::GAS => self.values.effect(Op::Gas { to: 0 }),
+            _ => return false,
+        };
+        self.stack.push(value);
+        true
+    }
+
+    fn query(&mut self, op: QueryOp) -> Value {
+        let a = self.pop();
+        self.values.effect(Op::Query { op, to: 0, a })
+    }
+
+    fn load(&mut self, pc: u32) {
+        let key = self.pop();
+        let value = match self.loaded.get(&key) {
+            Some(value) => *value,
+            None => {
+                let value = self.values.effect(Op::SLoad { to: 0, key, pc, delta: false });
+                self.loaded.insert(key, value);
+                value
+            }
+        };
+        self.stack.push(value);
+    }
+
+    fn memory_word(&mut self, op: u8) {
+        let offset = self.pop();
+        let address = self.values.address(offset);
+        match op {
+            opcode::MSTORE => {
+                let word = self.pop();
+                let index = self.values.operations.len();
+                self.values.effect(Op::MStore { offset, word });
+                let Some((base, at)) = address else { return self.memory.forget() };
+                self.memory.rebase(base);
+                if !self.keeps_memory_size
+                    && let Some(unread) = self.memory.unread.remove(&at)
+                {
+                    self.dead.insert(unread);
+                }
+                self.memory.overwrite(at, 32);
+                self.memory.words.insert(at, word);
+                self.memory.unread.insert(at, index);
+            }
+            opcode::MSTORE8 => {
+                let word = self.pop();
+                self.values.effect(Op::MStore8 { offset, word });
+                let Some((base, at)) = address else { return self.memory.forget() };
+                self.memory.rebase(base);
+                self.memory.overwrite(at, 1);
+            }
+            opcode::MLOAD => {
+                let forwarded = address.and_then(|(base, at)| self.known_word(base, at));
+                let value = match forwarded {
+                    Some(word) if !self.keeps_memory_size => word,
+                    _ => {
+                        self.memory.unread.clear();
+                        self.values.effect(Op::MLoad { to: 0, offset })
+                    }
+                };
+                self.stack.push(value);
+            }
+            _ => {
+                let length = self.pop();
+                let forwarded = match (address, self.values.offset(length)) {
+                    (Some((base, at)), Some(64)) => {
+                        let first = self.known_word(base, at);
+                        first.zip(self.known_word(base, at + 32)).map(|(first, second)| Op::KeccakPair {
+                            to: 0,
+                            first,
+                            second,
+                        })
+                    }
+                    (Some((base, at)), Some(32)) => {
+                        self.known_word(base, at).map(|word| Op::KeccakWord { to: 0, word })
+                    }
+                    _ => None,
+                };
+                let value = match forwarded {
+                    Some(operation) if !self.keeps_memory_size => self.values.shared(operation),
+                    _ => {
+                        self.memory.unread.clear();
+                        self.values.effect(Op::Keccak { to: 0, offset, length })
+                    }
+                };
+                self.stack.push(value);
+            }
+        }
+    }
+
+    fn known_word(&self, base: Option<Value>, at: u64) -> Option<Value> {
+        if self.memory.base == base { self.memory.words.get(&at).copied() } else { None }
+    }
+
+    fn copy(&mut self, op: u8) {
+        let (into, from, length) = (self.pop(), self.pop(), self.pop());
+        let source = match op {
+            opcode::CALLDATACOPY => CopySource::CallData,
+            opcode::CODECOPY => CopySource::Code,
+            opcode::RETURNDATACOPY => CopySource::ReturnData,
+            _ => CopySource::Memory,
+        };
+        // Out of bounds, RETURNDATACOPY halts: it is kept even where nothing is copied.
+        if self.values.offset(length) == Some(0) && source != CopySource::ReturnData {
+            return;
+        }
+        if source == CopySource::Memory {
+            self.memory.unread.clear();
+        }
+        self.values.effect(Op::Copy { source, into, from, length });
+        self.written(into, length);
+    }
+
+    /// Notes that a range of memory holds other bytes now.
+    fn written(&mut self, offset: Value, length: Value) {
+        if self.values.offset(length) == Some(0) {
+            return;
+        }
+        match (self.values.address(offset), self.values.offset(length)) {
+            (Some((base, at)), Some(length)) if base == self.memory.base => self.memory.overwrite(at, length),
+            _ => self.memory.forget(),
+        }
+    }
+
+    fn call(&mut self, op: u8, pc: u32, next: usize) {
+        let (gas, target) = (self.pop(), self.pop());
+        let value = if matches!(op, opcode::CALL | opcode::CALLCODE) {
+            self.pop()
+        } else {
+            self.values.constant(alloy_primitives::U256::ZERO)
+        };
+        let (input, input_length) = (self.pop(), self.pop());
+        let (output, output_length) = (self.pop(), self.pop());
+        let success_required = self.failure_reverts(next);
+        let site = self.calls.len() as u32;
+        self.calls.push(CallSite {
+            opcode: op,
+            pc,
+            gas,
+            target,
+            value,
+            input,
+            input_length,
+            output,
+            output_length,
+            success_required,
+        });
+        let success = self.values.effect(Op::Call { site, to: 0 });
+        self.memory.unread.clear();
+        self.written(output, output_length);
+        self.loaded.clear();
+        self.push_success(success, success_required);
+    }
+
+    fn create(&mut self, op: u8, pc: u32, next: usize) {
+        let (value, offset, length) = (self.pop(), self.pop(), self.pop());
+        let salt = (op == opcode::CREATE2).then(|| self.pop());
+        let success_required = self.failure_reverts(next);
+        let site = self.creates.len() as u32;
+        self.creates.push(CreateSite { pc, value, offset, length, salt, success_required });
+        let created = self.values.effect(Op::Create { site, to: 0 });
+        self.memory.unread.clear();
+        self.loaded.clear();
+        self.push_success(created, success_required);
+    }
+
+    /// Whether this frame only reverts after the call before `next` has left a zero on the stack.
+    fn failure_reverts(&mut self, next: usize) -> bool {
+        if self.variant == Variant::Strict {
+            return false;
+        }
+        let mut stack = self.known_stack();
+        stack.push(Some(alloy_primitives::U256::ZERO));
+        always_reverts(self.code, self.values.folder(), next, stack)
+    }
+
+    fn push_success(&mut self, result: Value, required: bool) {
+        if required {
+            self.values.assume(result, true);
+        }
+        self.stack.push(result);
+    }
+
+    /// The loads and stores that make up updates by a sum, the slot's word being seen by nothing else.
+    fn deltas(&self, exit: &Exit<Value>) -> Vec<usize> {
+        let mut seen: FxHashMap<Value, u32> = FxHashMap::default();
+        let mut count = |value: Value| *seen.entry(value).or_default() += 1;
+        for (index, operation) in self.values.operations.iter().enumerate() {
+            if !self.dead.contains(&index) && !is_order(operation) {
+                operation.map(&mut count);
+            }
+        }
+        self.calls.iter().for_each(|site| {
+            site.map(&mut count);
+        });
+        self.creates.iter().for_each(|site| {
+            site.map(&mut count);
+        });
+        exit.map(&mut count);
+        self.stack.iter().chain(&self.seen_by_logs).copied().for_each(&mut count);
+        let mut found = Vec::new();
+        for (index, operation) in self.values.operations.iter().enumerate() {
+            let Op::SStore { key, word, .. } = *operation else { continue };
+            let Origin::Operation(sum) = self.values.origin(word) else { continue };
+            let Some(Op::Binary { op, a, b, .. }) = self.values.operations.get(sum as usize).copied() else {
+                continue;
+            };
+            let load_of = |value: Value| match self.values.origin(value) {
+                Origin::Operation(load) => match self.values.operations.get(load as usize) {
+                    Some(Op::SLoad { key: of, .. }) if *of == key => Some(load as usize),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let (loaded, other) = match op {
+                BinaryOp::Add if load_of(a).is_some() => (a, b),
+                BinaryOp::Add if load_of(b).is_some() => (b, a),
+                BinaryOp::Sub if load_of(a).is_some() => (a, b),
+                _ => continue,
+            };
+            let Some(load) = load_of(loaded) else { continue };
+            if load_of(other).is_some() || seen.get(&loaded) != Some(&1) || seen.get(&word) != Some(&1) {
+                continue;
+            }
+            if self.orders_are_overflow_checks(loaded, word, other) {
+                found.extend([load, index]);
+            }
+        }
+        found
+    }
+
+    /// Whether every comparison that sees the slot's word or the sum compares them with one another or the summand,
+    /// and is used by guards alone.
+    fn orders_are_overflow_checks(&self, loaded: Value, sum: Value, summand: Value) -> bool {
+        let among = |value: &Value| [loaded, sum, summand].contains(value);
+        self.values.operations.iter().filter(|operation| is_order(operation)).all(|operation| {
+            let mut operands = Vec::new();
+            operation.map(|value| operands.push(value));
+            let sees = operands.iter().any(|value| *value == loaded || *value == sum);
+            if !sees {
+                return true;
+            }
+            let Op::Binary { to, .. } = *operation else { return false };
+            operands.iter().all(among) && self.only_guards_use(Value(to))
+        })
+    }
+
+    fn only_guards_use(&self, condition: Value) -> bool {
+        let mut same = vec![condition];
+        let mut at = 0;
+        while let Some(value) = same.get(at).copied() {
+            at += 1;
+            for operation in &self.values.operations {
+                let mut uses = false;
+                operation.map(|operand| uses |= operand == value);
+                match operation {
+                    Op::Unary { op: UnaryOp::IsZero, to, .. } if uses => same.push(Value(*to)),
+                    _ if uses => return false,
+                    _ => {}
+                }
+            }
+        }
+        same.iter().any(|value| self.guards.contains(value))
+            && !same.iter().any(|value| self.stack.contains(value) || self.seen_by_logs.contains(value))
+    }
+}
+
+/// Whether an operation is an ordered comparison, as overflow checks are.
+fn is_order(operation: &Op<Value>) -> bool {
+    matches!(operation, Op::Binary { op: BinaryOp::Lt | BinaryOp::Gt, .. })
+}

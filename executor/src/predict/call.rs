@@ -1,0 +1,592 @@
+//! Calls, creations and their ends: what passes between the frames of a prediction.
+//!
+//! In: the operands of a call instruction. Out: a new frame on top, or the result of the call where nothing is run.
+//! A callee whose failure would revert its caller too is followed in the lean form of its code; every other in the
+//! strict form, because then what its caller does next depends on whether it fails.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use deconflict_analyzer::{CallSite, CreateSite, Operand, Slice, Variant};
+use revm::{DatabaseRef, primitives::hardfork::SpecId};
+use revm_bytecode::opcode;
+
+use super::codes::{Runnable, delegate};
+use super::frame::{Frame, Resume};
+use super::machine::{Event, Machine, Path};
+use super::region::{MAX_MEMORY, Region};
+use super::taint::Taint;
+use super::world::{AccountCode, AccountId, Word, World};
+use crate::access_set::{AccountAccess, ShortfallReason};
+
+/// How deep calls go.
+const MAX_DEPTH: usize = 1_024;
+
+/// Gas given to a call that is at most this much is taken to be a limit that was meant.
+const SMALL_GAS: u64 = 400_000;
+
+/// What a call without the gas of its own gets if it carries value.
+const STIPEND: u64 = 2_300;
+
+/// The longest code that an account can have, by EIP-170.
+const MAX_CODE: usize = 24_576;
+
+impl<D: DatabaseRef> Machine<'_, D> {
+    /// Starts a call, or settles it at once. False if the path cannot be followed any further.
+    pub(super) fn call(&mut self, path: &mut Path, slice: &Slice, site: &CallSite, to: u16) -> bool {
+        let base = window(path, slice);
+        let word = |operand: Operand| read(&path.frame, slice, base, operand);
+        let (target, value, gas) = (word(site.target), word(site.value), word(site.gas));
+        let ranges = (word(site.input), word(site.input_length), word(site.output), word(site.output_length));
+        let place = path.frame.place(site.pc);
+        if !self.ledger.need(target.taint) {
+            self.ledger.fall_short_of(target.taint, ShortfallReason::UnknownTarget, place);
+            return false;
+        }
+        let (input, input_length, output, output_length) = ranges;
+        let taint = input.taint.union(input_length.taint).union(output.taint).union(output_length.taint);
+        if !self.ledger.need(taint) {
+            self.ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
+            return false;
+        }
+        let (Some((input, input_length)), Some((output, output_length))) =
+            (range(input.value, input_length.value), range(output.value, output_length.value))
+        else {
+            return self.finish(path, Event::Halt);
+        };
+        let carries_value = !value.value.is_zero() || value.taint.is_unknown();
+        if path.frame.is_static && site.opcode == opcode::CALL && carries_value {
+            return self.finish(path, Event::Halt);
+        }
+        let frame = &mut path.frame;
+        frame.memory.grow(if input_length > 0 { input + input_length } else { 0 });
+        frame.memory.grow(if output_length > 0 { output + output_length } else { 0 });
+        let lean = frame.slice.variant == Variant::Lean && site.success_required;
+        frame.resume = Resume {
+            to: base + usize::from(to),
+            output,
+            output_length,
+            success_required: site.success_required,
+        };
+        frame.gas += if carries_value { 9_000 } else { 0 };
+        let code_address = target.address();
+        let is_call = site.opcode == opcode::CALL;
+        let keeps_self = !is_call && site.opcode != opcode::STATICCALL;
+        if path.waiting.len() + 1 >= MAX_DEPTH {
+            return self.settle(path, false, &Region::default(), Taint::CLEAN);
+        }
+        // Whether the balance suffices: only a call whose failure goes unnoticed makes a difference by that.
+        let moves_value = carries_value && matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
+        if moves_value && !value.taint.is_unknown() {
+            let balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
+            self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
+            if !lean && !self.ledger.need(balance.taint.union(value.taint)) {
+                self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
+            }
+            if balance.value < value.value && !balance.taint.is_unknown() {
+                return self.settle(path, false, &Region::default(), Taint::CLEAN);
+            }
+        }
+        let checkpoint = path.world.checkpoint();
+        let code_account = path.world.account(code_address);
+        self.ledger.accounts.push(AccountAccess::CodeRead(code_address));
+        if moves_value && is_call {
+            self.transfer(&mut path.world, path.frame.account, code_account, value);
+        }
+        if let Some(precompile) = self.precompile(&code_address) {
+            return self.run_precompile(path, precompile, (input, input_length));
+        }
+        let variant = if lean { Variant::Lean } else { Variant::Strict };
+        let Some(code) = self.runnable(&mut path.world, code_account, variant) else {
+            self.ledger.fall_short(ShortfallReason::CodeUnavailable, place);
+            return false;
+        };
+        let Runnable::Slice(callee) = code else {
+            return self.settle(path, true, &Region::default(), Taint::CLEAN);
+        };
+        let mut next = self.spare.pop().unwrap_or_else(|| blank(Arc::clone(&callee)));
+        next.start(callee);
+        next.call_data.take(&path.frame.memory, input, input_length, &mut self.ledger.marks);
+        next.checkpoint = checkpoint;
+        next.is_static = path.frame.is_static || site.opcode == opcode::STATICCALL;
+        if keeps_self {
+            next.account = path.frame.account;
+            next.address = path.frame.address;
+        } else {
+            next.account = code_account;
+            next.address = code_address;
+        }
+        if site.opcode == opcode::DELEGATECALL {
+            next.caller = path.frame.caller;
+            next.value = path.frame.value;
+        } else {
+            next.caller = path.frame.address;
+            next.value = value;
+        }
+        if !lean && gas.taint.is_clean() && gas.value <= U256::from(SMALL_GAS) {
+            let stipend = if carries_value { STIPEND } else { 0 };
+            next.gas_limit = Some(gas.value.to::<u64>() + stipend);
+        }
+        if !self.choose_entry(&mut next) {
+            return false;
+        }
+        path.waiting.push(std::mem::replace(&mut path.frame, next));
+        true
+    }
+
+    /// Lets a frame start where its selector leads. False if the selector is not known.
+    pub(super) fn choose_entry(&mut self, frame: &mut Frame) -> bool {
+        if frame.slice.selectors.is_empty() || frame.call_data.len() < 4 {
+            return true;
+        }
+        let Some(trace) = frame.slice.selectors.get(&frame.selector()).copied() else { return true };
+        let taint = frame.call_data.taint(0, 4, &self.ledger.marks);
+        if !self.ledger.need(taint) {
+            // The code itself will say where that matters.
+            return true;
+        }
+        frame.trace = trace;
+        true
+    }
+
+    /// Starts a creation, or settles it at once. False if the path cannot be followed any further.
+    pub(super) fn create(&mut self, path: &mut Path, slice: &Slice, site: &CreateSite, to: u16) -> bool {
+        let base = window(path, slice);
+        let word = |operand: Operand| read(&path.frame, slice, base, operand);
+        let (value, offset, length) = (word(site.value), word(site.offset), word(site.length));
+        let salt = site.salt.map(word);
+        let place = path.frame.place(site.pc);
+        let taint = offset.taint.union(length.taint).union(salt.map_or(Taint::CLEAN, |salt| salt.taint));
+        if !self.ledger.need(taint) {
+            self.ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
+            return false;
+        }
+        let Some((offset, length)) = range(offset.value, length.value) else {
+            return self.finish(path, Event::Halt);
+        };
+        if path.frame.is_static {
+            return self.finish(path, Event::Halt);
+        }
+        path.frame.memory.grow(if length > 0 { offset + length } else { 0 });
+        path.frame.resume = Resume {
+            to: base + usize::from(to),
+            output: 0,
+            output_length: 0,
+            success_required: site.success_required,
+        };
+        path.frame.gas += 32_000;
+        let taint = path.frame.memory.taint(offset, length, &self.ledger.marks);
+        if !self.ledger.need(taint) {
+            self.ledger.fall_short_of(taint, ShortfallReason::UnknownTarget, place);
+            return false;
+        }
+        let code = Bytes::copy_from_slice(&path.frame.memory.bytes()[offset..offset + length]);
+        if path.waiting.len() + 1 >= MAX_DEPTH {
+            return self.settle(path, false, &Region::default(), Taint::CLEAN);
+        }
+        let creator = path.frame.account;
+        if !value.value.is_zero() && !value.taint.is_unknown() {
+            let balance = path.world.balance(creator, self.state, &mut self.ledger.sources);
+            if !site.success_required {
+                self.ledger.need(balance.taint);
+            }
+            if balance.value < value.value {
+                return self.settle(path, false, &Region::default(), Taint::CLEAN);
+            }
+        }
+        let hash = keccak256(&code);
+        let (nonce, nonce_taint) = path.world.nonce(creator, self.state, &mut self.ledger.sources);
+        path.world.increment_nonce(creator);
+        self.ledger.accounts.push(AccountAccess::NonceWrite(path.frame.address));
+        let address = if let Some(salt) = salt {
+            path.frame.address.create2(B256::from(salt.value), hash)
+        } else {
+            if !self.ledger.need(nonce_taint) {
+                self.ledger.fall_short_of(nonce_taint, ShortfallReason::UnknownTarget, place);
+                return false;
+            }
+            path.frame.address.create(nonce)
+        };
+        let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
+        let caller = path.frame.address;
+        match self.creation(&mut path.world, code, hash, address, (creator, caller, value), lean) {
+            Creation::Fails => self.settle(path, false, &Region::default(), Taint::CLEAN),
+            Creation::Empty(account) => {
+                path.world.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
+                let mut address_word = Region::default();
+                address_word.set(address.into_word().as_slice());
+                self.settle_created(path, address)
+            }
+            Creation::Runs(frame) => {
+                path.waiting.push(std::mem::replace(&mut path.frame, *frame));
+                true
+            }
+        }
+    }
+
+    /// Prepares the frame that runs creation code.
+    pub(super) fn creation(
+        &mut self,
+        world: &mut World,
+        code: Bytes,
+        hash: B256,
+        address: Address,
+        (creator, caller, value): (AccountId, Address, Word),
+        lean: bool,
+    ) -> Creation {
+        let account = world.account(address);
+        let (nonce, _) = world.nonce(account, self.state, &mut self.ledger.sources);
+        let (present, taint) = world.code(account, self.state, &mut self.ledger.sources);
+        self.ledger.need(taint);
+        self.ledger.accounts.push(AccountAccess::CodeWrite(address));
+        if nonce != 0 || !present.is_nothing() {
+            return Creation::Fails;
+        }
+        let checkpoint = world.checkpoint();
+        world.create(account);
+        if self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
+            world.increment_nonce(account);
+        }
+        if !value.value.is_zero() {
+            self.transfer(world, creator, account, value);
+        }
+        let variant = if lean { Variant::Lean } else { Variant::Strict };
+        let compiled =
+            self.codes.get(self.at_hand, hash, variant, || Ok::<_, std::convert::Infallible>(code));
+        let Ok(Runnable::Slice(slice)) = compiled else { return Creation::Empty(account) };
+        let mut frame = self.spare.pop().unwrap_or_else(|| blank(Arc::clone(&slice)));
+        frame.start(slice);
+        frame.call_data.clear();
+        frame.checkpoint = checkpoint;
+        frame.is_static = false;
+        frame.account = account;
+        frame.address = address;
+        frame.caller = caller;
+        frame.value = value;
+        frame.creates = Some(account);
+        Creation::Runs(Box::new(frame))
+    }
+
+    /// Ends the frame on top and hands its result down. False if it was the last one.
+    pub(super) fn finish(&mut self, path: &mut Path, event: Event) -> bool {
+        let mut event = event;
+        loop {
+            let (success, offset, length) = match event {
+                Event::Return { offset, length } => (true, offset, length),
+                Event::Revert { offset, length } => (false, offset, length),
+                Event::SelfDestruct { beneficiary } => (self.self_destruct(path, beneficiary), 0, 0),
+                _ => (false, 0, 0),
+            };
+            let success = success && (path.frame.creates.is_none() || self.deploy(path, offset, length));
+            if !success {
+                path.world.revert(path.frame.checkpoint);
+            }
+            path.frame.gas += 3 * (path.frame.memory.len() / 32) as u64;
+            let Some(below) = path.waiting.pop() else {
+                self.ledger.gas = self.ledger.gas.max(path.frame.gas);
+                return false;
+            };
+            let done = std::mem::replace(&mut path.frame, below);
+            path.frame.gas += done.gas;
+            if let Some(limit) = done.gas_limit
+                && done.gas > limit / 5 * 4
+                && limit > STIPEND
+            {
+                self.ledger.fall_short(
+                    ShortfallReason::GasLimitedCall,
+                    done.place(done.slice.traces[done.trace.0 as usize].pc),
+                );
+            }
+            let created = done.creates.is_some() && success;
+            let address = done.address;
+            let mut output = Region::default();
+            if done.creates.is_none() || !success {
+                output.take(&done.memory, offset, length, &mut self.ledger.marks);
+            }
+            self.spare.push(done);
+            if !success && path.frame.resume.success_required && path.frame.slice.variant == Variant::Lean {
+                event = Event::Halt;
+                continue;
+            }
+            return if created {
+                self.settle_created(path, address)
+            } else {
+                self.settle(path, success, &output, Taint::CLEAN)
+            };
+        }
+    }
+
+    /// Gives the frame the result of a call that it made.
+    fn settle(&mut self, path: &mut Path, success: bool, output: &Region, size_taint: Taint) -> bool {
+        if !success && path.frame.resume.success_required && path.frame.slice.variant == Variant::Lean {
+            return self.finish(path, Event::Halt);
+        }
+        self.settle_word(path, Word::clean(U256::from(success)), output, size_taint)
+    }
+
+    fn settle_word(&mut self, path: &mut Path, result: Word, output: &Region, size_taint: Taint) -> bool {
+        let frame = &mut path.frame;
+        let Resume { to, output: at, output_length, .. } = frame.resume;
+        frame.stack[to] = result;
+        let copied = output_length.min(output.len());
+        if copied > 0 {
+            let taint = output.taint(0, copied, &self.ledger.marks);
+            frame.memory.blur_ends(at, copied, taint, &mut self.ledger.marks);
+            frame.memory.copy_from(at, output, 0, copied, &mut self.ledger.marks);
+        }
+        frame.return_data.take(output, 0, output.len(), &mut self.ledger.marks);
+        frame.return_size_taint = size_taint;
+        true
+    }
+
+    fn settle_created(&mut self, path: &mut Path, address: Address) -> bool {
+        let word = Word::clean(address.into_word().into());
+        self.settle_word(path, word, &Region::default(), Taint::CLEAN)
+    }
+
+    /// Puts what creation code returned into the account. False where the EVM would refuse it.
+    fn deploy(&mut self, path: &mut Path, offset: usize, length: usize) -> bool {
+        let Some(account) = path.frame.creates else { return false };
+        let bytes = Bytes::copy_from_slice(&path.frame.memory.bytes()[offset..offset + length]);
+        let refused = (self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && length > MAX_CODE)
+            || (self.spec.is_enabled_in(SpecId::LONDON) && bytes.first() == Some(&0xef));
+        if refused {
+            return false;
+        }
+        let taint = path.frame.memory.taint(offset, length, &self.ledger.marks);
+        if !self.ledger.need(taint) {
+            let place = path.frame.place(0);
+            self.ledger.fall_short_of(taint, ShortfallReason::UnknownTarget, place);
+        }
+        path.frame.gas += 200 * length as u64;
+        let hash = keccak256(&bytes);
+        path.world.set_code(account, AccountCode::New(bytes, hash));
+        true
+    }
+
+    /// Moves the balance of an account that ends to its heir. False where the EVM would refuse it.
+    fn self_destruct(&mut self, path: &mut Path, beneficiary: Word) -> bool {
+        if path.frame.is_static {
+            return false;
+        }
+        if !self.ledger.need(beneficiary.taint) {
+            let place = path.frame.place(0);
+            self.ledger.fall_short_of(beneficiary.taint, ShortfallReason::UnknownTarget, place);
+            return true;
+        }
+        let heir = path.world.account(beneficiary.address());
+        let balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
+        self.transfer(&mut path.world, path.frame.account, heir, balance);
+        self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
+        self.ledger.accounts.push(AccountAccess::CodeWrite(path.frame.address));
+        true
+    }
+
+    /// Moves value from one account to another.
+    pub(super) fn transfer(&mut self, world: &mut World, from: AccountId, to: AccountId, value: Word) {
+        self.ledger.accounts.push(AccountAccess::BalanceDebit(world.address(from)));
+        self.ledger.accounts.push(AccountAccess::BalanceCredit(world.address(to)));
+        world.adjust_balance(from, value.value.wrapping_neg(), value.taint);
+        world.adjust_balance(to, value.value, value.taint);
+    }
+
+    /// What calling an account runs; none where its code cannot be read.
+    pub(super) fn runnable(
+        &mut self,
+        world: &mut World,
+        account: AccountId,
+        variant: Variant,
+    ) -> Option<Runnable> {
+        let code = self.code_of(world, account, variant)?;
+        let Runnable::Delegation(delegate) = code else { return Some(code) };
+        let delegate = world.account(delegate);
+        self.ledger.accounts.push(AccountAccess::CodeRead(world.address(delegate)));
+        // One step only: a designator that leads to another runs that as code, which halts at once.
+        match self.code_of(world, delegate, variant)? {
+            Runnable::Delegation(_) => {
+                let designator = Bytes::from_static(&[0xef]);
+                let compiled = self.codes.get(self.at_hand, keccak256(&designator), variant, || {
+                    Ok::<_, std::convert::Infallible>(designator)
+                });
+                compiled.ok()
+            }
+            code => Some(code),
+        }
+    }
+
+    fn code_of(&mut self, world: &mut World, account: AccountId, variant: Variant) -> Option<Runnable> {
+        let (code, taint) = world.code(account, self.state, &mut self.ledger.sources);
+        if !self.ledger.need(taint) {
+            return None;
+        }
+        match code {
+            AccountCode::Delegated(address) => Some(Runnable::Delegation(address)),
+            AccountCode::New(bytes, hash) => {
+                self.codes.get(self.at_hand, hash, variant, || Ok::<_, std::convert::Infallible>(bytes)).ok()
+            }
+            AccountCode::Stored(hash) => {
+                let state = self.state;
+                let bytes = || state.code_by_hash_ref(hash).map(|code| code.original_bytes());
+                self.codes.get(self.at_hand, hash, variant, bytes).ok()
+            }
+        }
+    }
+
+    fn precompile(&self, address: &Address) -> Option<Precompiled> {
+        if address.0[..18] != [0; 18] {
+            return None;
+        }
+        self.precompiles.get(address).map(|_| Precompiled(*address))
+    }
+
+    /// Settles a call to a precompile. Those that check curves and signatures cost more than all else, and mostly
+    /// decide nothing but whether the transaction reverts: their results are put off until one is asked for.
+    fn run_precompile(
+        &mut self,
+        path: &mut Path,
+        Precompiled(address): Precompiled,
+        (input, input_length): (usize, usize),
+    ) -> bool {
+        let number = u16::from_be_bytes([address.0[18], address.0[19]]);
+        let taint = path.frame.memory.taint(input, input_length, &self.ledger.marks);
+        let deferred_length = match number {
+            0x01 | 0x08 | 0x100 => Some(32),
+            0x06 | 0x07 | 0x09 | 0x0a => Some(64),
+            0x0b | 0x0c | 0x10 => Some(128),
+            0x0d | 0x0e | 0x11 => Some(256),
+            0x0f => Some(32),
+            _ => None,
+        };
+        if let Some(length) = deferred_length.filter(|_| !self.eager) {
+            let taint = taint.union(Taint::DEFERRED);
+            let mut output = Region::default();
+            output.set_tainted(&[0; 256][..length], self.ledger.marks.mark(taint));
+            // Recovering a signature never fails; the others do on points that are off their curve.
+            let result = if number == 0x01 {
+                Word::clean(U256::from(1))
+            } else {
+                Word { value: U256::from(1), taint }
+            };
+            return self.settle_word(path, result, &output, taint);
+        }
+        if number == 0x04 {
+            let mut output = Region::default();
+            output.take(&path.frame.memory, input, input_length, &mut self.ledger.marks);
+            return self.settle(path, true, &output, Taint::CLEAN);
+        }
+        let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
+        let executed = self.precompiles.get(&address).map(|it| it.execute(bytes, u64::MAX / 2, 0));
+        let mut output = Region::default();
+        let mark = self.ledger.marks.mark(taint);
+        match executed {
+            Some(Ok(result)) if result.status.is_success() => {
+                path.frame.gas += result.gas_used;
+                output.set_tainted(&result.bytes, mark);
+                let success = Word {
+                    value: U256::from(1),
+                    taint: if taint.is_unknown() { taint } else { Taint::CLEAN },
+                };
+                self.settle_word(
+                    path,
+                    success,
+                    &output,
+                    if taint.is_unknown() { taint } else { Taint::CLEAN },
+                )
+            }
+            _ => {
+                if !path.frame.resume.success_required {
+                    self.ledger.need(taint);
+                }
+                self.settle(path, false, &output, Taint::CLEAN)
+            }
+        }
+    }
+}
+
+/// The address of a precompile that is active.
+#[derive(Clone, Copy, Debug)]
+struct Precompiled(Address);
+
+/// How a creation starts.
+pub(super) enum Creation {
+    /// The address is taken.
+    Fails,
+    /// There is no creation code.
+    Empty(AccountId),
+    /// The creation code runs.
+    Runs(Box<Frame>),
+}
+
+impl AccountCode {
+    /// Whether there is no code.
+    fn is_nothing(&self) -> bool {
+        match self {
+            Self::Stored(hash) | Self::New(_, hash) => *hash == KECCAK256_EMPTY,
+            Self::Delegated(_) => false,
+        }
+    }
+}
+
+/// The bytes of a code, or none where the state does not give them.
+pub(super) fn code_bytes<D: DatabaseRef>(code: &AccountCode, state: &D) -> Option<Bytes> {
+    match code {
+        AccountCode::New(bytes, _) => Some(bytes.clone()),
+        AccountCode::Delegated(address) => Some(designator(*address)),
+        AccountCode::Stored(hash) if *hash == KECCAK256_EMPTY => Some(Bytes::new()),
+        AccountCode::Stored(hash) => state.code_by_hash_ref(*hash).ok().map(|code| code.original_bytes()),
+    }
+}
+
+/// The code of an account that is delegated to another, by EIP-7702.
+pub(super) fn designator(address: Address) -> Bytes {
+    let bytes = [&[0xef, 0x01, 0x00][..], address.as_slice()].concat();
+    debug_assert!(delegate(&bytes) == Some(address));
+    bytes.into()
+}
+
+/// A frame with nothing in it.
+pub(super) fn blank(slice: Arc<Slice>) -> Frame {
+    Frame {
+        trace: slice.entry,
+        slice,
+        next: 0,
+        height: 0,
+        stack: Vec::new(),
+        memory: Region::default(),
+        call_data: Region::default(),
+        return_data: Region::default(),
+        return_size_taint: Taint::CLEAN,
+        account: 0,
+        address: Address::ZERO,
+        caller: Address::ZERO,
+        value: Word::default(),
+        is_static: false,
+        checkpoint: World::default().checkpoint(),
+        gas: 0,
+        gas_limit: None,
+        creates: None,
+        resume: Resume::default(),
+    }
+}
+
+/// Where the window of the trace that a frame is in starts on its stack.
+fn window(path: &Path, slice: &Slice) -> usize {
+    let trace = &slice.traces[path.frame.trace.0 as usize];
+    path.frame.height - usize::from(trace.needs)
+}
+
+fn read(frame: &Frame, slice: &Slice, base: usize, operand: Operand) -> Word {
+    match operand.as_constant() {
+        Some(index) => Word::clean(slice.constants[index]),
+        None => frame.stack[base + operand.index()],
+    }
+}
+
+fn range(offset: U256, length: U256) -> Option<(usize, usize)> {
+    let length = usize::try_from(length).ok().filter(|length| *length <= MAX_MEMORY)?;
+    if length == 0 {
+        return Some((0, 0));
+    }
+    let offset = usize::try_from(offset).ok().filter(|offset| *offset <= MAX_MEMORY - length)?;
+    Some((offset, length))
+}

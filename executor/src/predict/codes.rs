@@ -1,0 +1,116 @@
+//! The slices of codes, compiled once for all transactions and threads.
+//!
+//! In: the hash of a code and a way to get its bytes. Out: its slice, or where the account is delegated to. Bounded:
+//! what has not been used for long is dropped and compiled again when it is needed.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY};
+use deconflict_analyzer::{Slice, Variant};
+use hashbrown::HashMap;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use rustc_hash::FxBuildHasher;
+
+/// How much memory the shared slices may take, in bytes, roughly.
+const CAPACITY: u64 = 512 << 20;
+
+/// How many codes are expected: a hint for the size of tables.
+const EXPECTED: usize = 4_096;
+
+/// How many slices one thread keeps at hand before it starts anew.
+const AT_HAND: usize = 4_096;
+
+/// What the code of an account leads to.
+#[derive(Clone, Debug)]
+pub(super) enum Runnable {
+    /// There is nothing to run.
+    Nothing,
+    /// The code itself.
+    Slice(Arc<Slice>),
+    /// The code of another account, by an EIP-7702 designator.
+    Delegation(Address),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct BySize;
+
+impl Weighter<(B256, Variant), Runnable> for BySize {
+    fn weight(&self, _: &(B256, Variant), code: &Runnable) -> u64 {
+        match code {
+            Runnable::Nothing | Runnable::Delegation(_) => 64,
+            Runnable::Slice(slice) => slice.size() as u64,
+        }
+    }
+}
+
+/// The slices that all threads share.
+#[derive(Debug)]
+pub(super) struct CodeCache {
+    shared: Cache<(B256, Variant), Runnable, BySize>,
+}
+
+impl Default for CodeCache {
+    fn default() -> Self {
+        Self { shared: Cache::with_weighter(EXPECTED, CAPACITY, BySize) }
+    }
+}
+
+/// The slices that one thread has at hand.
+pub(super) type CodesAtHand = HashMap<(B256, Variant), Runnable, FxBuildHasher>;
+
+impl CodeCache {
+    /// What the code with this hash leads to. `bytes` is asked only where it has not been compiled yet.
+    pub(super) fn get<E>(
+        &self,
+        at_hand: &mut CodesAtHand,
+        hash: B256,
+        variant: Variant,
+        bytes: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Runnable, E> {
+        if hash == KECCAK256_EMPTY {
+            return Ok(Runnable::Nothing);
+        }
+        let key = (hash, variant);
+        if let Some(code) = at_hand.get(&key) {
+            return Ok(code.clone());
+        }
+        let code = match self.shared.get(&key) {
+            Some(code) => code,
+            None => {
+                let code = compile(bytes()?, variant, false);
+                self.shared.insert(key, code.clone());
+                code
+            }
+        };
+        if at_hand.len() >= AT_HAND {
+            at_hand.clear();
+        }
+        at_hand.insert(key, code.clone());
+        Ok(code)
+    }
+
+    /// Compiles a code again so that computed jumps may land anywhere.
+    pub(super) fn widen(&self, at_hand: &mut CodesAtHand, slice: &Slice) {
+        let key = (slice.hash, slice.variant);
+        let code = compile(slice.code.clone(), slice.variant, true);
+        self.shared.insert(key, code.clone());
+        at_hand.insert(key, code);
+    }
+}
+
+fn compile(bytes: Bytes, variant: Variant, all_destinations: bool) -> Runnable {
+    if bytes.is_empty() {
+        return Runnable::Nothing;
+    }
+    if let Some(address) = delegate(&bytes) {
+        return Runnable::Delegation(address);
+    }
+    Runnable::Slice(Arc::new(Slice::compile(bytes, variant, all_destinations)))
+}
+
+/// The account that a designator names, by EIP-7702.
+pub(super) fn delegate(code: &[u8]) -> Option<Address> {
+    let address = code.strip_prefix(&[0xef, 0x01, 0x00])?;
+    (address.len() == 20).then(|| Address::from_slice(address))
+}

@@ -1,0 +1,85 @@
+//! One call or creation while it is followed.
+
+use std::sync::Arc;
+
+use alloy_primitives::Address;
+use deconflict_analyzer::{Slice, TraceId};
+
+use super::ledger::Place;
+use super::region::Region;
+use super::taint::Taint;
+use super::world::{AccountId, Checkpoint, Word};
+
+/// The state of one frame.
+#[derive(Clone)]
+pub(super) struct Frame {
+    pub slice: Arc<Slice>,
+    /// The trace that is run.
+    pub trace: TraceId,
+    /// The operation of it that comes next.
+    pub next: usize,
+    /// How many words of `stack` are the machine's stack; above them are registers.
+    pub height: usize,
+    pub stack: Vec<Word>,
+    pub memory: Region,
+    pub call_data: Region,
+    pub return_data: Region,
+    /// Where the length of the return data comes from.
+    pub return_size_taint: Taint,
+    /// Whose storage is touched.
+    pub account: AccountId,
+    pub address: Address,
+    pub caller: Address,
+    pub value: Word,
+    pub is_static: bool,
+    /// The state to come back to if the frame fails.
+    pub checkpoint: Checkpoint,
+    /// The gas that the frame and those below it took, by estimate.
+    pub gas: u64,
+    /// The gas it was given, where that is little and decides something.
+    pub gas_limit: Option<u64>,
+    /// The account that is being created, if this runs creation code.
+    pub creates: Option<AccountId>,
+    /// What to do with the result of the frame above.
+    pub resume: Resume,
+}
+
+/// What a frame does with the result of the one that it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Resume {
+    /// The register that takes success or the address.
+    pub to: usize,
+    /// Where the output goes.
+    pub output: usize,
+    /// How much of it.
+    pub output_length: usize,
+    /// Whether this frame fails if the other does.
+    pub success_required: bool,
+}
+
+impl Frame {
+    /// A frame with room from an earlier one, about to run `slice` from its start.
+    pub(super) fn start(&mut self, slice: Arc<Slice>) {
+        self.trace = slice.entry;
+        self.slice = slice;
+        self.next = 0;
+        self.height = 0;
+        self.memory.clear();
+        self.return_data.clear();
+        self.return_size_taint = Taint::CLEAN;
+        self.gas = 0;
+        self.gas_limit = None;
+        self.creates = None;
+        self.resume = Resume::default();
+    }
+
+    /// Where the frame is, at a program counter.
+    pub(super) fn place(&self, pc: u32) -> Place {
+        Place { code_hash: self.slice.hash, selector: self.selector(), pc }
+    }
+
+    /// The first four bytes of calldata, zeros where there are fewer.
+    pub(super) fn selector(&self) -> [u8; 4] {
+        self.call_data.bytes().first_chunk().copied().unwrap_or_default()
+    }
+}
