@@ -12,12 +12,13 @@ use rustc_hash::FxHashSet;
 
 use crate::{
     code::{Code, Pc, Selector},
-    explore::{Budget, Shared, Start, explore},
+    explore::{Budget, Failures, Shared, Start, explore},
     expression::{Environment, Expressions, Node as Word},
     facts::Facts,
     incomplete::{Incomplete, Reason},
     lock, permission,
     simplify::Builder,
+    slot::FoldedEntries,
     state::State,
     summarize::{Draft, summarize},
     summary::{Entry, Permission, Summary},
@@ -64,7 +65,7 @@ const CONTRACT_STEPS: u64 = 3_000_000;
 const LEAST_STEPS: u64 = 20_000;
 
 /// Constants tried as keys of folded mapping entries.
-const MAX_CONSTANT_KEYS: usize = 64;
+const MAX_CONSTANT_KEYS: usize = 61;
 
 /// Entries beyond this are not explored: no compiler makes so many, and hostile code must not hold us up.
 const MAX_ENTRIES: usize = 2_000;
@@ -99,7 +100,9 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     let mut shared = Shared {
         code: &code,
         immediates,
-        constant_keys: constant_keys(&code),
+        folded: FoldedEntries::new(constant_keys(&code)),
+        classes: Vec::new(),
+        failures: Failures::default(),
         builder,
         recovered: FxHashSet::default(),
         next_node: 0,
@@ -169,7 +172,7 @@ fn explore_entry(shared: &mut Shared<'_>, entry: Entry, steps: &mut u64) -> Draf
     summarize(&mut shared.builder, entry, &graph, &given)
 }
 
-/// Constants that a compiler may have folded into the hash of a mapping entry: small numbers and addresses.
+/// Constants that a compiler may have folded into the hash of a mapping entry: addresses.
 fn constant_keys(code: &Code) -> Vec<U256> {
     let mut keys: Vec<U256> = code
         .instructions
@@ -180,7 +183,6 @@ fn constant_keys(code: &Code) -> Vec<U256> {
             (65..=160).contains(&value.bit_len()) && *value != (U256::from(1) << 160) - U256::from(1)
         })
         .collect();
-    keys.extend((0..3).map(U256::from));
     keys.sort_unstable();
     keys.dedup();
     keys.truncate(MAX_CONSTANT_KEYS);

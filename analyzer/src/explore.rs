@@ -7,6 +7,8 @@
 //! depth and program counter: exploration never depends on hashing order. Every bound that is hit ends in the graph's
 //! `incomplete` list.
 
+mod failure;
+
 use std::{cmp::Reverse, collections::BinaryHeap, hash::Hasher as _};
 
 use std::rc::Rc;
@@ -15,14 +17,18 @@ use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
+pub(crate) use self::failure::Failures;
+
 use crate::{
     code::{Code, Pc},
     expression::{Expressions, Node as Word},
+    facts::Facts,
     graph::{Exit, Graph, Node},
     id::{ExprId, Site},
     incomplete::{Incomplete, Reason},
     linear::{Bounds, PhiOrder},
     simplify::Builder,
+    slot::FoldedEntries,
     state::{Meet, Place, State, join},
     step::{Machine, Way},
 };
@@ -71,13 +77,45 @@ pub(crate) struct Start {
 pub(crate) struct Shared<'a> {
     pub(crate) code: &'a Code,
     pub(crate) immediates: Vec<ExprId>,
-    pub(crate) constant_keys: Vec<U256>,
+    pub(crate) folded: FoldedEntries,
+    /// What the words of the arena are to a calling context.
+    pub(crate) classes: Vec<Class>,
+    /// Blocks that need not be explored because they only fail.
+    pub(crate) failures: Failures,
     pub(crate) builder: Builder,
     pub(crate) recovered: FxHashSet<ExprId>,
     /// The first unused node number: nodes are numbered through all explorations, so that sites and phis are unique.
     pub(crate) next_node: u32,
     /// Selectors that the dispatcher compares with.
     pub(crate) selectors: Vec<u32>,
+}
+
+/// What a word on the stack is to a calling context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// A constant that a jump may return to.
+    Label,
+    /// Zero or one.
+    Boolean,
+    /// Another constant.
+    Number,
+    /// No constant.
+    Symbol,
+}
+
+impl Shared<'_> {
+    /// Brings `classes` up to date with the arena.
+    fn classify(&mut self) {
+        let (expressions, code) = (&self.builder.expressions, self.code);
+        self.classes.extend((self.classes.len()..expressions.len()).map(|index| {
+            match expressions.constant(ExprId(index as u32)) {
+                None => Class::Symbol,
+                Some(value) if code.is_label(&value) => Class::Label,
+                Some(value) if value.bit_len() <= 1 => Class::Boolean,
+                Some(_) => Class::Number,
+            }
+        }));
+    }
 }
 
 struct Edge {
@@ -93,6 +131,8 @@ struct Draft {
     parent: u32,
     /// The node behind this one's last instruction, where no jump leads.
     fallthrough: Option<u32>,
+    /// It can only be entered from its parent.
+    is_fallthrough: bool,
     /// Which iteration of the loops around it that are kept apart.
     iteration: u32,
     depth: u32,
@@ -102,7 +142,37 @@ struct Draft {
     entry: Option<State>,
     visits: u32,
     queued: bool,
-    node: Node,
+}
+
+/// What has been made of one block in one calling context.
+#[derive(Clone, Copy)]
+struct Made {
+    /// The first node.
+    first: u32,
+    /// Sets of booleans told apart.
+    variants: u32,
+    /// Iterations told apart.
+    iterations: u32,
+}
+
+impl Draft {
+    /// A node that has not been entered yet.
+    fn new(start: u32, parent: u32) -> Self {
+        Self {
+            start,
+            narrow: Key { start, height: 0, constants: 0 },
+            parent,
+            fallthrough: None,
+            is_fallthrough: false,
+            iteration: 0,
+            depth: 0,
+            edges: Vec::new(),
+            phis: FxHashMap::default(),
+            entry: None,
+            visits: 0,
+            queued: false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,18 +188,24 @@ struct Explorer<'s, 'a> {
     is_fallback: bool,
     base: u32,
     drafts: Vec<Draft>,
+    /// What the graph keeps of each draft.
+    nodes: Vec<Node>,
     index: FxHashMap<Key, u32>,
-    variants: FxHashMap<Key, u32>,
-    iterations: FxHashMap<Key, u32>,
+    made: FxHashMap<Key, Made>,
     contexts: FxHashMap<(u32, u32), u32>,
     queue: BinaryHeap<(u32, Reverse<u32>, Reverse<u32>)>,
+    no_facts: Rc<Facts>,
+    /// The node that stands for all blocks that only fail.
+    failure: Option<u32>,
+    /// Room to put call sites together in.
+    sites: Vec<Pc>,
     order: PhiOrder,
     /// Phis that have been seen to shrink.
     refuted: FxHashSet<ExprId>,
     /// Nodes to execute again because a proof there used what turned out to be false.
     recheck: Vec<u32>,
-    /// Nodes that jump to a phi, with the number of its operands then.
-    phi_jumps: Vec<(u32, ExprId)>,
+    /// Nodes that jump to a phi, with the number of targets that it had then.
+    phi_jumps: Vec<(u32, ExprId, usize)>,
     steps: u64,
     incomplete: Vec<Incomplete>,
 }
@@ -143,11 +219,14 @@ pub(crate) fn explore(shared: &mut Shared<'_>, start: &Start, budget: Budget) ->
         is_fallback: start.is_fallback,
         base,
         drafts: Vec::new(),
+        nodes: Vec::new(),
         index: FxHashMap::default(),
-        variants: FxHashMap::default(),
-        iterations: FxHashMap::default(),
+        made: FxHashMap::default(),
         contexts: FxHashMap::default(),
         queue: BinaryHeap::new(),
+        no_facts: Rc::default(),
+        failure: None,
+        sites: Vec::new(),
         order: PhiOrder::default(),
         refuted: FxHashSet::default(),
         recheck: Vec::new(),
@@ -242,19 +321,17 @@ impl Explorer<'_, '_> {
                 }
                 self.visit(node);
                 while let Some(user) = self.recheck.pop() {
-                    self.drafts[user as usize].entry = None;
-                    self.enqueue(user);
+                    self.repeat(user);
                 }
             }
             // A jump to a phi has more targets once the phi has more operands.
             let jumps = std::mem::take(&mut self.phi_jumps);
-            for (node, target) in jumps {
+            for (node, target, known) in jumps {
                 let targets = self.constant_targets(target).map_or(0, |targets| targets.len());
-                if targets > self.drafts[node as usize].node.successors.len() {
-                    self.drafts[node as usize].entry = None;
-                    self.enqueue(node);
+                if targets > known {
+                    self.repeat(node);
                 } else {
-                    self.phi_jumps.push((node, target));
+                    self.phi_jumps.push((node, target, known));
                 }
             }
             if self.queue.is_empty() {
@@ -277,24 +354,38 @@ impl Explorer<'_, '_> {
         }
     }
 
+    /// Sees to it that the node is executed again.
+    fn repeat(&mut self, node: u32) {
+        let mut node = node;
+        // The state of a node that only goes on is gone: it comes again from the node before.
+        while self.drafts[node as usize].is_fallthrough {
+            node = self.drafts[node as usize].parent;
+        }
+        self.drafts[node as usize].entry = None;
+        self.enqueue(node);
+    }
+
     /// The node for a block entered from `from` with this stack; made if there is none yet.
     fn node_for(&mut self, from: u32, start: u32, state: &State) -> Option<u32> {
-        let code = self.shared.code;
+        self.shared.classify();
         let height = state.stack.len() as u32;
         let [mut context, mut booleans, mut all] =
             [FxHasher::default(), FxHasher::default(), FxHasher::default()];
         let mut depth = 0;
         for (position, word) in state.stack.iter().enumerate() {
-            let Some(value) = self.shared.builder.value(*word) else { continue };
-            all.write_usize(position);
-            all.write_u32(word.0);
-            if code.is_label(&value) {
-                depth += 1;
-                context.write_usize(position);
-                context.write_u32(word.0);
-            } else if value.bit_len() <= 1 {
-                booleans.write_usize(position);
-                booleans.write_u32(word.0);
+            let class = self.shared.classes[word.0 as usize];
+            if class == Class::Symbol {
+                continue;
+            }
+            let entry = (position as u64) << 32 | u64::from(word.0);
+            all.write_u64(entry);
+            match class {
+                Class::Label => {
+                    depth += 1;
+                    context.write_u64(entry);
+                }
+                Class::Boolean => booleans.write_u64(entry),
+                Class::Number | Class::Symbol => {}
             }
         }
         let key = |constants| Key { start, height, constants };
@@ -307,91 +398,81 @@ impl Explorer<'_, '_> {
         }
         let mut iteration = self.drafts.get(from as usize).map_or(0, |draft| draft.iteration);
         let mut chosen = boolean;
+        let next = self.drafts.len() as u32;
+        let known = self.made.get(&narrow).copied();
+        let mut made = known.unwrap_or(Made { first: next, variants: 0, iterations: 0 });
         if self.drafts.len() > MAX_PRECISE_NODES {
             chosen = narrow;
-        } else if self.iterations.get(&narrow).copied().unwrap_or(0) < MAX_ITERATIONS
-            && self.variants.contains_key(&narrow)
-            && let Some(next) = self.next_iteration(from, narrow)
+        } else if made.iterations < MAX_ITERATIONS
+            && made.variants > 0
+            && let Some(next) = self.next_iteration(from, narrow, made.first)
         {
-            *self.iterations.entry(narrow).or_insert(0) += 1;
+            made.iterations += 1;
             iteration = next;
             chosen = exact;
-        } else if !self.index.contains_key(&boolean) {
-            let variants = self.variants.entry(narrow).or_insert(0);
-            if *variants == 0 {
+        } else if let Some(node) = self.index.get(&boolean) {
+            return Some(*node);
+        } else {
+            if made.variants == 0 {
                 let contexts = self.contexts.entry((start, height)).or_insert(0);
                 *contexts += 1;
                 if *contexts > MAX_CONTEXTS {
                     chosen = key(0);
                 }
             }
-            *variants += 1;
-            if *variants > MAX_VARIANTS {
+            made.variants += 1;
+            if made.variants > MAX_VARIANTS {
                 chosen = narrow;
             }
         }
+        self.made.insert(narrow, made);
         if let Some(node) = self.index.get(&chosen) {
             return Some(*node);
         }
         let call_sites = self.call_sites(from, state);
-        let made = self.make_node(from, start, narrow, depth, iteration, call_sites);
+        let draft = Draft { narrow, iteration, depth, ..Draft::new(start, from) };
+        let made = self.make_node(draft, call_sites);
         if let Some(node) = made {
             self.index.insert(chosen, node);
         }
         made
     }
 
-    fn make_node(
-        &mut self,
-        from: u32,
-        start: u32,
-        narrow: Key,
-        depth: u32,
-        iteration: u32,
-        call_sites: Rc<[Pc]>,
-    ) -> Option<u32> {
+    fn make_node(&mut self, draft: Draft, call_sites: Rc<[Pc]>) -> Option<u32> {
         if self.drafts.len() >= self.budget.nodes {
             return None;
         }
         let node = self.drafts.len() as u32;
-        self.drafts.push(Draft {
-            start,
-            narrow,
-            parent: from,
-            fallthrough: None,
-            iteration,
-            depth,
-            edges: Vec::new(),
-            phis: FxHashMap::default(),
-            entry: None,
-            visits: 0,
-            queued: false,
-            node: Node {
-                call_sites,
-                facts: Rc::default(),
-                events: Vec::new(),
-                memory_words: Vec::new(),
-                exit: Exit::Open,
-                successors: Vec::new(),
-            },
+        self.drafts.push(draft);
+        self.nodes.push(Node {
+            call_sites,
+            facts: Rc::clone(&self.no_facts),
+            events: Vec::new(),
+            memory_words: Vec::new(),
+            exit: Exit::Open,
+            successors: Vec::new(),
         });
         Some(node)
     }
 
     /// If entering `narrow` from `from` closes a loop whose iterations constants tell apart: the number of the iteration
-    /// that begins, or goes on, there.
-    fn next_iteration(&self, from: u32, narrow: Key) -> Option<u32> {
+    /// that begins, or goes on, there. `first` is the oldest node of `narrow`.
+    fn next_iteration(&self, from: u32, narrow: Key, first: u32) -> Option<u32> {
         let begin = self.drafts.get(from as usize)?;
         let mut at = from;
         for _ in 0..MAX_LOOP_NODES {
+            // Parents are older than the nodes entered from them.
+            if at < first {
+                return None;
+            }
             let draft = self.drafts.get(at as usize)?;
             if draft.narrow == narrow {
                 if begin.iteration > draft.iteration {
                     return Some(begin.iteration);
                 }
                 // A condition that constants do not decide is not decided in the next iteration either.
-                let open = |draft: &Draft| matches!(draft.node.exit, Exit::Branch { .. });
-                return (!open(draft) && !open(begin)).then_some(draft.iteration + 1);
+                let open = |node: u32| matches!(self.nodes[node as usize].exit, Exit::Branch { .. });
+                return (!open(at) && !open(from)).then_some(draft.iteration + 1);
             }
             at = draft.parent;
         }
@@ -399,26 +480,22 @@ impl Explorer<'_, '_> {
     }
 
     /// The jumps that pushed the return addresses on the stack: a return address stands right behind its jump.
-    fn call_sites(&self, from: u32, state: &State) -> Rc<[Pc]> {
+    fn call_sites(&mut self, from: u32, state: &State) -> Rc<[Pc]> {
         let code = self.shared.code;
-        let sites = || {
-            state
-                .stack
-                .iter()
-                .filter_map(|word| self.shared.builder.value(*word))
-                .filter(|value| code.is_label(value))
-                .filter_map(|value| code.destination(&value))
-                .filter_map(|index| index.checked_sub(1))
-                .map(|index| code.instructions[index])
-                .filter(|instruction| instruction.opcode == op::JUMP)
-                .map(|instruction| instruction.pc)
-        };
-        match self.drafts.get(from as usize) {
-            // Most blocks are in the same call as the block before.
-            Some(previous) if previous.node.call_sites.iter().copied().eq(sites()) => {
-                Rc::clone(&previous.node.call_sites)
+        self.sites.clear();
+        for word in &state.stack {
+            if self.shared.classes[word.0 as usize] == Class::Label
+                && let Some(value) = self.shared.builder.value(*word)
+                && let Some(before) = code.destination(&value).and_then(|index| index.checked_sub(1))
+                && code.instructions[before].opcode == op::JUMP
+            {
+                self.sites.push(code.instructions[before].pc);
             }
-            _ => sites().collect(),
+        }
+        match self.nodes.get(from as usize) {
+            // Most blocks are in the same call as the block before.
+            Some(previous) if *previous.call_sites == *self.sites => Rc::clone(&previous.call_sites),
+            _ => Rc::from(self.sites.as_slice()),
         }
     }
 
@@ -426,9 +503,15 @@ impl Explorer<'_, '_> {
     fn send(&mut self, from: u32, to: u32, state: State) {
         let draft = &mut self.drafts[to as usize];
         match draft.edges.iter_mut().find(|edge| edge.from == from) {
-            Some(edge) if edge.state == state => return,
+            Some(edge) if !draft.is_fallthrough && edge.state == state => return,
             Some(edge) => edge.state = state,
-            None => draft.edges.push(Edge { from, state }),
+            None => {
+                // Most nodes are entered from one place.
+                if draft.edges.is_empty() {
+                    draft.edges.reserve_exact(1);
+                }
+                draft.edges.push(Edge { from, state });
+            }
         }
         self.enqueue(to);
     }
@@ -439,9 +522,11 @@ impl Explorer<'_, '_> {
         let start = self.drafts[node as usize].start;
         let entry_pc = self.shared.code.instructions.get(start as usize).map_or(Pc(0), |found| found.pc);
         let draft = &mut self.drafts[node as usize];
-        if let [edge] = draft.edges.as_slice() {
+        if let [edge] = draft.edges.as_mut_slice() {
             draft.visits += 1;
-            let state = edge.state.fork();
+            // Nothing will ever be joined with a state that only goes on.
+            let state =
+                if draft.is_fallthrough { std::mem::take(&mut edge.state) } else { edge.state.fork() };
             self.execute(node, state);
             return;
         }
@@ -470,13 +555,12 @@ impl Explorer<'_, '_> {
     /// Executes a node's block on the state at its start, and hands on what comes out.
     fn execute(&mut self, node: u32, mut state: State) {
         let number = self.base + node;
-        let draft = &mut self.drafts[node as usize];
-        let start = draft.start;
-        draft.node.facts = Rc::clone(&state.facts);
+        let start = self.drafts[node as usize].start;
+        self.nodes[node as usize].facts = Rc::clone(&state.facts);
         let mut machine = Machine {
             code: self.shared.code,
             immediates: &self.shared.immediates,
-            constant_keys: &self.shared.constant_keys,
+            folded: &mut self.shared.folded,
             builder: &mut self.shared.builder,
             order: &mut self.order,
             recovered: &mut self.shared.recovered,
@@ -496,13 +580,13 @@ impl Explorer<'_, '_> {
             + state.facts.conditions.len();
         self.steps += machine.steps + 4 + (held / 8) as u64;
         let (events, memory_words) = (machine.events, machine.memory_words);
-        let explored = &mut self.drafts[node as usize].node;
+        let explored = &mut self.nodes[node as usize];
         explored.events = events;
         explored.memory_words = memory_words;
         match way {
-            Way::End(exit) => self.drafts[node as usize].node.exit = exit,
+            Way::End(exit) => self.nodes[node as usize].exit = exit,
             Way::Next(index) => {
-                self.drafts[node as usize].node.exit = Exit::Jump;
+                self.nodes[node as usize].exit = Exit::Jump;
                 self.go(node, index, state);
             }
             Way::Jump { target } => self.jump(node, target, state, Exit::Jump),
@@ -510,7 +594,42 @@ impl Explorer<'_, '_> {
         }
     }
 
+    /// Whether the block at instruction `index` only fails. The fallback looks into such blocks all the same: selectors of
+    /// functions that only revert are compared with there.
+    fn is_failure(&mut self, index: usize) -> bool {
+        let shared = &mut *self.shared;
+        !self.is_fallback
+            && shared.failures.is_failure(&shared.builder, shared.code, &shared.immediates, index)
+    }
+
+    /// Leads to the one node that stands for all blocks that only fail.
+    fn fail(&mut self, node: u32) {
+        let found = self.failure.or_else(|| {
+            let made = self.make_node(Draft::new(u32::MAX, node), Rc::default());
+            if let Some(made) = made {
+                self.nodes[made as usize].exit = Exit::Failure;
+            }
+            self.failure = made;
+            made
+        });
+        match found {
+            Some(to) => self.lead(node, to),
+            None => self.stop(Reason::NodeBudget, node),
+        }
+    }
+
+    fn lead(&mut self, node: u32, to: u32) {
+        let successors = &mut self.nodes[node as usize].successors;
+        if !successors.contains(&to) {
+            successors.push(to);
+        }
+    }
+
     fn go(&mut self, node: u32, index: usize, state: State) {
+        if self.is_failure(index) {
+            self.fail(node);
+            return;
+        }
         let is_destination =
             self.shared.code.instructions.get(index).is_some_and(|found| found.opcode == op::JUMPDEST);
         let known = if is_destination { None } else { self.drafts[node as usize].fallthrough };
@@ -520,10 +639,15 @@ impl Explorer<'_, '_> {
             } else {
                 // Only this node leads there: it needs no key.
                 let from = &self.drafts[node as usize];
-                let (depth, iteration) = (from.depth, from.iteration);
-                let narrow = Key { start: index as u32, ..from.narrow };
-                let call_sites = Rc::clone(&from.node.call_sites);
-                let made = self.make_node(node, index as u32, narrow, depth, iteration, call_sites);
+                let draft = Draft {
+                    narrow: Key { start: index as u32, ..from.narrow },
+                    is_fallthrough: true,
+                    iteration: from.iteration,
+                    depth: from.depth,
+                    ..Draft::new(index as u32, node)
+                };
+                let call_sites = Rc::clone(&self.nodes[node as usize].call_sites);
+                let made = self.make_node(draft, call_sites);
                 self.drafts[node as usize].fallthrough = made;
                 made
             }
@@ -532,10 +656,7 @@ impl Explorer<'_, '_> {
             self.stop(Reason::NodeBudget, node);
             return;
         };
-        let successors = &mut self.drafts[node as usize].node.successors;
-        if !successors.contains(&to) {
-            successors.push(to);
-        }
+        self.lead(node, to);
         self.send(node, to, state);
     }
 
@@ -567,16 +688,23 @@ impl Explorer<'_, '_> {
     }
 
     fn jump(&mut self, node: u32, target: ExprId, state: State, exit: Exit) {
+        if let Some(target) = self.shared.builder.value(target) {
+            let landed = self.shared.code.destination(&target);
+            self.nodes[node as usize].exit =
+                if landed.is_none() && exit == Exit::Jump { Exit::Failure } else { exit };
+            if let Some(index) = landed {
+                self.go(node, index, state);
+            }
+            return;
+        }
         let Some(targets) = self.constant_targets(target) else {
-            self.drafts[node as usize].node.exit = Exit::Unresolved;
+            self.nodes[node as usize].exit = Exit::Unresolved;
             return;
         };
         let code = self.shared.code;
         let landed: Vec<usize> = targets.iter().filter_map(|target| code.destination(target)).collect();
-        if self.shared.builder.value(target).is_none() {
-            self.phi_jumps.push((node, target));
-        }
-        self.drafts[node as usize].node.exit =
+        self.phi_jumps.push((node, target, targets.len()));
+        self.nodes[node as usize].exit =
             if landed.is_empty() && exit == Exit::Jump { Exit::Failure } else { exit };
         if let Some((last, others)) = landed.split_last() {
             for index in others {
@@ -601,17 +729,33 @@ impl Explorer<'_, '_> {
             }
             Some(false) => {
                 self.assume(node, &mut taken, condition, false);
-                self.drafts[node as usize].node.exit = Exit::Jump;
+                self.nodes[node as usize].exit = Exit::Jump;
                 self.go(node, next, taken);
             }
             None => {
-                let mut fallen = taken.clone();
-                self.drafts[node as usize].node.exit = Exit::Branch { condition };
-                if self.assume(node, &mut taken, condition, true) {
-                    self.jump(node, target, taken, Exit::Branch { condition });
-                }
-                if self.assume(node, &mut fallen, condition, false) {
-                    self.go(node, next, fallen);
+                let exit = Exit::Branch { condition };
+                self.nodes[node as usize].exit = exit.clone();
+                let constant = self.shared.builder.value(target);
+                let landed = constant.and_then(|target| self.shared.code.destination(&target));
+                // An arm that only fails needs no state.
+                if landed.is_some_and(|index| self.is_failure(index)) {
+                    self.fail(node);
+                    if self.assume(node, &mut taken, condition, false) {
+                        self.go(node, next, taken);
+                    }
+                } else if self.is_failure(next) {
+                    if self.assume(node, &mut taken, condition, true) {
+                        self.jump(node, target, taken, exit);
+                    }
+                    self.fail(node);
+                } else {
+                    let mut fallen = taken.clone();
+                    if self.assume(node, &mut taken, condition, true) {
+                        self.jump(node, target, taken, exit);
+                    }
+                    if self.assume(node, &mut fallen, condition, false) {
+                        self.go(node, next, fallen);
+                    }
                 }
             }
         }
@@ -621,7 +765,7 @@ impl Explorer<'_, '_> {
         let mut machine = Machine {
             code: self.shared.code,
             immediates: &self.shared.immediates,
-            constant_keys: &self.shared.constant_keys,
+            folded: &mut self.shared.folded,
             builder: &mut self.shared.builder,
             order: &mut self.order,
             recovered: &mut self.shared.recovered,
@@ -666,8 +810,8 @@ impl Explorer<'_, '_> {
 
     fn finish(self) -> Graph {
         let mut incomplete = self.incomplete;
-        for draft in &self.drafts {
-            if draft.node.exit == Exit::Unresolved {
+        for (draft, node) in self.drafts.iter().zip(&self.nodes) {
+            if node.exit == Exit::Unresolved {
                 let pc = self
                     .shared
                     .code
@@ -679,6 +823,6 @@ impl Explorer<'_, '_> {
         }
         incomplete.sort();
         incomplete.dedup();
-        Graph { nodes: self.drafts.into_iter().map(|draft| draft.node).collect(), incomplete }
+        Graph { nodes: self.nodes, incomplete }
     }
 }

@@ -252,8 +252,16 @@ impl Sources {
 struct Meta {
     /// Bits that can be set.
     mask: U256,
-    depth: u16,
     sources: Sources,
+    depth: u16,
+    /// The bit length of the mask.
+    bits: u16,
+}
+
+impl Meta {
+    fn new(mask: U256) -> Self {
+        Self { mask, sources: Sources::NONE, depth: 0, bits: mask.bit_len() as u16 }
+    }
 }
 
 /// The arena.
@@ -291,6 +299,10 @@ impl Expressions {
         }
     }
 
+    pub(crate) fn is_constant(&self, id: ExprId) -> bool {
+        matches!(self.nodes[id.0 as usize], Node::Constant(_))
+    }
+
     /// What the word may depend on.
     pub fn sources(&self, id: ExprId) -> Sources {
         self.metas[id.0 as usize].sources
@@ -298,7 +310,7 @@ impl Expressions {
 
     /// The word is below `2^bits`.
     pub fn bits(&self, id: ExprId) -> u32 {
-        self.metas[id.0 as usize].mask.bit_len() as u32
+        u32::from(self.metas[id.0 as usize].bits)
     }
 
     /// The bits of the word that can be set in some execution.
@@ -326,7 +338,10 @@ impl Expressions {
 
     /// The values that a [`Node::Phi`] can take; they may contain the phi itself, in a loop.
     pub fn phi_operands(&self, id: ExprId) -> &[ExprId] {
-        self.phis.get(&id).map_or(&[], Vec::as_slice)
+        match self.node(id) {
+            Node::Phi { .. } => self.phis.get(&id).map_or(&[], Vec::as_slice),
+            _ => &[],
+        }
     }
 
     /// The normal form of a slot expression that some access or some rendered load has.
@@ -358,6 +373,13 @@ impl Expressions {
 
     /// Direct operands of an expression (of a phi: none; see [`Self::phi_operands`]).
     pub fn operands(&self, id: ExprId) -> Vec<ExprId> {
+        let mut operands = Vec::new();
+        self.each_operand(id, |operand| operands.push(operand));
+        operands
+    }
+
+    /// Calls `visit` with each direct operand of an expression, in order.
+    pub(crate) fn each_operand(&self, id: ExprId, mut visit: impl FnMut(ExprId)) {
         match self.node(id) {
             Node::CalldataWord { offset: a }
             | Node::Unary { a, .. }
@@ -367,18 +389,27 @@ impl Expressions {
             | Node::CodeSize(a)
             | Node::CodeHash(a)
             | Node::BlockHash(a)
-            | Node::BlobHash(a) => vec![a],
-            Node::Binary { a, b, .. } => vec![a, b],
-            Node::Ternary { a, b, c, .. } => vec![a, b, c],
-            Node::Keccak(bytes) | Node::Bytes(bytes) => self
-                .pieces(bytes)
-                .iter()
-                .flat_map(|piece| match *piece {
-                    Piece::Word { word, .. } => vec![word],
-                    Piece::Calldata { offset, length } => vec![offset, length],
-                    Piece::Opaque { value, length } => vec![value, length],
-                })
-                .collect(),
+            | Node::BlobHash(a) => visit(a),
+            Node::Binary { a, b, .. } => {
+                visit(a);
+                visit(b);
+            }
+            Node::Ternary { a, b, c, .. } => {
+                visit(a);
+                visit(b);
+                visit(c);
+            }
+            Node::Keccak(bytes) | Node::Bytes(bytes) => {
+                for piece in self.pieces(bytes) {
+                    match *piece {
+                        Piece::Word { word, .. } => visit(word),
+                        Piece::Calldata { offset: a, length: b } | Piece::Opaque { value: a, length: b } => {
+                            visit(a);
+                            visit(b);
+                        }
+                    }
+                }
+            }
             Node::Constant(_)
             | Node::Immutable(_)
             | Node::Environment(_)
@@ -388,7 +419,7 @@ impl Expressions {
             | Node::ReturnSize(_)
             | Node::Created(_)
             | Node::Gas(_)
-            | Node::MemorySize(_) => Vec::new(),
+            | Node::MemorySize(_) => {}
         }
     }
 
@@ -403,7 +434,7 @@ impl Expressions {
             if predicate(id) {
                 return true;
             }
-            stack.extend(self.operands(id));
+            self.each_operand(id, |operand| stack.push(operand));
             stack.extend_from_slice(self.phi_operands(id));
         }
         false
@@ -411,7 +442,31 @@ impl Expressions {
 
     /// Whether `root` is computed from `part`.
     pub fn contains(&self, root: ExprId, part: ExprId) -> bool {
-        self.any(root, |id| id == part)
+        // Operands are older than what is made of them, unless a join stands between.
+        let is_older = |id: ExprId| id < part && !self.sources(id).intersects(Sources::PHI);
+        if root == part {
+            return true;
+        }
+        if is_older(root) {
+            return false;
+        }
+        let mut seen = rustc_hash::FxHashSet::default();
+        let mut stack = vec![root];
+        let mut found = false;
+        while let Some(id) = stack.pop() {
+            let mut add = |operand| {
+                found |= operand == part;
+                if !is_older(operand) && seen.insert(operand) {
+                    stack.push(operand);
+                }
+            };
+            self.each_operand(id, &mut add);
+            self.phi_operands(id).iter().copied().for_each(add);
+            if found {
+                return true;
+            }
+        }
+        false
     }
 
     pub(crate) fn intern_constant(&mut self, value: U256) -> ExprId {
@@ -420,7 +475,7 @@ impl Expressions {
         }
         let constant = ConstantId(self.constants.len() as u32);
         self.constants.push(value);
-        let id = self.push(Node::Constant(constant), Meta { mask: value, depth: 0, sources: Sources::NONE });
+        let id = self.push(Node::Constant(constant), Meta::new(value));
         self.constant_nodes.insert(value, id);
         id
     }
@@ -433,9 +488,9 @@ impl Expressions {
         if let Some(&id) = self.index.find(hash, |&id| nodes[id as usize] == node) {
             return ExprId(id);
         }
-        let mut meta = Meta { mask, depth: 0, sources: Sources::NONE };
+        let mut meta = Meta::new(mask);
         let mut absorb = |id: ExprId| {
-            let operand = self.metas[id.0 as usize];
+            let operand = &self.metas[id.0 as usize];
             meta.sources = meta.sources.with(operand.sources);
             meta.depth = meta.depth.max(operand.depth.saturating_add(1));
         };

@@ -40,7 +40,7 @@ pub(crate) fn cleaned(builder: &Builder, condition: Condition) -> Option<(ExprId
 }
 
 /// The facts of one path; every list is sorted by expression.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Words known to be zero (false) or non-zero (true).
     pub(crate) conditions: Vec<(ExprId, bool)>,
@@ -70,6 +70,24 @@ pub(crate) fn strip(builder: &mut Builder, mut expression: ExprId, mut holds: bo
                 holds = !holds;
             }
             _ => return Condition { expression, holds },
+        }
+    }
+}
+
+/// A copy of a list that something is about to be added to.
+fn copy_with_room<T: Copy>(list: &[T]) -> Vec<T> {
+    let mut copy = Vec::with_capacity(list.len() + 4);
+    copy.extend_from_slice(list);
+    copy
+}
+
+impl Clone for Facts {
+    fn clone(&self) -> Self {
+        Self {
+            conditions: copy_with_room(&self.conditions),
+            values: copy_with_room(&self.values),
+            // Empty more often than not.
+            small: if self.small.is_empty() { Vec::new() } else { copy_with_room(&self.small) },
         }
     }
 }

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     access::Escapes,
-    expression::{Expressions, Node},
+    expression::{Expressions, Node, Sources},
     id::ExprId,
 };
 
@@ -33,6 +33,10 @@ pub(crate) struct Flow {
 /// A loaded word or balance found below an expression, and the bits of it that are used there.
 pub(crate) type Found = (ExprId, U256);
 
+/// What a word depends on if it is loaded, or may be made from a loaded word.
+const LOADED: Sources =
+    Sources(Sources::STORAGE.0 | Sources::TRANSIENT.0 | Sources::BALANCE.0 | Sources::PHI.0);
+
 impl Flow {
     /// Every loaded word that `root` is computed from, without following the keys of loads.
     pub(crate) fn loads_in(&mut self, expressions: &Expressions, root: ExprId) -> Vec<Found> {
@@ -41,6 +45,10 @@ impl Flow {
         let mut found = Vec::new();
         let mut stack = vec![(root, U256::MAX)];
         while let Some((id, mask)) = stack.pop() {
+            // A load shows in the sources of all that is made from it, and through joins that they are joins.
+            if !expressions.sources(id).intersects(LOADED) {
+                continue;
+            }
             let node = expressions.node(id);
             if let Node::Load { .. } | Node::Balance { .. } = node {
                 if !found.contains(&(id, mask)) {
@@ -66,7 +74,7 @@ impl Flow {
             if let Node::Phi { .. } = node {
                 stack.extend(expressions.phi_operands(id).iter().map(|operand| (*operand, U256::MAX)));
             } else {
-                stack.extend(expressions.operands(id).into_iter().map(|operand| (operand, U256::MAX)));
+                expressions.each_operand(id, |operand| stack.push((operand, U256::MAX)));
             }
         }
         found

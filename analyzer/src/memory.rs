@@ -55,7 +55,7 @@ pub(crate) struct Cell {
     pub(crate) content: Content,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
     /// Sorted by base and offset, disjoint within a base.
     pub(crate) cells: Vec<Cell>,
@@ -63,6 +63,15 @@ pub(crate) struct Memory {
     pub(crate) blurred: bool,
     /// What bytes that no cell describes may depend on.
     pub(crate) lost: Sources,
+}
+
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        // It is copied to be written to.
+        let mut cells = Vec::with_capacity(self.cells.len() + 4);
+        cells.extend_from_slice(&self.cells);
+        Self { cells, blurred: self.blurred, lost: self.lost }
+    }
 }
 
 /// What an operation on memory needs beside memory.
@@ -235,7 +244,8 @@ impl Memory {
             self.cells.binary_search_by_key(&(at.base, at.offset), |cell| (cell.base, cell.offset))
             && self.cells[index].length == Length::Fixed(32)
             && at.base == cx.builder.zero()
-            && self.cells.iter().all(|cell| cell.base == at.base)
+            && self.cells.first().is_some_and(|cell| cell.base == at.base)
+            && self.cells.last().is_some_and(|cell| cell.base == at.base)
         {
             self.cells[index].content = Content::Word { word, from: 0 };
             return;

@@ -5,6 +5,7 @@
 
 use alloy_primitives::{U256, keccak256};
 use revm_bytecode::opcode as op;
+use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
 use crate::{
@@ -379,25 +380,56 @@ fn is_apart_from_constant(
 /// Mappings at slots beyond this are not looked for behind folded hashes.
 const FOLDED_SLOTS: u64 = 64;
 
-/// Finds what a compiler hashed at compile time to get `constant`: a mapping entry with one of `keys`, which are the
+/// Mapping entries that a compiler may have folded: what it hashes is the key and the slot.
+pub(crate) struct FoldedEntries {
+    keys: Vec<U256>,
+    /// The key and the slot behind each hash, made when the first hash is looked up.
+    hashes: Option<FxHashMap<U256, (U256, u64)>>,
+}
+
+/// The entries of the keys 0, 1 and 2, which every code is taken to use.
+static SMALL_ENTRIES: LazyLock<FxHashMap<U256, (U256, u64)>> =
+    LazyLock::new(|| (0..3).map(U256::from).flat_map(entries_of).collect());
+
+/// The hashes of the entries with this key.
+fn entries_of(key: U256) -> impl Iterator<Item = (U256, (U256, u64))> {
+    (0..FOLDED_SLOTS).map(move |slot| {
+        let mut input = [0u8; 64];
+        input[..32].copy_from_slice(&key.to_be_bytes::<32>());
+        input[32..].copy_from_slice(&U256::from(slot).to_be_bytes::<32>());
+        (U256::from_be_bytes(keccak256(input).0), (key, slot))
+    })
+}
+
+impl FoldedEntries {
+    /// Entries with one of `keys`, or with a very small number.
+    pub(crate) fn new(keys: Vec<U256>) -> Self {
+        Self { keys, hashes: None }
+    }
+
+    fn find(&mut self, hash: U256) -> Option<(U256, u64)> {
+        let keys = &self.keys;
+        SMALL_ENTRIES
+            .get(&hash)
+            .or_else(|| {
+                let make = || keys.iter().copied().flat_map(entries_of).collect();
+                self.hashes.get_or_insert_with(make).get(&hash)
+            })
+            .copied()
+    }
+}
+
+/// Finds what a compiler hashed at compile time to get `constant`: a mapping entry with one of the keys, which are the
 /// constants of the code. Without this, the entry of a constant key would not alias the same entry of a computed key.
-pub(crate) fn recover_preimage(builder: &mut Builder, constant: U256, keys: &[U256]) {
+pub(crate) fn recover_preimage(builder: &mut Builder, constant: U256, folded: &mut FoldedEntries) {
     if constant.bit_len() <= HASHED || array_root(constant).is_some() {
         return;
     }
-    for key in keys {
-        for slot in 0..FOLDED_SLOTS {
-            let mut input = [0u8; 64];
-            input[..32].copy_from_slice(&key.to_be_bytes::<32>());
-            input[32..].copy_from_slice(&U256::from(slot).to_be_bytes::<32>());
-            if U256::from_be_bytes(keccak256(input).0) == constant {
-                let word = builder.constant(*key);
-                let slot = builder.number(slot);
-                let piece = |word| Piece::Word { word, from: 0, to: 32 };
-                builder.keccak(vec![piece(word), piece(slot)]);
-                return;
-            }
-        }
+    if let Some((key, slot)) = folded.find(constant) {
+        let key = builder.constant(key);
+        let slot = builder.number(slot);
+        let piece = |word| Piece::Word { word, from: 0, to: 32 };
+        builder.keccak(vec![piece(key), piece(slot)]);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     linear::PhiOrder,
     memory::{self, Address, Content, Context, Length},
     simplify::Builder,
-    slot::recover_preimage,
+    slot::{FoldedEntries, recover_preimage},
     state::State,
 };
 
@@ -37,8 +37,7 @@ pub(crate) struct Machine<'a> {
     pub(crate) code: &'a Code,
     /// The pushed constant of each instruction.
     pub(crate) immediates: &'a [ExprId],
-    /// The constants of the code that can be keys of folded mapping entries.
-    pub(crate) constant_keys: &'a [U256],
+    pub(crate) folded: &'a mut FoldedEntries,
     pub(crate) builder: &'a mut Builder,
     pub(crate) order: &'a mut PhiOrder,
     /// Large constant slots whose preimage has been looked for.
@@ -80,7 +79,7 @@ impl Machine<'_> {
     pub(crate) fn run(&mut self, state: &mut State, index: usize) -> Way {
         let mut index = index;
         loop {
-            let Some(instruction) = self.code.instructions.get(index).copied() else {
+            let Some(instruction) = self.code.instructions.get(index) else {
                 return Way::End(success(state, Vec::new(), false, Vec::new()));
             };
             self.steps += 1;
@@ -449,7 +448,7 @@ impl Machine<'_> {
             && value.bit_len() > 64
             && self.recovered.insert(slot)
         {
-            recover_preimage(self.builder, value, self.constant_keys);
+            recover_preimage(self.builder, value, self.folded);
         }
     }
 
@@ -629,10 +628,16 @@ impl Machine<'_> {
     /// Takes an arm of a branch: records what it says and replaces words that it makes constant. `false` if no
     /// execution takes it.
     pub(crate) fn assume(&mut self, state: &mut State, condition: ExprId, holds: bool) -> bool {
-        if !Rc::make_mut(&mut state.facts).assume(self.builder, condition, holds) {
-            return false;
-        }
         let stripped = strip(self.builder, condition, holds);
+        match state.facts.truth(self.builder, stripped.expression) {
+            Some(known) if known != stripped.holds => return false,
+            Some(_) => {}
+            None => {
+                if !Rc::make_mut(&mut state.facts).assume(self.builder, condition, holds) {
+                    return false;
+                }
+            }
+        }
         let boolean = self.builder.expressions.bits(stripped.expression) <= 1;
         let replacement = match (stripped.holds, boolean) {
             (false, _) => Some(self.builder.zero()),
@@ -643,14 +648,14 @@ impl Machine<'_> {
         let cleaned = cleaned(self.builder, stripped);
         for index in 0..state.stack.len() {
             let mut word = state.stack[index];
+            if self.builder.expressions.is_constant(word) {
+                continue;
+            }
             if let Some((whole, cut)) = cleaned
                 && word == whole
             {
                 word = cut;
                 state.stack[index] = cut;
-            }
-            if self.builder.value(word).is_some() {
-                continue;
             }
             if word == stripped.expression {
                 if let Some(replacement) = replacement {

@@ -3,16 +3,13 @@
 //! In: a [`Graph`]. Out: a [`Draft`]: the summary, and what the contract-wide passes (locks, permissions) still need.
 //! Every event of the graph ends up in the summary; what happens only on paths that always revert is marked, not lost.
 
+mod shape;
+
 use alloy_primitives::U256;
-use petgraph::{
-    algo::{
-        dominators::{self, Dominators},
-        kosaraju_scc,
-    },
-    graph::{DiGraph, NodeIndex},
-};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
+
+use self::shape::Shape;
 
 use crate::{
     access::{
@@ -39,71 +36,6 @@ pub(crate) struct Draft {
     pub(crate) exits: Vec<Vec<(Space, ExprId, ExprId)>>,
 }
 
-struct Shape {
-    /// Some path from the node succeeds, as far as is known.
-    live: Vec<bool>,
-    /// Every successful path passes the node.
-    always: Vec<bool>,
-    /// In a cycle.
-    repeated: Vec<bool>,
-    dominators: Option<Dominators<NodeIndex>>,
-}
-
-fn shape(graph: &Graph) -> Shape {
-    let count = graph.nodes.len();
-    let stopped = !graph.incomplete.is_empty();
-    let mut digraph: DiGraph<(), ()> = DiGraph::with_capacity(count + 1, 2 * count);
-    for _ in 0..=count {
-        digraph.add_node(());
-    }
-    let end = NodeIndex::new(count);
-    for (index, node) in graph.nodes.iter().enumerate() {
-        let from = NodeIndex::new(index);
-        for successor in &node.successors {
-            digraph.add_edge(from, NodeIndex::new(*successor as usize), ());
-        }
-        let open = match node.exit {
-            Exit::Success { .. } | Exit::Unresolved | Exit::Open => true,
-            // The budget ended before the successors were made.
-            Exit::Jump | Exit::Branch { .. } => stopped && node.successors.len() < 2,
-            Exit::Failure => false,
-        };
-        if open {
-            digraph.add_edge(from, end, ());
-        }
-    }
-    let mut live = vec![false; count + 1];
-    let mut stack = vec![end];
-    live[count] = true;
-    while let Some(node) = stack.pop() {
-        for previous in digraph.neighbors_directed(node, petgraph::Incoming) {
-            if !live[previous.index()] {
-                live[previous.index()] = true;
-                stack.push(previous);
-            }
-        }
-    }
-    let mut always = vec![false; count];
-    let dominators = (count > 0).then(|| dominators::simple_fast(&digraph, NodeIndex::new(0)));
-    if let Some(chain) = dominators.as_ref().and_then(|dominators| dominators.dominators(end)) {
-        for node in chain.filter(|node| node.index() < count) {
-            always[node.index()] = true;
-        }
-    }
-    let mut repeated = vec![false; count];
-    for component in kosaraju_scc(&digraph) {
-        let cyclic = component.len() > 1
-            || component.first().is_some_and(|node| digraph.find_edge(*node, *node).is_some());
-        if cyclic {
-            for node in component {
-                repeated[node.index()] = true;
-            }
-        }
-    }
-    live.truncate(count);
-    Shape { live, always, repeated, dominators }
-}
-
 /// Conditions kept for one access.
 const MAX_CONDITIONS: usize = 16;
 
@@ -126,6 +58,9 @@ struct Summarizer<'g> {
     open: FxHashSet<ExprId>,
     /// The conditions that each branch condition stands for.
     atoms: FxHashMap<ExprId, Vec<ExprId>>,
+    /// For each condition, where in the tree of dominators it holds because the call would revert otherwise: ranges of
+    /// places in order.
+    required: FxHashMap<ExprId, Vec<(u32, u32)>>,
     /// Conditions that hold from the start and tell nothing.
     given: FxHashSet<ExprId>,
     flow: Flow,
@@ -134,7 +69,7 @@ struct Summarizer<'g> {
 
 /// Summarises the graph of `entry`; `given` are the conditions it started with.
 pub(crate) fn summarize(builder: &mut Builder, entry: Entry, graph: &Graph, given: &Facts) -> Draft {
-    let shape = shape(graph);
+    let shape = Shape::new(graph);
     let given = given.conditions.iter().map(|fact| fact.0).collect();
     let mut summarizer = Summarizer {
         builder,
@@ -142,11 +77,13 @@ pub(crate) fn summarize(builder: &mut Builder, entry: Entry, graph: &Graph, give
         shape,
         open: FxHashSet::default(),
         atoms: FxHashMap::default(),
+        required: FxHashMap::default(),
         given,
         flow: Flow::default(),
         slots: FxHashMap::default(),
     };
     summarizer.find_open();
+    summarizer.find_required();
     summarizer.find_flow();
     summarizer.summary(entry)
 }
@@ -290,32 +227,45 @@ impl Summarizer<'_> {
         lost_to
     }
 
-    /// Conditions that hold at a node because the call would revert otherwise: those of branches on every way there one
-    /// of whose arms always fails.
-    fn required(&mut self, index: usize) -> FxHashSet<ExprId> {
-        let mut required = FxHashSet::default();
-        let Some(chain) = self
-            .shape
-            .dominators
-            .as_ref()
-            .and_then(|dominators| dominators.dominators(NodeIndex::new(index)))
-        else {
-            return required;
-        };
-        for dominator in chain.skip(1) {
-            let node = &self.graph.nodes[dominator.index()];
+    /// Finds where conditions hold because the call would revert otherwise: behind a branch one of whose arms always
+    /// fails.
+    fn find_required(&mut self) {
+        for (index, node) in self.graph.nodes.iter().enumerate() {
             let Exit::Branch { condition } = node.exit else { continue };
             if node.successors.iter().filter(|to| self.shape.live[**to as usize]).count() > 1 {
                 continue;
             }
+            let behind = self.shape.strictly_dominated(index);
             let builder = &mut *self.builder;
-            required.extend(self.atoms.entry(condition).or_insert_with(|| atoms(builder, condition)).iter());
+            for atom in self.atoms.entry(condition).or_insert_with(|| atoms(builder, condition)) {
+                self.required.entry(*atom).or_default().push(behind);
+            }
         }
-        required
+        #[expect(clippy::iter_over_hash_type, reason = "each list is put in order by itself")]
+        for places in self.required.values_mut() {
+            // Subtrees are apart or one inside the other: the outer ones say it all.
+            places.sort_unstable_by_key(|(from, to)| (*from, std::cmp::Reverse(*to)));
+            let mut end = 0;
+            places.retain(|(from, to)| {
+                let outer = from < to && *from >= end;
+                if outer {
+                    end = *to;
+                }
+                outer
+            });
+        }
+    }
+
+    /// Whether the condition holds at a place in the tree of dominators because the call would revert otherwise.
+    fn is_required(&self, place: u32, condition: ExprId) -> bool {
+        self.required.get(&condition).is_some_and(|places| {
+            let index = places.partition_point(|(from, _)| *from <= place);
+            index.checked_sub(1).is_some_and(|index| place < places[index].1)
+        })
     }
 
     fn circumstance(&mut self, index: usize) -> Circumstance {
-        let required = self.required(index);
+        let place = self.shape.place(index);
         let node = &self.graph.nodes[index];
         let (mut when, mut requires) = (Vec::new(), Vec::new());
         for &(expression, holds) in &node.facts.conditions {
@@ -323,7 +273,7 @@ impl Summarizer<'_> {
                 continue;
             }
             let condition = Condition { expression, holds };
-            if required.contains(&expression) || !self.open.contains(&expression) {
+            if !self.open.contains(&expression) || self.is_required(place, expression) {
                 requires.push(condition);
             } else {
                 when.push(condition);

@@ -1,0 +1,332 @@
+//! The shape of an explored graph: which nodes dominate which, which lie on a cycle, which lead to success.
+//!
+//! In: the [`Graph`] of one entry. Out: a [`Shape`]. Nodes are numbered as in the graph; one node more stands for every
+//! successful end. Nothing here looks into what a node does. A node that cannot be reached dominates nothing and is
+//! dominated by nothing.
+
+use crate::graph::{Exit, Graph};
+
+/// What the edges of a graph say about its nodes.
+pub(crate) struct Shape {
+    /// Some path from the node succeeds, as far as is known.
+    pub(crate) live: Vec<bool>,
+    /// Every successful path passes the node.
+    pub(crate) always: Vec<bool>,
+    /// In a cycle.
+    pub(crate) repeated: Vec<bool>,
+    /// For each node, the numbers that it and the nodes that it dominates have in the tree of dominators: from the
+    /// node's own up to and without the second.
+    dominated: Vec<(u32, u32)>,
+}
+
+impl Shape {
+    pub(crate) fn new(graph: &Graph) -> Self {
+        let count = graph.nodes.len();
+        let forward = Edges::of(graph);
+        let backward = forward.reversed();
+        let live = reachable(&backward, count as u32);
+        let postorder = postorder(&forward);
+        let immediate = immediate_dominators(&backward, &postorder);
+        let mut always = vec![false; count + 1];
+        let mut at = count as u32;
+        while immediate[at as usize] != NONE && !always[at as usize] {
+            always[at as usize] = true;
+            at = immediate[at as usize];
+        }
+        Self { live, always, repeated: cyclic(&forward), dominated: intervals(&immediate, &postorder) }
+    }
+
+    /// Where the node stands in the tree of dominators.
+    pub(crate) fn place(&self, node: usize) -> u32 {
+        self.dominated[node].0
+    }
+
+    /// The places of the nodes that the node dominates, itself not among them.
+    pub(crate) fn strictly_dominated(&self, node: usize) -> (u32, u32) {
+        let (first, end) = self.dominated[node];
+        (first.saturating_add(1).min(end), end)
+    }
+}
+
+/// No node.
+const NONE: u32 = u32::MAX;
+
+/// Edges grouped by the node that they leave.
+struct Edges {
+    /// Where the targets of each node start; one entry more than there are nodes.
+    starts: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Edges {
+    fn of(graph: &Graph) -> Self {
+        let end = graph.nodes.len() as u32;
+        let stopped = !graph.incomplete.is_empty();
+        let mut starts = Vec::with_capacity(graph.nodes.len() + 2);
+        let mut targets = Vec::with_capacity(2 * graph.nodes.len());
+        for node in &graph.nodes {
+            starts.push(targets.len() as u32);
+            targets.extend_from_slice(&node.successors);
+            let open = match node.exit {
+                Exit::Success { .. } | Exit::Unresolved | Exit::Open => true,
+                // The budget ended before the successors were made.
+                Exit::Jump | Exit::Branch { .. } => stopped && node.successors.len() < 2,
+                Exit::Failure => false,
+            };
+            if open {
+                targets.push(end);
+            }
+        }
+        starts.extend([targets.len() as u32; 2]);
+        Self { starts, targets }
+    }
+
+    fn nodes(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    fn from(&self, node: u32) -> &[u32] {
+        &self.targets[self.starts[node as usize] as usize..self.starts[node as usize + 1] as usize]
+    }
+
+    fn reversed(&self) -> Self {
+        let mut starts = vec![0; self.starts.len()];
+        for target in &self.targets {
+            starts[*target as usize + 1] += 1;
+        }
+        for index in 1..starts.len() {
+            starts[index] += starts[index - 1];
+        }
+        let mut next = starts.clone();
+        let mut targets = vec![0; self.targets.len()];
+        for node in 0..self.nodes() as u32 {
+            for target in self.from(node) {
+                targets[next[*target as usize] as usize] = node;
+                next[*target as usize] += 1;
+            }
+        }
+        Self { starts, targets }
+    }
+}
+
+fn reachable(edges: &Edges, from: u32) -> Vec<bool> {
+    let mut seen = vec![false; edges.nodes()];
+    seen[from as usize] = true;
+    let mut stack = vec![from];
+    while let Some(node) = stack.pop() {
+        for target in edges.from(node) {
+            if !seen[*target as usize] {
+                seen[*target as usize] = true;
+                stack.push(*target);
+            }
+        }
+    }
+    seen
+}
+
+/// The nodes that node 0 reaches, each after those that were first reached through it.
+fn postorder(edges: &Edges) -> Vec<u32> {
+    let mut order = Vec::with_capacity(edges.nodes());
+    let mut seen = vec![false; edges.nodes()];
+    seen[0] = true;
+    let mut stack = vec![(0, 0)];
+    while let Some((node, next)) = stack.last_mut() {
+        if let Some(&target) = edges.from(*node).get(*next) {
+            *next += 1;
+            if !seen[target as usize] {
+                seen[target as usize] = true;
+                stack.push((target, 0));
+            }
+        } else {
+            order.push(*node);
+            stack.pop();
+        }
+    }
+    order
+}
+
+/// The immediate dominator of each node, by the iteration of Cooper, Harvey and Kennedy: that of node 0 is node 0, that of
+/// a node that is not reached [`NONE`].
+fn immediate_dominators(backward: &Edges, postorder: &[u32]) -> Vec<u32> {
+    let mut number = vec![NONE; backward.nodes()];
+    for (position, node) in postorder.iter().enumerate() {
+        number[*node as usize] = position as u32;
+    }
+    let has_loops = postorder.iter().any(|node| {
+        let is_back = |previous: &u32| number[*previous as usize] <= number[*node as usize];
+        backward.from(*node).iter().any(is_back)
+    });
+    let mut immediate = vec![NONE; backward.nodes()];
+    immediate[0] = 0;
+    loop {
+        let mut changed = false;
+        for &node in postorder.iter().rev().skip(1) {
+            let mut found = NONE;
+            for &previous in backward.from(node) {
+                if immediate[previous as usize] == NONE {
+                    continue;
+                }
+                let (mut a, mut b) = (previous, if found == NONE { previous } else { found });
+                while a != b {
+                    if number[a as usize] < number[b as usize] {
+                        a = immediate[a as usize];
+                    } else {
+                        b = immediate[b as usize];
+                    }
+                }
+                found = a;
+            }
+            if immediate[node as usize] != found {
+                immediate[node as usize] = found;
+                changed = true;
+            }
+        }
+        // Without edges back, one pass is all.
+        if !changed || !has_loops {
+            return immediate;
+        }
+    }
+}
+
+/// The numbers of each node's subtree in the tree of dominators; empty for a node that is not reached.
+fn intervals(immediate: &[u32], postorder: &[u32]) -> Vec<(u32, u32)> {
+    // A node comes before its immediate dominator in postorder, so sizes add up on one pass and places on the way back.
+    let mut sizes = vec![1u32; immediate.len()];
+    for &node in postorder {
+        if node != 0 {
+            sizes[immediate[node as usize] as usize] += sizes[node as usize];
+        }
+    }
+    let mut result = vec![(NONE, NONE); immediate.len()];
+    let mut next = vec![0; immediate.len()];
+    for &node in postorder.iter().rev() {
+        let above = immediate[node as usize] as usize;
+        let place = if node == 0 { 0 } else { next[above] };
+        next[above] = place + sizes[node as usize];
+        result[node as usize] = (place, place + sizes[node as usize]);
+        next[node as usize] = place + 1;
+    }
+    result
+}
+
+/// Which nodes lie on a cycle: the components of Tarjan's algorithm with more than one node, and nodes that lead to
+/// themselves.
+fn cyclic(edges: &Edges) -> Vec<bool> {
+    let mut result = vec![false; edges.nodes()];
+    let mut found = vec![NONE; edges.nodes()];
+    let mut lowest = vec![0u32; edges.nodes()];
+    let mut open = Vec::new();
+    let mut is_open = vec![false; edges.nodes()];
+    let mut counter = 0;
+    let mut stack: Vec<(u32, usize)> = Vec::new();
+    for root in 0..edges.nodes() as u32 {
+        if found[root as usize] != NONE {
+            continue;
+        }
+        stack.push((root, 0));
+        while let Some(&mut (node, ref mut next)) = stack.last_mut() {
+            let here = node as usize;
+            if *next == 0 && found[here] == NONE {
+                found[here] = counter;
+                lowest[here] = counter;
+                counter += 1;
+                open.push(node);
+                is_open[here] = true;
+            }
+            if let Some(&target) = edges.from(node).get(*next) {
+                *next += 1;
+                let there = target as usize;
+                if found[there] == NONE {
+                    stack.push((target, 0));
+                } else if is_open[there] {
+                    lowest[here] = lowest[here].min(found[there]);
+                    result[here] |= there == here;
+                }
+                continue;
+            }
+            stack.pop();
+            if let Some((above, _)) = stack.last() {
+                lowest[*above as usize] = lowest[*above as usize].min(lowest[here]);
+            }
+            if lowest[here] == found[here] {
+                let alone = open.last() == Some(&node);
+                while let Some(member) = open.pop() {
+                    is_open[member as usize] = false;
+                    result[member as usize] |= !alone;
+                    if member == node {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Node;
+    use proptest::prelude::*;
+    use std::rc::Rc;
+
+    fn graph(nodes: Vec<(Vec<u32>, bool)>) -> Graph {
+        let node = |(successors, succeeds): (Vec<u32>, bool)| Node {
+            call_sites: Rc::default(),
+            facts: Rc::default(),
+            events: Vec::new(),
+            memory_words: Vec::new(),
+            exit: if succeeds {
+                Exit::Success { words: Vec::new(), lost: false, returned: Vec::new(), written: Vec::new() }
+            } else {
+                Exit::Jump
+            },
+            successors,
+        };
+        Graph { nodes: nodes.into_iter().map(node).collect(), incomplete: Vec::new() }
+    }
+
+    /// The nodes that `from` reaches by one edge or more without entering `closed`.
+    fn reached(edges: &Edges, from: u32, closed: Option<u32>) -> Vec<bool> {
+        let mut seen = vec![false; edges.nodes()];
+        let mut stack = if Some(from) == closed { Vec::new() } else { vec![from] };
+        while let Some(node) = stack.pop() {
+            for target in edges.from(node) {
+                if Some(*target) != closed && !seen[*target as usize] {
+                    seen[*target as usize] = true;
+                    stack.push(*target);
+                }
+            }
+        }
+        seen
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definitions(
+            nodes in (1usize..12).prop_flat_map(|count| {
+                prop::collection::vec(
+                    (prop::collection::vec(0..count as u32, 0..3), prop::bool::weighted(0.2)),
+                    count,
+                )
+            })
+        ) {
+            let graph = graph(nodes);
+            let (edges, shape) = (Edges::of(&graph), Shape::new(&graph));
+            let end = graph.nodes.len();
+            let all = reached(&edges, 0, None);
+            for node in 0..end {
+                prop_assert_eq!(shape.live[node], reached(&edges, node as u32, None)[end]);
+                prop_assert_eq!(shape.repeated[node], reached(&edges, node as u32, None)[node]);
+                let without = reached(&edges, 0, Some(node as u32));
+                let is_reached = |other: usize| other == 0 || all[other];
+                prop_assert_eq!(shape.always[node], all[end] && is_reached(node) && !without[end]);
+                for other in (0..end).filter(|other| *other != node && is_reached(*other)) {
+                    let (from, to) = shape.strictly_dominated(node);
+                    let dominates = is_reached(node) && (node == 0 || (other != 0 && !without[other]));
+                    prop_assert_eq!((from..to).contains(&shape.place(other)), dominates);
+                }
+            }
+        }
+    }
+}
