@@ -62,6 +62,9 @@ pub(crate) enum Command {
     Check(Check),
     /// Show what each function reads and writes, and which calls conflict when.
     Inspect(Inspect),
+    /// Compare what transactions of real blocks are predicted to touch with what they touch; exit with 1 if a
+    /// prediction misses something without saying so.
+    Audit(Audit),
     /// Print the page of a rule.
     Explain(Explain),
     /// List the rules.
@@ -107,6 +110,30 @@ pub(crate) struct Inspect {
     /// Never run the project's own build.
     #[arg(long)]
     pub(crate) no_build: bool,
+}
+
+/// The arguments of `audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Block files: JSON, plain or compressed by zstd.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub(crate) block: Vec<PathBuf>,
+    /// Where to find codes that a block file does not hold; without it, `codes.jsonl.zst` in the folder of the block
+    /// file or the one above.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) codes: Option<PathBuf>,
+    /// The state that predictions are made on.
+    #[arg(long, value_enum, default_value_t = State::Exact, value_name = "STATE")]
+    pub(crate) state: State,
+}
+
+/// A state that predictions are made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum State {
+    /// Just before each transaction.
+    Exact,
+    /// At the start of the block, as for someone who builds it.
+    Block,
 }
 
 /// The arguments of `explain`.

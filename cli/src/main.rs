@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let outcome = match &invocation.arguments.command {
         Command::Check(options) => command::check::run(options, &invocation.settings, &console),
         Command::Inspect(options) => command::inspect::run(options, &console),
+        Command::Audit(options) => command::audit::run(options, &console),
         Command::Explain(options) => command::rules::explain(options, &console),
         Command::Rules => command::rules::list(&console),
     };

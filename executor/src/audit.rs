@@ -24,6 +24,7 @@ use rustc_hash::FxHashSet;
 use crate::{
     access_set::{AccessSet, ShortfallReason, StateKey},
     block::{Block, Transaction},
+    predict::Predictor,
     record::{NetChanges, Record, Site, record},
     serial::{Machine, ReplayError, conclude, verify},
     state::BlockState,
@@ -39,6 +40,18 @@ pub trait Predict {
         spec: SpecId,
         state: &S,
     ) -> AccessSet;
+}
+
+impl Predict for Predictor {
+    fn predict<S: DatabaseRef>(
+        &mut self,
+        transaction: &TxEnv,
+        block: &BlockEnv,
+        spec: SpecId,
+        state: &S,
+    ) -> AccessSet {
+        Self::predict(self, transaction, block, spec, state)
+    }
 }
 
 /// The state that predictions are made on.

@@ -1,0 +1,87 @@
+//! `deconflict audit` as a user runs it: exit codes, formats, and what it says of files that it cannot use.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+fn run(arguments: &[&str]) -> Output {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");
+    Command::new(env!("CARGO_BIN_EXE_deconflict"))
+        .arg("audit")
+        .args(arguments)
+        .current_dir(workspace)
+        .output()
+        .expect("the binary runs")
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("output is UTF-8")
+}
+
+const TRANSFERS: &str = "fixtures/blocks/1-transfers.json";
+const TOKENS: &str = "fixtures/blocks/2-tokens.json";
+
+#[test]
+fn generated_blocks_are_sound_in_both_modes() {
+    for state in ["exact", "block"] {
+        let output = run(&["--json", "--state", state, "--block", TRANSFERS, TOKENS]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let document: Value =
+            serde_json::from_slice(&output.stdout).expect("standard output holds JSON alone");
+        assert_eq!(document["schema"], "deconflict/audit/1");
+        assert_eq!(document["state"], state);
+        let numbers: Vec<_> =
+            document["blocks"].as_array().expect("a list").iter().map(|it| &it["number"]).collect();
+        assert_eq!(numbers, [1, 2], "blocks come in the order of the arguments");
+        assert_eq!(document["total"]["txs"], 26);
+        assert_eq!(document["total"]["unsound_txs"], 0);
+        let sum: u64 = document["blocks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["accesses"].as_u64())
+            .sum();
+        assert_eq!(document["total"]["accesses"], sum);
+    }
+    let human = text(run(&["--block", TOKENS]).stdout);
+    assert!(human.contains("19 transactions complete, 0 unsound"), "{human}");
+}
+
+#[test]
+fn a_file_that_is_no_block_exits_with_2_and_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let whole = fs::read_to_string(TRANSFERS_FROM_HERE).expect("a fixture");
+    let broken = folder.path().join("broken.json");
+    let broken = broken.to_str().expect("a plain path");
+    let cases = [
+        (whole.replace("Frontier", "Serenity"), "spec: there is no fork called `Serenity`"),
+        (whole[..whole.len() / 2].to_owned(), "EOF while parsing"),
+        (whole.replacen("\"nonce\": 0", "\"nonce\": 9", 1), "transactions[0] from 0x1010"),
+        (whole.replacen("\"gas_used\": ", "\"gas_used\": 1", 1), "expected.gas_used is"),
+    ];
+    for (content, message) in cases {
+        assert_ne!(content, whole, "{message}");
+        fs::write(broken, content).expect("a writable file");
+        let output = run(&["--block", TOKENS, broken]);
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{out}\n{err}");
+        assert!(out.is_empty(), "nothing is reported of a run that failed: {out}");
+        assert!(err.contains("broken.json") && err.contains(message), "{err}");
+    }
+    for (arguments, message) in [
+        (&["--block", "no/such.json"][..], "cannot read no/such.json"),
+        (&["--block", TOKENS, "--codes", "no/such.jsonl"], "cannot read no/such.jsonl"),
+        (&["--json"], "--block"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(output.stderr).contains(message), "{arguments:?}");
+    }
+}
+
+/// The tests of a crate run in its folder.
+const TRANSFERS_FROM_HERE: &str = "../fixtures/blocks/1-transfers.json";
