@@ -7,7 +7,7 @@ use std::path::Path;
 
 use alloy_primitives::{Address, U256};
 use deconflict_executor::{
-    AccessSet, Block, BlockReader, BlockState, Shortfall, ShortfallReason, StateKey,
+    AccessSet, Block, BlockReader, BlockState, Predictor, Shortfall, ShortfallReason, StateKey,
     audit::{BlockAudit, Figures, Predict, StateMode, audit_block, human, json},
     record,
 };
@@ -73,6 +73,18 @@ fn predictions_that_are_the_truth_are_sound() {
             assert_eq!((txs, complete_txs), (block.transactions.len() as u64, txs), "{}", file.display());
             assert_eq!((unsound_txs, missed, extra, stale_txs), (0, 0, 0, 0), "{}", file.display());
             assert_eq!(predicted, accesses, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_predictor_is_sound_on_generated_blocks() {
+    for file in blocks(&workspace().join("fixtures/blocks")) {
+        let block = read(&file, &mut BlockReader::default());
+        for mode in [StateMode::Exact, StateMode::BlockStart] {
+            let audit = audit_block(&block, mode, &mut Predictor::new());
+            let audit = audit.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(audit.unsound, [], "{}, {}", file.display(), mode.name());
         }
     }
 }

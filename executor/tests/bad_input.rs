@@ -134,9 +134,13 @@ fn with_codes(lines: &str) -> (tempfile::TempDir, PathBuf) {
 fn code_lines() -> String {
     let document = document("2-tokens.json");
     let codes = document["codes"].as_object().expect("codes");
-    let unused = json!([keccak256([0]), "0x00"]);
-    codes.iter().map(|(hash, code)| format!("{}\n", json!([hash, code]))).collect::<String>()
-        + &format!("{unused}\n")
+    let unused = (keccak256([0]).to_string(), json!("0x00"));
+    let mut lines = String::new();
+    for (hash, code) in codes.iter().chain([(&unused.0, &unused.1)]) {
+        lines += &json!([hash, code]).to_string();
+        lines.push('\n');
+    }
+    lines
 }
 
 #[test]
@@ -200,7 +204,7 @@ fn a_code_that_is_absent_is_missed_only_when_it_runs() {
     let block = BlockReader::default().parse(Path::new("case.json"), &bytes).expect("a block");
     match replay(&block, &BlockState::new(&block)) {
         Err(error @ ReplayError::State { index: 0, .. }) => {
-            assert!(error.to_string().contains("transactions[0]"))
+            assert!(error.to_string().contains("transactions[0]"));
         }
         other => panic!("{other:?}"),
     }
@@ -285,7 +289,7 @@ fn transactions_that_may_not_be_in_the_block_are_named() {
     full.header.gas_limit = 400_000;
     match replay(&full, &BlockState::new(&full)) {
         Err(error @ ReplayError::BlockGas { index: 1, .. }) => {
-            assert!(error.to_string().contains("transactions[1]"))
+            assert!(error.to_string().contains("transactions[1]"));
         }
         other => panic!("{other:?}"),
     }

@@ -10,6 +10,7 @@ use std::{fs, path::Path};
 
 use alloy_primitives::{B256, Bloom, U256};
 use deconflict_executor::{Block, BlockReader, BlockState, ReplayError, replay, write_block};
+use revm::context_interface::result::ExecutionResult;
 
 use corpus::{blocks, real_blocks, workspace};
 
@@ -19,7 +20,7 @@ fn check(file: &Path, reader: &mut BlockReader) -> Vec<bool> {
     let outcome = replay(&block, &state).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(outcome.results.len(), block.transactions.len());
     assert!(block.expected.gas_used.is_some(), "there is something to compare with");
-    outcome.results.iter().map(|result| result.is_success()).collect()
+    outcome.results.iter().map(ExecutionResult::is_success).collect()
 }
 
 #[test]
