@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 
 use crate::{
     code::{Code, Pc, Selector},
-    explore::{Budget, Failures, Shared, Start, explore},
+    explore::{Budget, Failures, Room, Shared, Start, explore},
     expression::{Environment, Expressions, Node as Word},
     facts::Facts,
     incomplete::{Incomplete, Reason},
@@ -103,6 +103,7 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
         folded: FoldedEntries::new(constant_keys(&code)),
         classes: Vec::new(),
         failures: Failures::default(),
+        room: Room::default(),
         builder,
         recovered: FxHashSet::default(),
         next_node: 0,
@@ -167,9 +168,12 @@ fn explore_entry(shared: &mut Shared<'_>, entry: Entry, steps: &mut u64) -> Draf
         steps: ENTRY_BUDGET.steps.min(CONTRACT_STEPS.saturating_sub(*steps).max(LEAST_STEPS)),
         ..ENTRY_BUDGET
     };
-    let (graph, spent) = explore(shared, &Start { state, is_fallback: entry == Entry::Fallback }, budget);
+    let (mut graph, spent) = explore(shared, &Start { state, is_fallback: entry == Entry::Fallback }, budget);
     *steps += spent;
-    summarize(&mut shared.builder, entry, &graph, &given)
+    let draft = summarize(&mut shared.builder, entry, &graph, &given);
+    graph.nodes.clear();
+    shared.room.nodes = graph.nodes;
+    draft
 }
 
 /// Constants that a compiler may have folded into the hash of a mapping entry: addresses.

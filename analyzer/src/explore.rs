@@ -82,12 +82,23 @@ pub(crate) struct Shared<'a> {
     pub(crate) classes: Vec<Class>,
     /// Blocks that need not be explored because they only fail.
     pub(crate) failures: Failures,
+    /// Room that explorations leave to the next one.
+    pub(crate) room: Room,
     pub(crate) builder: Builder,
     pub(crate) recovered: FxHashSet<ExprId>,
     /// The first unused node number: nodes are numbered through all explorations, so that sites and phis are unique.
     pub(crate) next_node: u32,
     /// Selectors that the dispatcher compares with.
     pub(crate) selectors: Vec<u32>,
+}
+
+/// Lists that are empty between explorations.
+#[derive(Default)]
+pub(crate) struct Room {
+    drafts: Vec<Draft>,
+    pub(crate) nodes: Vec<Node>,
+    index: FxHashMap<Key, u32>,
+    made: FxHashMap<Key, Made>,
 }
 
 /// What a word on the stack is to a calling context.
@@ -197,6 +208,8 @@ struct Explorer<'s, 'a> {
     no_facts: Rc<Facts>,
     /// The node that stands for all blocks that only fail.
     failure: Option<u32>,
+    /// The return addresses on the stack that was last looked at.
+    labels: Vec<ExprId>,
     /// Room to put call sites together in.
     sites: Vec<Pc>,
     order: PhiOrder,
@@ -213,19 +226,21 @@ struct Explorer<'s, 'a> {
 /// Explores from `start`; also tells how many instructions that took.
 pub(crate) fn explore(shared: &mut Shared<'_>, start: &Start, budget: Budget) -> (Graph, u64) {
     let base = shared.next_node;
+    let room = std::mem::take(&mut shared.room);
     let mut explorer = Explorer {
         shared,
         budget,
         is_fallback: start.is_fallback,
         base,
-        drafts: Vec::new(),
-        nodes: Vec::new(),
-        index: FxHashMap::default(),
-        made: FxHashMap::default(),
+        drafts: room.drafts,
+        nodes: room.nodes,
+        index: room.index,
+        made: room.made,
         contexts: FxHashMap::default(),
         queue: BinaryHeap::new(),
         no_facts: Rc::default(),
         failure: None,
+        labels: Vec::new(),
         sites: Vec::new(),
         order: PhiOrder::default(),
         refuted: FxHashSet::default(),
@@ -371,7 +386,7 @@ impl Explorer<'_, '_> {
         let height = state.stack.len() as u32;
         let [mut context, mut booleans, mut all] =
             [FxHasher::default(), FxHasher::default(), FxHasher::default()];
-        let mut depth = 0;
+        self.labels.clear();
         for (position, word) in state.stack.iter().enumerate() {
             let class = self.shared.classes[word.0 as usize];
             if class == Class::Symbol {
@@ -381,7 +396,7 @@ impl Explorer<'_, '_> {
             all.write_u64(entry);
             match class {
                 Class::Label => {
-                    depth += 1;
+                    self.labels.push(*word);
                     context.write_u64(entry);
                 }
                 Class::Boolean => booleans.write_u64(entry),
@@ -429,7 +444,8 @@ impl Explorer<'_, '_> {
         if let Some(node) = self.index.get(&chosen) {
             return Some(*node);
         }
-        let call_sites = self.call_sites(from, state);
+        let call_sites = self.call_sites(from);
+        let depth = self.labels.len() as u32;
         let draft = Draft { narrow, iteration, depth, ..Draft::new(start, from) };
         let made = self.make_node(draft, call_sites);
         if let Some(node) = made {
@@ -479,13 +495,12 @@ impl Explorer<'_, '_> {
         None
     }
 
-    /// The jumps that pushed the return addresses on the stack: a return address stands right behind its jump.
-    fn call_sites(&mut self, from: u32, state: &State) -> Rc<[Pc]> {
+    /// The jumps that pushed the return addresses in `labels`: a return address stands right behind its jump.
+    fn call_sites(&mut self, from: u32) -> Rc<[Pc]> {
         let code = self.shared.code;
         self.sites.clear();
-        for word in &state.stack {
-            if self.shared.classes[word.0 as usize] == Class::Label
-                && let Some(value) = self.shared.builder.value(*word)
+        for word in &self.labels {
+            if let Some(value) = self.shared.builder.value(*word)
                 && let Some(before) = code.destination(&value).and_then(|index| index.checked_sub(1))
                 && code.instructions[before].opcode == op::JUMP
             {
@@ -808,7 +823,7 @@ impl Explorer<'_, '_> {
         true
     }
 
-    fn finish(self) -> Graph {
+    fn finish(mut self) -> Graph {
         let mut incomplete = self.incomplete;
         for (draft, node) in self.drafts.iter().zip(&self.nodes) {
             if node.exit == Exit::Unresolved {
@@ -823,6 +838,11 @@ impl Explorer<'_, '_> {
         }
         incomplete.sort();
         incomplete.dedup();
+        self.drafts.clear();
+        self.index.clear();
+        self.made.clear();
+        let (drafts, index, made) = (self.drafts, self.index, self.made);
+        self.shared.room = Room { drafts, nodes: Vec::new(), index, made };
         Graph { nodes: self.nodes, incomplete }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Facts {
     pub(crate) values: Vec<(ExprId, ExprId)>,
     /// Words known to be below `2^64`.
     pub(crate) small: Vec<ExprId>,
+    /// A bit for each word in `values`, by the lowest bits of its identifier.
+    valued: u128,
 }
 
 /// A condition without its negations: `iszero(iszero(x))` is `x`, `a ^ b` is `!(a == b)`.
@@ -81,11 +83,17 @@ fn copy_with_room<T: Copy>(list: &[T]) -> Vec<T> {
     copy
 }
 
+/// The bit that stands for a word in a set of words that says "perhaps" or "no".
+fn bit_of(id: ExprId) -> u128 {
+    1 << (id.0 % 128)
+}
+
 impl Clone for Facts {
     fn clone(&self) -> Self {
         Self {
             conditions: copy_with_room(&self.conditions),
             values: copy_with_room(&self.values),
+            valued: self.valued,
             // Empty more often than not.
             small: if self.small.is_empty() { Vec::new() } else { copy_with_room(&self.small) },
         }
@@ -99,6 +107,9 @@ impl Facts {
 
     /// The constant that the word is known to equal.
     pub(crate) fn value(&self, id: ExprId) -> Option<ExprId> {
+        if self.valued & bit_of(id) == 0 {
+            return None;
+        }
         self.values.binary_search_by_key(&id, |fact| fact.0).ok().map(|index| self.values[index].1)
     }
 
@@ -243,6 +254,7 @@ impl Facts {
     fn insert_value(&mut self, id: ExprId, value: ExprId) {
         if let Err(index) = self.values.binary_search_by_key(&id, |fact| fact.0) {
             self.values.insert(index, (id, value));
+            self.valued |= bit_of(id);
         }
     }
 
@@ -277,6 +289,7 @@ impl Facts {
         }
         keep(&mut self.conditions, &other.conditions);
         keep(&mut self.values, &other.values);
+        self.valued = self.values.iter().fold(0, |all, fact| all | bit_of(fact.0));
         keep(&mut self.small, &other.small);
     }
 

@@ -28,6 +28,10 @@ pub(crate) struct Flow {
     uses: FxHashMap<ExprId, Vec<Use>>,
     seen: Vec<u32>,
     round: u32,
+    /// For each word, the places that it is known to reach.
+    reached: Vec<Escapes>,
+    /// Room for words whose parts are still to be looked at.
+    open: Vec<ExprId>,
 }
 
 /// A loaded word or balance found below an expression, and the bits of it that are used there.
@@ -82,9 +86,32 @@ impl Flow {
 
     /// Records that `root` reaches a place.
     pub(crate) fn reach(&mut self, expressions: &Expressions, root: ExprId, escape: Escapes) {
-        for (load, mask) in self.loads_in(expressions, root) {
-            self.add(load, mask, escape);
+        self.reached.resize(expressions.len().max(self.reached.len()), Escapes::default());
+        let mut open = std::mem::take(&mut self.open);
+        open.push(root);
+        while let Some(id) = open.pop() {
+            if !expressions.sources(id).intersects(LOADED) {
+                continue;
+            }
+            // What a word is made of reaches every place that the word has reached.
+            let reached = &mut self.reached[id.0 as usize];
+            if reached.with(escape) == *reached {
+                continue;
+            }
+            *reached = reached.with(escape);
+            match expressions.node(id) {
+                Node::Load { .. } | Node::Balance { .. } => self.add(id, U256::MAX, escape),
+                Node::Phi { .. } => open.extend_from_slice(expressions.phi_operands(id)),
+                _ => match field_of(expressions, id) {
+                    // Extracting a field uses only its bits.
+                    Some((inner, used)) if matches!(expressions.node(inner), Node::Load { .. }) => {
+                        self.add(inner, used, escape);
+                    }
+                    _ => expressions.each_operand(id, |operand| open.push(operand)),
+                },
+            }
         }
+        self.open = open;
     }
 
     pub(crate) fn add(&mut self, load: ExprId, mask: U256, escape: Escapes) {

@@ -146,10 +146,13 @@ impl Summarizer<'_> {
                 Exit::Branch { condition } if live => {
                     let open = node.successors.iter().filter(|to| self.shape.live[**to as usize]).count() > 1;
                     let condition = strip(self.builder, *condition, true).expression;
+                    if open || amounts.is_empty() {
+                        let escape = if open { Escapes::BRANCH } else { Escapes::REQUIRE };
+                        self.flow.reach(&self.builder.expressions, condition, escape);
+                        continue;
+                    }
                     for (load, mask) in self.flow.loads_in(&self.builder.expressions, condition) {
-                        let escape = if open {
-                            Escapes::BRANCH
-                        } else if amounts
+                        let escape = if amounts
                             .get(&load)
                             .is_some_and(|amounts| is_range_check(self.builder, condition, load, amounts))
                         {

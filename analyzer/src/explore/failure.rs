@@ -10,10 +10,10 @@ use revm_bytecode::{OpCode, opcode as op};
 use crate::{code::Code, id::ExprId, simplify::Builder};
 
 /// Instructions looked at for one block.
-const MAX_STEPS: usize = 600;
+const MAX_STEPS: usize = 250;
 
 /// Places that one block leads to.
-const MAX_PLACES: usize = 48;
+const MAX_PLACES: usize = 24;
 
 /// Words at the top of the stack that are followed.
 const MAX_STACK: usize = 64;
@@ -22,7 +22,18 @@ const MAX_STACK: usize = 64;
 #[derive(Default)]
 pub(crate) struct Failures {
     /// By the index of a block's first instruction; shorter than the code until the first question.
-    known: Vec<Option<bool>>,
+    known: Vec<Option<Verdict>>,
+}
+
+/// What was found out about a block, whatever it is entered with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It only fails.
+    Fails,
+    /// It can lead to something that a summary tells of.
+    Tells,
+    /// It was not followed to every end.
+    Open,
 }
 
 /// A place on the way: an instruction and the constants on top of the stack that it is reached with.
@@ -40,10 +51,14 @@ impl Failures {
         if self.known.is_empty() {
             self.known.resize(code.instructions.len(), None);
         }
-        let Some(known) = self.known.get_mut(start) else { return false };
-        *known.get_or_insert_with(|| {
-            Walk { builder, code, immediates, steps: 0, seen: Vec::new() }.fails(start)
-        })
+        let Some(known) = self.known.get(start) else { return false };
+        if let Some(known) = *known {
+            return known == Verdict::Fails;
+        }
+        let known = &self.known;
+        let verdict = Walk { builder, code, immediates, known, steps: 0, seen: Vec::new() }.follow(start);
+        self.known[start] = Some(verdict);
+        verdict == Verdict::Fails
     }
 }
 
@@ -51,6 +66,7 @@ struct Walk<'a> {
     builder: &'a Builder,
     code: &'a Code,
     immediates: &'a [ExprId],
+    known: &'a [Option<Verdict>],
     steps: usize,
     /// Places reached so far. Coming back to one of them is no way out.
     seen: Vec<Place>,
@@ -58,35 +74,38 @@ struct Walk<'a> {
 
 /// How a block leaves.
 enum Way {
-    Fails,
     To(Vec<usize>),
-    /// Something that a summary tells of, or that was not followed.
-    Other,
+    Ends(Verdict),
 }
 
 impl Walk<'_> {
-    fn fails(&mut self, start: usize) -> bool {
+    fn follow(&mut self, start: usize) -> Verdict {
         self.seen.push((start, Vec::new()));
         let mut next = 0;
         while next < self.seen.len() {
             let (index, mut stack) = self.seen[next].clone();
             next += 1;
-            match self.block(index, &mut stack) {
-                Way::Fails => {}
-                Way::Other => return false,
-                Way::To(targets) => {
-                    for target in targets {
-                        if !self.seen.iter().any(|(index, known)| *index == target && *known == stack) {
-                            self.seen.push((target, stack.clone()));
-                        }
-                    }
-                    if self.seen.len() > MAX_PLACES {
-                        return false;
-                    }
+            let targets = match self.block(index, &mut stack) {
+                Way::Ends(Verdict::Fails) => continue,
+                Way::Ends(other) => return other,
+                Way::To(targets) => targets,
+            };
+            for target in targets {
+                match self.known.get(target).copied().flatten() {
+                    // What does so whatever it is entered with does so here.
+                    Some(Verdict::Fails) => continue,
+                    Some(Verdict::Tells) => return Verdict::Tells,
+                    Some(Verdict::Open) | None => {}
+                }
+                if !self.seen.iter().any(|(index, known)| *index == target && *known == stack) {
+                    self.seen.push((target, stack.clone()));
                 }
             }
+            if self.seen.len() > MAX_PLACES {
+                return Verdict::Open;
+            }
         }
-        true
+        Verdict::Fails
     }
 
     /// Follows one block; `stack` holds what is known of the top words, the deeper ones being unknown.
@@ -94,14 +113,16 @@ impl Walk<'_> {
         let mut index = start;
         loop {
             // Running off the end of the code is a successful stop.
-            let Some(instruction) = self.code.instructions.get(index) else { return Way::Other };
+            let Some(instruction) = self.code.instructions.get(index) else {
+                return Way::Ends(Verdict::Tells);
+            };
             self.steps += 1;
             if self.steps > MAX_STEPS || stack.len() > MAX_STACK {
-                return Way::Other;
+                return Way::Ends(Verdict::Open);
             }
             let opcode = instruction.opcode;
             match opcode {
-                op::REVERT | op::INVALID => return Way::Fails,
+                op::REVERT | op::INVALID => return Way::Ends(Verdict::Fails),
                 op::JUMP => return self.jump(stack.pop().flatten(), None),
                 op::JUMPI => {
                     let target = stack.pop().flatten();
@@ -123,7 +144,7 @@ impl Walk<'_> {
                 | op::CALLCODE
                 | op::DELEGATECALL
                 | op::STATICCALL
-                | op::LOG0..=op::LOG4 => return Way::Other,
+                | op::LOG0..=op::LOG4 => return Way::Ends(Verdict::Tells),
                 op::PUSH0..=op::PUSH32 => {
                     let word = self.immediates[index];
                     stack.push(self.builder.expressions.is_constant(word).then_some(word));
@@ -144,10 +165,10 @@ impl Walk<'_> {
                 _ => {
                     // What the table does not know halts, and so do opcodes with immediates of forks not modelled.
                     let Some(info) = OpCode::new(opcode).map(|opcode| opcode.info()) else {
-                        return Way::Fails;
+                        return Way::Ends(Verdict::Fails);
                     };
                     if info.immediate_size() > 0 {
-                        return Way::Fails;
+                        return Way::Ends(Verdict::Fails);
                     }
                     for _ in 0..info.inputs() {
                         stack.pop();
@@ -165,10 +186,12 @@ impl Walk<'_> {
     }
 
     fn jump(&self, target: Option<ExprId>, next: Option<usize>) -> Way {
-        let Some(target) = target.and_then(|target| self.builder.value(target)) else { return Way::Other };
+        let Some(target) = target.and_then(|target| self.builder.value(target)) else {
+            return Way::Ends(Verdict::Open);
+        };
         // A jump to anywhere but a jump destination halts.
         let targets: Vec<usize> = self.code.destination(&target).into_iter().chain(next).collect();
-        if targets.is_empty() { Way::Fails } else { Way::To(targets) }
+        if targets.is_empty() { Way::Ends(Verdict::Fails) } else { Way::To(targets) }
     }
 }
 

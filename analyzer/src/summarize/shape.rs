@@ -25,15 +25,15 @@ impl Shape {
         let forward = Edges::of(graph);
         let backward = forward.reversed();
         let live = reachable(&backward, count as u32);
-        let postorder = postorder(&forward);
-        let immediate = immediate_dominators(&backward, &postorder);
+        let search = Search::new(&forward);
+        let immediate = search.immediate_dominators(&backward);
         let mut always = vec![false; count + 1];
-        let mut at = count as u32;
-        while immediate[at as usize] != NONE && !always[at as usize] {
-            always[at as usize] = true;
-            at = immediate[at as usize];
+        let mut at = search.numbers[count];
+        while at != NONE {
+            always[search.nodes[at as usize] as usize] = true;
+            at = if at == 0 { NONE } else { immediate[at as usize] };
         }
-        Self { live, always, repeated: cyclic(&forward), dominated: intervals(&immediate, &postorder) }
+        Self { live, always, repeated: cyclic(&forward), dominated: intervals(&search, &immediate) }
     }
 
     /// Where the node stands in the tree of dominators.
@@ -66,7 +66,11 @@ impl Edges {
         let mut targets = Vec::with_capacity(2 * graph.nodes.len());
         for node in &graph.nodes {
             starts.push(targets.len() as u32);
-            targets.extend_from_slice(&node.successors);
+            // Many nodes lead to one that only fails, from where nothing follows: it would cost most and tell nothing.
+            targets.extend(node.successors.iter().filter(|to| {
+                let to = &graph.nodes[**to as usize];
+                to.exit != Exit::Failure || !to.events.is_empty()
+            }));
             let open = match node.exit {
                 Exit::Success { .. } | Exit::Unresolved | Exit::Open => true,
                 // The budget ended before the successors were made.
@@ -124,87 +128,115 @@ fn reachable(edges: &Edges, from: u32) -> Vec<bool> {
     seen
 }
 
-/// The nodes that node 0 reaches, each after those that were first reached through it.
-fn postorder(edges: &Edges) -> Vec<u32> {
-    let mut order = Vec::with_capacity(edges.nodes());
-    let mut seen = vec![false; edges.nodes()];
-    seen[0] = true;
-    let mut stack = vec![(0, 0)];
-    while let Some((node, next)) = stack.last_mut() {
-        if let Some(&target) = edges.from(*node).get(*next) {
-            *next += 1;
-            if !seen[target as usize] {
-                seen[target as usize] = true;
-                stack.push((target, 0));
-            }
-        } else {
-            order.push(*node);
-            stack.pop();
-        }
-    }
-    order
+/// The nodes that node 0 reaches, numbered in the order in which a search in depth first finds them.
+struct Search {
+    nodes: Vec<u32>,
+    /// The number of each node; [`NONE`] for one that is not reached.
+    numbers: Vec<u32>,
+    /// By number: the number of the node through which it was found. That of node 0 is its own.
+    parents: Vec<u32>,
 }
 
-/// The immediate dominator of each node, by the iteration of Cooper, Harvey and Kennedy: that of node 0 is node 0, that of
-/// a node that is not reached [`NONE`].
-fn immediate_dominators(backward: &Edges, postorder: &[u32]) -> Vec<u32> {
-    let mut number = vec![NONE; backward.nodes()];
-    for (position, node) in postorder.iter().enumerate() {
-        number[*node as usize] = position as u32;
+impl Search {
+    fn new(edges: &Edges) -> Self {
+        let mut search = Self { nodes: vec![0], numbers: vec![NONE; edges.nodes()], parents: vec![0] };
+        search.numbers[0] = 0;
+        let mut stack = vec![(0, 0)];
+        while let Some((node, next)) = stack.last_mut() {
+            let Some(&target) = edges.from(*node).get(*next) else {
+                stack.pop();
+                continue;
+            };
+            *next += 1;
+            if search.numbers[target as usize] == NONE {
+                search.numbers[target as usize] = search.nodes.len() as u32;
+                search.parents.push(search.numbers[*node as usize]);
+                search.nodes.push(target);
+                stack.push((target, 0));
+            }
+        }
+        search
     }
-    let has_loops = postorder.iter().any(|node| {
-        let is_back = |previous: &u32| number[*previous as usize] <= number[*node as usize];
-        backward.from(*node).iter().any(is_back)
-    });
-    let mut immediate = vec![NONE; backward.nodes()];
-    immediate[0] = 0;
-    loop {
-        let mut changed = false;
-        for &node in postorder.iter().rev().skip(1) {
-            let mut found = NONE;
-            for &previous in backward.from(node) {
-                if immediate[previous as usize] == NONE {
-                    continue;
+
+    /// The immediate dominator of each node by number, that of node 0 being itself: the algorithm SEMI-NCA of Georgiadis
+    /// and Tarjan, which takes hardly more than linear time.
+    fn immediate_dominators(&self, backward: &Edges) -> Vec<u32> {
+        let mut forest = Forest {
+            ancestors: self.parents.clone(),
+            best: (0..self.nodes.len() as u32).collect(),
+            semi: (0..self.nodes.len() as u32).collect(),
+            path: Vec::new(),
+        };
+        for number in (1..self.nodes.len()).rev() {
+            let mut lowest = self.parents[number];
+            for previous in backward.from(self.nodes[number]) {
+                let previous = self.numbers[*previous as usize];
+                if previous != NONE {
+                    let best = forest.best_above(previous, number as u32 + 1);
+                    lowest = lowest.min(forest.semi[best as usize]);
                 }
-                let (mut a, mut b) = (previous, if found == NONE { previous } else { found });
-                while a != b {
-                    if number[a as usize] < number[b as usize] {
-                        a = immediate[a as usize];
-                    } else {
-                        b = immediate[b as usize];
-                    }
-                }
-                found = a;
             }
-            if immediate[node as usize] != found {
-                immediate[node as usize] = found;
-                changed = true;
+            forest.semi[number] = lowest;
+        }
+        let mut immediate = self.parents.clone();
+        for number in 1..self.nodes.len() {
+            let mut above = immediate[number];
+            while above > forest.semi[number] {
+                above = immediate[above as usize];
+            }
+            immediate[number] = above;
+        }
+        immediate
+    }
+}
+
+/// The part of the search tree that has been gone through.
+struct Forest {
+    ancestors: Vec<u32>,
+    /// The node with the lowest semidominator on the way up to the ancestor.
+    best: Vec<u32>,
+    semi: Vec<u32>,
+    path: Vec<u32>,
+}
+
+impl Forest {
+    /// The node with the lowest semidominator from `node` up to where numbers are below `first`.
+    fn best_above(&mut self, node: u32, first: u32) -> u32 {
+        let mut above = node;
+        while self.ancestors[above as usize] >= first {
+            self.path.push(above);
+            above = self.ancestors[above as usize];
+        }
+        let ancestor = self.ancestors[above as usize];
+        let mut best = self.best[above as usize];
+        while let Some(below) = self.path.pop() {
+            self.ancestors[below as usize] = ancestor;
+            let own = self.best[below as usize];
+            if self.semi[best as usize] < self.semi[own as usize] {
+                self.best[below as usize] = best;
+            } else {
+                best = own;
             }
         }
-        // Without edges back, one pass is all.
-        if !changed || !has_loops {
-            return immediate;
-        }
+        self.best[node as usize]
     }
 }
 
 /// The numbers of each node's subtree in the tree of dominators; empty for a node that is not reached.
-fn intervals(immediate: &[u32], postorder: &[u32]) -> Vec<(u32, u32)> {
-    // A node comes before its immediate dominator in postorder, so sizes add up on one pass and places on the way back.
+fn intervals(search: &Search, immediate: &[u32]) -> Vec<(u32, u32)> {
+    // A node is found after its immediate dominator.
     let mut sizes = vec![1u32; immediate.len()];
-    for &node in postorder {
-        if node != 0 {
-            sizes[immediate[node as usize] as usize] += sizes[node as usize];
-        }
+    for number in (1..immediate.len()).rev() {
+        sizes[immediate[number] as usize] += sizes[number];
     }
-    let mut result = vec![(NONE, NONE); immediate.len()];
+    let mut result = vec![(NONE, NONE); search.numbers.len()];
     let mut next = vec![0; immediate.len()];
-    for &node in postorder.iter().rev() {
-        let above = immediate[node as usize] as usize;
-        let place = if node == 0 { 0 } else { next[above] };
-        next[above] = place + sizes[node as usize];
-        result[node as usize] = (place, place + sizes[node as usize]);
-        next[node as usize] = place + 1;
+    for (number, node) in search.nodes.iter().enumerate() {
+        let above = immediate[number] as usize;
+        let place = next[above];
+        next[above] = place + sizes[number];
+        result[*node as usize] = (place, place + sizes[number]);
+        next[number] = place + 1;
     }
     result
 }
