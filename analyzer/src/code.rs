@@ -85,8 +85,17 @@ impl Code {
             pc += 1 + size;
         }
         let mut labels = vec![false; bytes.len()];
-        // Compilers push all targets with one width; a shorter push of the same number is a number.
-        let narrowest = if bytes.len() <= 256 { op_width(1) } else { op_width(2) };
+        // Compilers push all targets with one width; a shorter push of the same number is a number. The width depends on
+        // the length of the code without what is appended to it, so that some codes beyond 256 bytes have short targets.
+        let (mut short, mut long) = (0u32, 0u32);
+        for pair in instructions.windows(2) {
+            let (target, jump) = (pair[0].opcode, pair[1].opcode);
+            if matches!(jump, opcode::JUMP | opcode::JUMPI) {
+                short += u32::from(target == op_width(1));
+                long += u32::from((op_width(2)..=opcode::PUSH32).contains(&target));
+            }
+        }
+        let narrowest = if bytes.len() <= 256 || short > long { op_width(1) } else { op_width(2) };
         for instruction in &instructions {
             if instruction.opcode >= narrowest
                 && instruction.opcode <= opcode::PUSH32

@@ -144,6 +144,8 @@ struct Draft {
     fallthrough: Option<u32>,
     /// It can only be entered from its parent.
     is_fallthrough: bool,
+    /// The arm of its branch that was not taken when constants alone last decided it, unless that arm only fails.
+    passed: Option<u32>,
     /// Which iteration of the loops around it that are kept apart.
     iteration: u32,
     depth: u32,
@@ -175,6 +177,7 @@ impl Draft {
             parent,
             fallthrough: None,
             is_fallthrough: false,
+            passed: None,
             iteration: 0,
             depth: 0,
             edges: Vec::new(),
@@ -486,13 +489,36 @@ impl Explorer<'_, '_> {
                 if begin.iteration > draft.iteration {
                     return Some(begin.iteration);
                 }
-                // A condition that constants do not decide is not decided in the next iteration either.
-                let open = |node: u32| matches!(self.nodes[node as usize].exit, Exit::Branch { .. });
-                return (!open(at) && !open(from)).then_some(draft.iteration + 1);
+                return self.is_counted(at, from).then_some(draft.iteration + 1);
             }
             at = draft.parent;
         }
         None
+    }
+
+    /// Whether constants may decide how often the loop with this first and last block goes round.
+    fn is_counted(&self, first: u32, last: u32) -> bool {
+        // A condition that constants do not decide is not decided in the next iteration either.
+        let is_open = |node: u32| matches!(self.nodes[node as usize].exit, Exit::Branch { .. });
+        if is_open(first) || is_open(last) {
+            return false;
+        }
+        let (head, tail) = (&self.drafts[first as usize], &self.drafts[last as usize]);
+        let leaves = |arm: u32| arm < head.start || arm > tail.start;
+        let mut at = last;
+        loop {
+            let draft = &self.drafts[at as usize];
+            if draft.depth == head.depth {
+                // A way out of the loop that constants have not let it take.
+                if draft.passed.is_some_and(|arm| at == first || leaves(arm)) {
+                    return true;
+                }
+            }
+            if at == first {
+                return false;
+            }
+            at = draft.parent;
+        }
     }
 
     /// The jumps that pushed the return addresses in `labels`: a return address stands right behind its jump.
@@ -736,6 +762,8 @@ impl Explorer<'_, '_> {
             let stripped = crate::facts::strip(&mut self.shared.builder, condition, true);
             decided = Some(!stripped.holds);
         }
+        let passed = self.passed(target, condition, next);
+        self.drafts[node as usize].passed = passed;
         let mut taken = state;
         match decided {
             Some(true) => {
@@ -774,6 +802,18 @@ impl Explorer<'_, '_> {
                 }
             }
         }
+    }
+
+    /// The arm that a constant condition decides against, unless it only fails.
+    fn passed(&mut self, target: ExprId, condition: ExprId, next: usize) -> Option<u32> {
+        let holds = !self.shared.builder.value(condition)?.is_zero();
+        let arm = if holds {
+            next
+        } else {
+            let target = self.shared.builder.value(target)?;
+            self.shared.code.destination(&target)?
+        };
+        (!self.is_failure(arm)).then_some(arm as u32)
     }
 
     fn assume(&mut self, node: u32, state: &mut State, condition: ExprId, holds: bool) -> bool {
