@@ -6,7 +6,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use alloy_primitives::Bytes;
-use deconflict_analyzer::{Slice, Variant};
+use deconflict_analyzer::{Op, Slice, Variant};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("which corpus?")?;
@@ -17,10 +17,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = Instant::now();
         let slice = Slice::compile(code.clone(), Variant::Lean, false);
         times.push(start.elapsed());
-        let count: usize = slice.traces.iter().map(|it| it.ops.len() + it.moves.len()).sum();
+        let count = slice.ops.len();
         bytes += code.len();
         operations += count;
-        traces += slice.traces.len();
+        traces += slice.ops.iter().filter(|op| matches!(op, Op::Enter { .. })).count();
         if count > largest.0 {
             largest = (count, hash);
         }

@@ -45,7 +45,7 @@ pub use incomplete::{Incomplete, Reason};
 pub use location::{Projection, Root, Slot};
 pub use render::{Names, Plain, Render};
 pub use slice::{
-    BinaryOp, CallSite, CopySource, CreateSite, Exit, FrameWord, Op, Operand, QueryOp, Slice, Trace, TraceId,
-    UnaryOp, Variant,
+    BinaryOp, CallSite, CopySource, CreateSite, FrameWord, Op, Operand, QueryOp, Slice, TraceId, UnaryOp,
+    Variant,
 };
 pub use summary::{Entry, Permission, Summary};

@@ -14,8 +14,8 @@ mod trace;
 mod allocate;
 
 pub use program::{
-    BinaryOp, CallSite, CopySource, CreateSite, Exit, FrameWord, Op, Operand, QueryOp, Slice, Trace, TraceId,
-    UnaryOp, Variant,
+    BinaryOp, CallSite, CopySource, CreateSite, FrameWord, Op, Operand, QueryOp, Slice, TraceId, UnaryOp,
+    Variant,
 };
 
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ impl Slice {
         };
         let entry = compiler.id(0);
         let selectors = candidates(&code);
-        let selectors = selectors
+        let selectors: FxHashMap<_, _> = selectors
             .into_iter()
             .map(|selector| {
                 let id = compiler.reserve();
@@ -79,35 +79,71 @@ impl Slice {
         }
         let all_destinations = all_destinations || compiler.computes_targets;
         let Compiler { pool, traces, destinations, .. } = compiler;
+        let (ops, starts) = lay_out(traces);
+        let start = |id: TraceId| TraceId(starts[id.0 as usize]);
         Self {
             variant,
             code: code.bytes.clone(),
             hash: code.hash,
             constants: pool.constants,
-            // Every reserved trace has been compiled by now.
-            traces: traces.into_iter().map(|trace| trace.unwrap_or_else(halted)).collect(),
+            ops,
             calls: pool.calls,
             creates: pool.creates,
-            selectors,
-            entry,
-            destinations,
+            selectors: map_values(selectors, start),
+            entry: start(entry),
+            destinations: map_values(destinations, start),
             all_destinations,
         }
     }
 }
 
-fn halted() -> Trace {
-    Trace {
-        pc: u32::MAX,
-        needs: 0,
-        leaves: 0,
-        registers: 0,
-        gas: 0,
-        instructions: 0,
-        ops: Vec::new(),
-        moves: Vec::new(),
-        exit: Exit::Halt,
+fn map_values<K: std::hash::Hash + Eq>(
+    map: FxHashMap<K, TraceId>,
+    start: impl Fn(TraceId) -> TraceId,
+) -> FxHashMap<K, TraceId> {
+    map.into_iter().map(|(key, id)| (key, start(id))).collect()
+}
+
+/// Puts traces into one stream, each where possible right behind one that goes on in it, and says where each starts.
+fn lay_out(traces: Vec<Vec<Op>>) -> (Vec<Op>, Vec<u32>) {
+    let mut order = Vec::with_capacity(traces.len());
+    let mut placed = vec![false; traces.len()];
+    for first in 0..traces.len() {
+        let mut next = Some(first);
+        while let Some(index) = next.filter(|index| !placed[*index]) {
+            placed[index] = true;
+            order.push(index);
+            next = match traces[index].last() {
+                Some(Op::Jump { to }) => Some(to.0 as usize),
+                Some(Op::Branch { fallthrough, .. } | Op::DynamicBranch { fallthrough, .. }) => {
+                    Some(fallthrough.0 as usize)
+                }
+                _ => None,
+            };
+        }
     }
+    let mut starts = vec![0; traces.len()];
+    let mut at = 0;
+    for index in &order {
+        starts[*index] = at;
+        at += traces[*index].len() as u32;
+    }
+    let start = |id: TraceId| TraceId(starts[id.0 as usize]);
+    let ops = order.iter().flat_map(|index| &traces[*index]).map(|op| match *op {
+        Op::Jump { to } => Op::Jump { to: start(to) },
+        Op::Branch { condition, taken, fallthrough } => {
+            Op::Branch { condition, taken: start(taken), fallthrough: start(fallthrough) }
+        }
+        Op::DynamicBranch { condition, target, fallthrough } => {
+            Op::DynamicBranch { condition, target, fallthrough: start(fallthrough) }
+        }
+        other => other,
+    });
+    (ops.collect(), starts)
+}
+
+fn halted() -> Vec<Op> {
+    vec![Op::Enter { needs: 0, leaves: 0, registers: 0, gas: 0, pc: u32::MAX }, Op::Halt]
 }
 
 struct Compiler<'a> {
@@ -117,7 +153,7 @@ struct Compiler<'a> {
     keeps_memory_size: bool,
     reverting: FxHashMap<usize, bool>,
     pool: Pool,
-    traces: Vec<Option<Trace>>,
+    traces: Vec<Vec<Op>>,
     /// The trace that starts at a program counter.
     ids: FxHashMap<u32, TraceId>,
     pending: VecDeque<(TraceId, u32)>,
@@ -128,7 +164,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn reserve(&mut self) -> TraceId {
-        self.traces.push(None);
+        self.traces.push(Vec::new());
         TraceId(self.traces.len() as u32 - 1)
     }
 
@@ -154,7 +190,7 @@ impl Compiler<'_> {
             Ok(index) => index,
             // A jump to nowhere halts; running past the end of the code stops.
             Err(_) if pc == u32::MAX => {
-                self.traces[id.0 as usize] = Some(halted());
+                self.traces[id.0 as usize] = halted();
                 return;
             }
             Err(_) => self.code.instructions.len(),
@@ -172,8 +208,8 @@ impl Compiler<'_> {
         };
         let draft = trace::trace(&mut workshop, index, selector);
         let trace = allocate::allocate(&draft, pc, &mut self.pool, self.keeps_memory_size);
-        self.operations += trace.ops.len() + trace.moves.len();
-        self.traces[id.0 as usize] = Some(trace);
+        self.operations += trace.len();
+        self.traces[id.0 as usize] = trace;
         self.computes_targets |= draft.computes_targets;
         for pc in draft.destinations {
             self.land(pc);
@@ -183,12 +219,12 @@ impl Compiler<'_> {
 
 fn trace_id(
     ids: &mut FxHashMap<u32, TraceId>,
-    traces: &mut Vec<Option<Trace>>,
+    traces: &mut Vec<Vec<Op>>,
     pending: &mut VecDeque<(TraceId, u32)>,
     pc: u32,
 ) -> TraceId {
     *ids.entry(pc).or_insert_with(|| {
-        traces.push(None);
+        traces.push(Vec::new());
         let id = TraceId(traces.len() as u32 - 1);
         pending.push_back((id, pc));
         id

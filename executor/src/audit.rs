@@ -15,16 +15,15 @@ use std::{
 use alloy_primitives::{Address, B256, Selector, TxKind, U256};
 use revm::{
     DatabaseRef,
-    context::{BlockEnv, TxEnv},
+    context::TxEnv,
     inspector::NoOpInspector,
-    primitives::hardfork::SpecId,
 };
 use rustc_hash::FxHashSet;
 
 use crate::{
     access_set::{AccessSet, ShortfallReason, StateKey},
     block::{Block, Transaction},
-    predict::Predictor,
+    predict::{BlockContext, Predictor},
     record::{NetChanges, Record, Site, record},
     serial::{Machine, ReplayError, conclude, verify},
     state::BlockState,
@@ -36,8 +35,7 @@ pub trait Predict {
     fn predict<S: DatabaseRef>(
         &mut self,
         transaction: &TxEnv,
-        block: &BlockEnv,
-        spec: SpecId,
+        block: BlockContext<'_>,
         state: &S,
     ) -> AccessSet;
 }
@@ -46,11 +44,10 @@ impl Predict for Predictor {
     fn predict<S: DatabaseRef>(
         &mut self,
         transaction: &TxEnv,
-        block: &BlockEnv,
-        spec: SpecId,
+        block: BlockContext<'_>,
         state: &S,
     ) -> AccessSet {
-        Self::predict(self, transaction, block, spec, state)
+        Self::predict(self, transaction, block, state)
     }
 }
 
@@ -278,18 +275,18 @@ fn predict(
     predictor: &mut impl Predict,
 ) -> Result<Vec<Prediction>, ReplayError> {
     fn timed<S: DatabaseRef>(
-        block: (&BlockEnv, SpecId),
+        block: BlockContext<'_>,
         transaction: &Transaction,
         state: &S,
         predictor: &mut impl Predict,
     ) -> Prediction {
         let start = Instant::now();
-        let set = predictor.predict(&transaction.env, block.0, block.1, state);
+        let set = predictor.predict(&transaction.env, block, state);
         Prediction { nanoseconds: nanoseconds(start), set }
     }
 
     let env = block.env();
-    let context = (&env, block.spec);
+    let context = BlockContext { env: &env, spec: block.spec, chain_id: block.chain_id };
     let mut predictions = Vec::with_capacity(block.transactions.len());
     match mode {
         StateMode::BlockStart => {

@@ -13,7 +13,7 @@ pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, State
 pub use block::{
     Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, write_block,
 };
-pub use predict::{Predictor, Scratch};
+pub use predict::{BlockContext, Predictor, Scratch};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};
 pub use state::{BlockState, Overlay, StateError};

@@ -37,8 +37,8 @@ use self::taint::Taint;
 use self::world::{AccountCode, Word, World};
 use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason};
 
-/// The most operations that one prediction runs, however much gas the transaction has.
-const MAX_STEPS: u64 = 30_000_000;
+/// The most gas that the instructions of one path may cost, however much the transaction has: a bound on time.
+const MAX_GAS: u64 = 100_000_000;
 
 /// How often a prediction is started again with more known: each code that computes its jump targets costs one.
 const MAX_RESTARTS: usize = 16;
@@ -47,6 +47,17 @@ const MAX_RESTARTS: usize = 16;
 #[derive(Debug, Default)]
 pub struct Predictor {
     codes: CodeCache,
+}
+
+/// The block that a transaction is predicted in.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockContext<'a> {
+    /// The words that instructions can ask of the block.
+    pub env: &'a BlockEnv,
+    /// The rules of its fork.
+    pub spec: SpecId,
+    /// The chain it belongs to.
+    pub chain_id: u64,
 }
 
 /// What one thread keeps between predictions: room, hashes, and codes at hand.
@@ -71,17 +82,16 @@ impl Predictor {
     pub fn predict<D: DatabaseRef>(
         &self,
         tx: &TxEnv,
-        block: &BlockEnv,
-        spec: SpecId,
+        block: BlockContext<'_>,
         state: &D,
     ) -> AccessSet {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.predict_with(&mut scratch, tx, block, spec, state),
+            Ok(mut scratch) => self.predict_with(&mut scratch, tx, block, state),
             // The state's own code predicts in turn.
-            Err(_) => self.predict_with(&mut Scratch::default(), tx, block, spec, state),
+            Err(_) => self.predict_with(&mut Scratch::default(), tx, block, state),
         })
     }
 
@@ -90,20 +100,19 @@ impl Predictor {
         &self,
         scratch: &mut Scratch,
         tx: &TxEnv,
-        block: &BlockEnv,
-        spec: SpecId,
+        block: BlockContext<'_>,
         state: &D,
     ) -> AccessSet {
         let mut eager = false;
         for _ in 0..MAX_RESTARTS {
-            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, spec, state, eager);
+            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, eager);
             match again {
                 None => return set,
                 Some(Again::Precompiles) => eager = true,
                 Some(Again::Widen(slice)) => self.codes.widen(&mut scratch.workspace.at_hand, &slice),
             }
         }
-        let mut set = self.attempt(&mut scratch.workspace, tx, block, spec, state, true).0;
+        let mut set = self.attempt(&mut scratch.workspace, tx, block, state, true).0;
         set.incomplete.push(Shortfall {
             reason: ShortfallReason::UnknownJump,
             code_hash: alloy_primitives::B256::ZERO,
@@ -117,29 +126,29 @@ impl Predictor {
         &self,
         workspace: &mut Workspace,
         tx: &TxEnv,
-        block: &BlockEnv,
-        spec: SpecId,
+        block: BlockContext<'_>,
         state: &D,
         eager: bool,
     ) -> (AccessSet, Option<Again>) {
+        let spec = block.spec;
         let Workspace { ledger, at_hand, spare, world } = workspace;
         ledger.clear();
-        // Each instruction costs gas, so that an execution has no more of them than gas.
-        ledger.steps = tx.gas_limit.min(MAX_STEPS);
         let mut machine = Machine {
             codes: &self.codes,
             at_hand,
             spare,
             ledger,
             tx,
-            block,
+            block: block.env,
             spec,
-            chain_id: tx.chain_id.unwrap_or(1),
+            chain_id: block.chain_id,
             state,
             precompiles: Precompiles::new(PrecompileSpecId::from_spec_id(spec)),
             eager,
             pending: Vec::new(),
             paths: 1,
+            // Before EIP-150 loads and calls cost less than they do now.
+            gas_shift: if spec.is_enabled_in(SpecId::TANGERINE) { 0 } else { 3 },
             widen: None,
         };
         let mut first = std::mem::take(world);
@@ -149,7 +158,8 @@ impl Predictor {
         match frame {
             None => collect(&mut set, &first),
             Some(frame) => {
-                let mut path = Path { world: first, frame, waiting: Vec::new() };
+                let mut path =
+                    Path { world: first, frame, waiting: Vec::new(), gas_left: tx.gas_limit.min(MAX_GAS).saturating_sub(21_000) };
                 machine.follow(&mut path);
                 collect(&mut set, &path.world);
                 while let Some(mut other) = machine.pending.pop() {

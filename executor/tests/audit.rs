@@ -27,7 +27,7 @@ struct Told {
 }
 
 impl Predict for Told {
-    fn predict<S: DatabaseRef>(&mut self, _: &TxEnv, _: &BlockEnv, _: SpecId, _: &S) -> AccessSet {
+    fn predict<S: DatabaseRef>(&mut self, _: &TxEnv, _: BlockContext<'_>, _: &S) -> AccessSet {
         self.next += 1;
         self.sets[(self.next - 1) % self.sets.len()].clone()
     }

@@ -1,12 +1,13 @@
 //! Gives registers to the values of a trace and leaves out what nothing uses.
 //!
-//! In: a [`Draft`] over values. Out: a [`Trace`] over registers and constants, its call sites put into the slice. An
+//! In: a [`Draft`] over values. Out: the operations of the trace over registers
+//! and constants, its call sites put into the slice. An
 //! operation that is not removable is never left out, whoever uses its result.
 
 use alloy_primitives::U256;
 use rustc_hash::FxHashMap;
 
-use super::program::{CallSite, CreateSite, Op, Operand, Trace};
+use super::program::{CallSite, CreateSite, Op, Operand};
 use super::trace::Draft;
 use super::values::{Origin, Value};
 
@@ -30,13 +31,13 @@ impl Pool {
     }
 }
 
-/// Turns a draft that starts at `pc` into a trace.
-pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_size: bool) -> Trace {
+/// Turns a draft that starts at `pc` into the operations of a trace.
+pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_size: bool) -> Vec<Op> {
     let last_use = last_uses(draft, keeps_memory_size);
     let leaves = draft.stack.len() as u16;
     let first = u32::from(draft.needs.max(leaves));
     let mut registers = Registers { next: first, free: Vec::new(), of: FxHashMap::default() };
-    let mut ops = Vec::new();
+    let mut ops = vec![Op::Halt];
     for (index, operation) in draft.operations.iter().enumerate() {
         let Some(mut operation) = *operation else { continue };
         let result = operation.result().map(|to| Value(*to));
@@ -83,7 +84,7 @@ pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_siz
         }
         ops.push(placed);
     }
-    let exit = draft.exit.map(|value| registers.operand(draft, value, pool));
+    let mut exit = draft.exit.map(|value| registers.operand(draft, value, pool));
     let wanted: Vec<_> = draft
         .stack
         .iter()
@@ -91,18 +92,23 @@ pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_siz
         .map(|(to, value)| (to as u32, registers.operand(draft, *value, pool)))
         .filter(|(to, from)| *from != Operand::register(*to))
         .collect();
+    // What the exit reads is put aside where putting the stack in order would overwrite it.
+    exit = exit.map(|operand| {
+        let overwritten =
+            operand.as_constant().is_none() && wanted.iter().any(|(to, _)| Operand::register(*to) == operand);
+        if !overwritten {
+            return operand;
+        }
+        let aside = registers.next;
+        registers.next += 1;
+        ops.push(Op::Move { to: aside as u16, from: operand });
+        Operand::register(aside)
+    });
     let moves = in_sequence(wanted, &mut registers.next);
-    Trace {
-        pc,
-        needs: draft.needs,
-        leaves,
-        registers: registers.next,
-        gas: draft.gas,
-        instructions: draft.instructions,
-        ops,
-        moves,
-        exit,
-    }
+    ops.extend(moves.into_iter().map(|(to, from)| Op::Move { to: to as u16, from }));
+    ops.push(exit);
+    ops[0] = Op::Enter { needs: draft.needs, leaves, registers: registers.next as u16, gas: draft.gas, pc };
+    ops
 }
 
 fn is_removable(operation: &Op<Value>, keeps_memory_size: bool) -> bool {

@@ -1,8 +1,9 @@
 //! The register code that a slice consists of.
 //!
-//! Plain data that an evaluator walks: [`Slice`] holds [`Trace`]s, straight-line pieces with one entry and one
-//! [`Exit`]. A trace works on a window of the machine's stack: registers `0..needs` are the stack words it takes, the
-//! topmost last; the registers above `needs` and above the height it leaves are temporaries. Nothing here computes.
+//! Plain data that an evaluator walks: one stream of [`Op`]s, in which each trace, a straight-line piece with one entry
+//! and one exit, starts with an [`Op::Enter`]. One stream, because a trace is short and the time to run it is the time
+//! to fetch it. A trace works on a window of the machine's stack: registers `0..needs` are the stack words it takes,
+//! the topmost last; the registers above `needs` and above the height it leaves are temporaries. Nothing here computes.
 
 use alloy_primitives::{B256, Bytes, U256};
 use rustc_hash::FxHashMap;
@@ -17,7 +18,7 @@ pub enum Variant {
     Strict,
 }
 
-/// A trace of a [`Slice`], by index.
+/// Where a trace starts in [`Slice::ops`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceId(pub u32);
 
@@ -32,8 +33,8 @@ pub struct Slice {
     pub hash: B256,
     /// The constants that operands name.
     pub constants: Vec<U256>,
-    /// Every trace.
-    pub traces: Vec<Trace>,
+    /// Every trace, one after the other.
+    pub ops: Vec<Op>,
     /// The operands of call instructions, named by [`Op::Call`] and [`Op::ExtCodeCopy`].
     pub calls: Vec<CallSite>,
     /// The operands of creations, named by [`Op::Create`].
@@ -46,29 +47,6 @@ pub struct Slice {
     pub destinations: FxHashMap<u32, TraceId>,
     /// Whether every valid jump destination is in `destinations`.
     pub all_destinations: bool,
-}
-
-/// A straight-line piece of a slice.
-#[derive(Clone, Debug)]
-pub struct Trace {
-    /// The program counter it starts at.
-    pub pc: u32,
-    /// How many words of the stack it takes.
-    pub needs: u16,
-    /// How many words it leaves in place of those.
-    pub leaves: u16,
-    /// How many registers it uses in all.
-    pub registers: u32,
-    /// The gas of its instructions, without what depends on their operands.
-    pub gas: u32,
-    /// How many instructions of the code it stands for.
-    pub instructions: u32,
-    /// What it does, in order.
-    pub ops: Vec<Op>,
-    /// What it leaves on the stack: register and word, to be copied in this order.
-    pub moves: Vec<(u32, Operand)>,
-    /// How it ends.
-    pub exit: Exit,
 }
 
 /// A register or a constant.
@@ -236,6 +214,30 @@ pub enum Op<T = Operand> {
     Call { site: u32, to: u16 },
     /// A creation; the result is the address.
     Create { site: u32, to: u16 },
+    /// The start of a trace: how many words of the stack it takes, how many it leaves in place of those, how many
+    /// registers it uses in all, the gas of its instructions without what depends on their operands, and the program
+    /// counter it starts at.
+    Enter { needs: u16, leaves: u16, registers: u16, gas: u32, pc: u32 },
+    /// Copies a word: part of putting the stack in order at the end of a trace.
+    Move { to: u16, from: T },
+    /// Ends the trace and goes on in another.
+    Jump { to: TraceId },
+    /// Ends the trace and goes on in one of two.
+    Branch { condition: T, taken: TraceId, fallthrough: TraceId },
+    /// Ends the trace at a computed target.
+    Dynamic { target: T },
+    /// Ends the trace at a computed target, or goes on in another.
+    DynamicBranch { condition: T, target: T, fallthrough: TraceId },
+    /// `STOP`, or the end of the code.
+    Stop,
+    /// `RETURN`.
+    Return { offset: T, length: T },
+    /// `REVERT`.
+    Revert { offset: T, length: T },
+    /// `INVALID`, an undefined opcode, a jump to nowhere.
+    Halt,
+    /// `SELFDESTRUCT`.
+    SelfDestruct { beneficiary: T },
 }
 
 impl<T: Copy> Op<T> {
@@ -272,6 +274,23 @@ impl<T: Copy> Op<T> {
             Self::TStore { key, word } => Op::TStore { key: f(key), word: f(word) },
             Self::Call { site, to } => Op::Call { site, to },
             Self::Create { site, to } => Op::Create { site, to },
+            Self::Enter { needs, leaves, registers, gas, pc } => {
+                Op::Enter { needs, leaves, registers, gas, pc }
+            }
+            Self::Move { to, from } => Op::Move { to, from: f(from) },
+            Self::Jump { to } => Op::Jump { to },
+            Self::Branch { condition, taken, fallthrough } => {
+                Op::Branch { condition: f(condition), taken, fallthrough }
+            }
+            Self::Dynamic { target } => Op::Dynamic { target: f(target) },
+            Self::DynamicBranch { condition, target, fallthrough } => {
+                Op::DynamicBranch { condition: f(condition), target: f(target), fallthrough }
+            }
+            Self::Stop => Op::Stop,
+            Self::Return { offset, length } => Op::Return { offset: f(offset), length: f(length) },
+            Self::Revert { offset, length } => Op::Revert { offset: f(offset), length: f(length) },
+            Self::Halt => Op::Halt,
+            Self::SelfDestruct { beneficiary } => Op::SelfDestruct { beneficiary: f(beneficiary) },
         }
     }
 
@@ -296,29 +315,28 @@ impl<T: Copy> Op<T> {
             | Self::TLoad { to, .. }
             | Self::Call { to, .. }
             | Self::Create { to, .. } => Some(to),
-            Self::MStore { .. }
-            | Self::MStore8 { .. }
-            | Self::Copy { .. }
-            | Self::ExtCodeCopy { .. }
-            | Self::SStore { .. }
-            | Self::TStore { .. } => None,
+            _ => None,
         }
     }
 
     /// Whether nothing is lost when the operation is left out because nothing uses its result.
     pub(crate) fn is_removable(&self) -> bool {
-        !matches!(
+        matches!(
             self,
-            Self::MStore { .. }
-                | Self::MStore8 { .. }
-                | Self::Copy { .. }
-                | Self::ExtCodeCopy { .. }
-                | Self::Query { .. }
-                | Self::SLoad { .. }
-                | Self::SStore { .. }
-                | Self::TStore { .. }
-                | Self::Call { .. }
-                | Self::Create { .. }
+            Self::Unary { .. }
+                | Self::Binary { .. }
+                | Self::Modular { .. }
+                | Self::Keccak { .. }
+                | Self::KeccakPair { .. }
+                | Self::KeccakWord { .. }
+                | Self::Frame { .. }
+                | Self::SelfBalance { .. }
+                | Self::CallDataLoad { .. }
+                | Self::ReturnDataSize { .. }
+                | Self::MLoad { .. }
+                | Self::MSize { .. }
+                | Self::Gas { .. }
+                | Self::TLoad { .. }
         )
     }
 }
@@ -365,29 +383,6 @@ pub struct CreateSite<T = Operand> {
     pub success_required: bool,
 }
 
-/// How a trace ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit<T = Operand> {
-    /// Goes on in another trace.
-    Jump(TraceId),
-    /// Goes on in the first trace if the word is not zero, else in the second.
-    Branch { condition: T, taken: TraceId, fallthrough: TraceId },
-    /// Jumps to a computed target.
-    Dynamic { target: T },
-    /// Jumps to a computed target if the word is not zero.
-    DynamicBranch { condition: T, target: T, fallthrough: TraceId },
-    /// `STOP`, or the end of the code.
-    Stop,
-    /// `RETURN`.
-    Return { offset: T, length: T },
-    /// `REVERT`.
-    Revert { offset: T, length: T },
-    /// `INVALID`, an undefined opcode, a jump to nowhere.
-    Halt,
-    /// `SELFDESTRUCT`.
-    SelfDestruct { beneficiary: T },
-}
-
 impl<T: Copy> CallSite<T> {
     /// The same site over other operands.
     pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> CallSite<U> {
@@ -420,36 +415,10 @@ impl<T: Copy> CreateSite<T> {
     }
 }
 
-impl<T: Copy> Exit<T> {
-    /// The same end over other operands.
-    pub(crate) fn map<U>(self, mut f: impl FnMut(T) -> U) -> Exit<U> {
-        match self {
-            Self::Jump(trace) => Exit::Jump(trace),
-            Self::Branch { condition, taken, fallthrough } => {
-                Exit::Branch { condition: f(condition), taken, fallthrough }
-            }
-            Self::Dynamic { target } => Exit::Dynamic { target: f(target) },
-            Self::DynamicBranch { condition, target, fallthrough } => {
-                Exit::DynamicBranch { condition: f(condition), target: f(target), fallthrough }
-            }
-            Self::Stop => Exit::Stop,
-            Self::Return { offset, length } => Exit::Return { offset: f(offset), length: f(length) },
-            Self::Revert { offset, length } => Exit::Revert { offset: f(offset), length: f(length) },
-            Self::Halt => Exit::Halt,
-            Self::SelfDestruct { beneficiary } => Exit::SelfDestruct { beneficiary: f(beneficiary) },
-        }
-    }
-}
-
 impl Slice {
     /// Roughly how many bytes of memory it takes.
     pub fn size(&self) -> usize {
-        let traces: usize = self
-            .traces
-            .iter()
-            .map(|it| size_of_val(it) + size_of_val(&it.ops[..]) + size_of_val(&it.moves[..]))
-            .sum();
-        traces
+        size_of_val(&self.ops[..])
             + self.code.len()
             + size_of_val(&self.constants[..])
             + size_of_val(&self.calls[..])

@@ -11,7 +11,7 @@ use revm_interpreter::primitives::hardfork::SpecId;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::program::{
-    BinaryOp, CallSite, CopySource, CreateSite, Exit, FrameWord, Op, QueryOp, TraceId, UnaryOp, Variant,
+    BinaryOp, CallSite, CopySource, CreateSite, FrameWord, Op, QueryOp, TraceId, UnaryOp, Variant,
 };
 use super::revert::{KnownStack, always_reverts};
 use super::values::{Origin, Value, Values, binary_operation};
@@ -43,11 +43,9 @@ pub(super) struct Draft {
     /// The creations that the operations name.
     pub creates: Vec<CreateSite<Value>>,
     /// How it ends.
-    pub exit: Exit<Value>,
+    pub exit: Op<Value>,
     /// The static gas of its instructions.
     pub gas: u32,
-    /// How many instructions it stands for.
-    pub instructions: u32,
     /// Jump destinations that it leaves on the stack.
     pub destinations: Vec<u32>,
     /// Whether it jumps to a word that it computes.
@@ -156,7 +154,7 @@ impl Tracer<'_, '_> {
         let mut instructions = 0_u32;
         let mut visits: FxHashMap<usize, u32> = FxHashMap::default();
         let exit = loop {
-            let Some(instruction) = self.code.instructions.get(index).copied() else { break Exit::Stop };
+            let Some(instruction) = self.code.instructions.get(index).copied() else { break Op::Stop };
             let op = instruction.opcode;
             let too_long = self.values.operations.len() > MAX_OPERATIONS
                 || self.values.len() > 8 * MAX_OPERATIONS
@@ -167,7 +165,7 @@ impl Tracer<'_, '_> {
                 *count > MAX_VISITS || self.short
             };
             if (too_long || too_often) && index != start {
-                break Exit::Jump((self.trace_at)(instruction.pc.0));
+                break Op::Jump { to: (self.trace_at)(instruction.pc.0) };
             }
             gas = gas.saturating_add(u32::from(gas_table[usize::from(op)]));
             instructions += 1;
@@ -178,49 +176,49 @@ impl Tracer<'_, '_> {
                     match self.values.known(target) {
                         Some(word) => match self.code.destination(&word) {
                             Some(destination) => index = destination,
-                            None => break Exit::Halt,
+                            None => break Op::Halt,
                         },
-                        None => break Exit::Dynamic { target },
+                        None => break Op::Dynamic { target },
                     }
                 }
                 opcode::JUMPI => match self.branch(index) {
                     Ok(next) => index = next,
                     Err(exit) => break exit,
                 },
-                opcode::STOP => break Exit::Stop,
+                opcode::STOP => break Op::Stop,
                 opcode::RETURN => {
                     let (offset, length) = (self.pop(), self.pop());
-                    break Exit::Return { offset, length };
+                    break Op::Return { offset, length };
                 }
                 opcode::REVERT => {
                     let (offset, length) = (self.pop(), self.pop());
-                    break Exit::Revert { offset, length };
+                    break Op::Revert { offset, length };
                 }
                 opcode::SELFDESTRUCT => {
                     let beneficiary = self.pop();
-                    break Exit::SelfDestruct { beneficiary };
+                    break Op::SelfDestruct { beneficiary };
                 }
                 _ => {
                     if !self.step(op, instruction.pc.0, instruction.immediate, index) {
-                        break Exit::Halt;
+                        break Op::Halt;
                     }
                 }
             }
         };
-        self.finish(exit, gas, instructions)
+        self.finish(exit, gas)
     }
 
-    fn finish(&mut self, exit: Exit<Value>, gas: u32, instructions: u32) -> Draft {
+    fn finish(&mut self, exit: Op<Value>, gas: u32) -> Draft {
         // The memory of a frame dies with it.
-        let ends = matches!(exit, Exit::Stop | Exit::Halt | Exit::SelfDestruct { .. })
-            || matches!(exit, Exit::Return { length, .. } | Exit::Revert { length, .. }
+        let ends = matches!(exit, Op::Stop | Op::Halt | Op::SelfDestruct { .. })
+            || matches!(exit, Op::Return { length, .. } | Op::Revert { length, .. }
                 if self.values.offset(length) == Some(0));
         if ends && !self.keeps_memory_size {
             self.dead.extend(self.memory.unread.values().copied());
         }
         if matches!(
             exit,
-            Exit::Stop | Exit::Halt | Exit::Return { .. } | Exit::Revert { .. } | Exit::SelfDestruct { .. }
+            Op::Stop | Op::Halt | Op::Return { .. } | Op::Revert { .. } | Op::SelfDestruct { .. }
         ) {
             self.stack.clear();
         }
@@ -249,7 +247,7 @@ impl Tracer<'_, '_> {
             .map(|word| word.to::<u32>())
             .collect();
         let computes_targets = match exit {
-            Exit::Dynamic { target } | Exit::DynamicBranch { target, .. } => {
+            Op::Dynamic { target } | Op::DynamicBranch { target, .. } => {
                 matches!(self.values.origin(target), Origin::Operation(_))
             }
             _ => false,
@@ -263,7 +261,6 @@ impl Tracer<'_, '_> {
             creates: std::mem::take(&mut self.creates),
             exit,
             gas,
-            instructions,
             destinations,
             computes_targets,
         }
@@ -309,7 +306,7 @@ impl Tracer<'_, '_> {
     }
 
     /// Where a `JUMPI` goes on in this trace, or how the trace ends there. `next` is the instruction behind it.
-    fn branch(&mut self, next: usize) -> Result<usize, Exit<Value>> {
+    fn branch(&mut self, next: usize) -> Result<usize, Op<Value>> {
         let target = self.pop();
         let condition = self.pop();
         let destination = self.values.known(target).map(|word| self.code.destination(&word));
@@ -318,15 +315,15 @@ impl Tracer<'_, '_> {
             Some(true) => {
                 return match destination {
                     Some(Some(destination)) => Ok(destination),
-                    Some(None) => Err(Exit::Halt),
-                    None => Err(Exit::Dynamic { target }),
+                    Some(None) => Err(Op::Halt),
+                    None => Err(Op::Dynamic { target }),
                 };
             }
             None => {}
         }
         let Some(destination) = destination else {
             let fallthrough = self.trace_of(next);
-            return Err(Exit::DynamicBranch { condition, target, fallthrough });
+            return Err(Op::DynamicBranch { condition, target, fallthrough });
         };
         if self.variant == Variant::Lean {
             let taken_reverts = match destination {
@@ -354,7 +351,7 @@ impl Tracer<'_, '_> {
             // Past the end of any code: the evaluator halts there, as the EVM does at a jump to nowhere.
             None => (self.trace_at)(u32::MAX),
         };
-        Err(Exit::Branch { condition, taken, fallthrough })
+        Err(Op::Branch { condition, taken, fallthrough })
     }
 
     fn supposing<T>(&mut self, condition: Value, nonzero: bool, look: impl FnOnce(&mut Self) -> T) -> T {
@@ -708,7 +705,7 @@ impl Tracer<'_, '_> {
     }
 
     /// The loads and stores that make up updates by a sum, the slot's word being seen by nothing else.
-    fn deltas(&self, exit: &Exit<Value>) -> Vec<usize> {
+    fn deltas(&self, exit: &Op<Value>) -> Vec<usize> {
         let mut seen: FxHashMap<Value, u32> = FxHashMap::default();
         let mut count = |value: Value| *seen.entry(value).or_default() += 1;
         for (index, operation) in self.values.operations.iter().enumerate() {

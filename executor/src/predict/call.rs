@@ -34,7 +34,7 @@ const MAX_CODE: usize = 24_576;
 impl<D: DatabaseRef> Machine<'_, D> {
     /// Starts a call, or settles it at once. False if the path cannot be followed any further.
     pub(super) fn call(&mut self, path: &mut Path, slice: &Slice, site: &CallSite, to: u16) -> bool {
-        let base = window(path, slice);
+        let base = path.frame.base;
         let word = |operand: Operand| read(&path.frame, slice, base, operand);
         let (target, value, gas) = (word(site.target), word(site.value), word(site.gas));
         let ranges = (word(site.input), word(site.input_length), word(site.output), word(site.output_length));
@@ -145,13 +145,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
             // The code itself will say where that matters.
             return true;
         }
-        frame.trace = trace;
+        frame.ip = trace.0 as usize;
         true
     }
 
     /// Starts a creation, or settles it at once. False if the path cannot be followed any further.
     pub(super) fn create(&mut self, path: &mut Path, slice: &Slice, site: &CreateSite, to: u16) -> bool {
-        let base = window(path, slice);
+        let base = path.frame.base;
         let word = |operand: Operand| read(&path.frame, slice, base, operand);
         let (value, offset, length) = (word(site.value), word(site.offset), word(site.length));
         let salt = site.salt.map(word);
@@ -292,10 +292,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 && done.gas > limit / 5 * 4
                 && limit > STIPEND
             {
-                self.ledger.fall_short(
-                    ShortfallReason::GasLimitedCall,
-                    done.place(done.slice.traces[done.trace.0 as usize].pc),
-                );
+                self.ledger.fall_short(ShortfallReason::GasLimitedCall, done.place(0));
             }
             let created = done.creates.is_some() && success;
             let address = done.address;
@@ -547,9 +544,9 @@ pub(super) fn designator(address: Address) -> Bytes {
 /// A frame with nothing in it.
 pub(super) fn blank(slice: Arc<Slice>) -> Frame {
     Frame {
-        trace: slice.entry,
+        ip: slice.entry.0 as usize,
         slice,
-        next: 0,
+        base: 0,
         height: 0,
         stack: Vec::new(),
         memory: Region::default(),
@@ -567,12 +564,6 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         creates: None,
         resume: Resume::default(),
     }
-}
-
-/// Where the window of the trace that a frame is in starts on its stack.
-fn window(path: &Path, slice: &Slice) -> usize {
-    let trace = &slice.traces[path.frame.trace.0 as usize];
-    path.frame.height - usize::from(trace.needs)
 }
 
 fn read(frame: &Frame, slice: &Slice, base: usize, operand: Operand) -> Word {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::Address;
-use deconflict_analyzer::{Slice, TraceId};
+use deconflict_analyzer::Slice;
 
 use super::ledger::Place;
 use super::region::Region;
@@ -14,10 +14,10 @@ use super::world::{AccountId, Checkpoint, Word};
 #[derive(Clone)]
 pub(super) struct Frame {
     pub slice: Arc<Slice>,
-    /// The trace that is run.
-    pub trace: TraceId,
-    /// The operation of it that comes next.
-    pub next: usize,
+    /// The operation that comes next.
+    pub ip: usize,
+    /// Where the window of the trace starts on the stack.
+    pub base: usize,
     /// How many words of `stack` are the machine's stack; above them are registers.
     pub height: usize,
     pub stack: Vec<Word>,
@@ -60,9 +60,9 @@ pub(super) struct Resume {
 impl Frame {
     /// A frame with room from an earlier one, about to run `slice` from its start.
     pub(super) fn start(&mut self, slice: Arc<Slice>) {
-        self.trace = slice.entry;
+        self.ip = slice.entry.0 as usize;
         self.slice = slice;
-        self.next = 0;
+        self.base = 0;
         self.height = 0;
         self.memory.clear();
         self.return_data.clear();

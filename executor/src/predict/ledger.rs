@@ -28,8 +28,6 @@ pub(super) struct Ledger {
     pub wants_precompiles: bool,
     /// The estimate of the gas used.
     pub gas: u64,
-    /// Operations that may still be run.
-    pub steps: u64,
     /// Remembered hashes: the one thing that outlives a prediction.
     pub keccak: KeccakCache,
 }

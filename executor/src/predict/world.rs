@@ -263,7 +263,7 @@ impl World {
         let code = account.code.is_some() || info.code_hash != KECCAK256_EMPTY;
         let nothing = balance.value.is_zero() && nonce == 0 && !code;
         let taint = balance.taint.union(info.nonce_taint).union(info.code_taint);
-        (nothing || (!info.exists && nothing), taint)
+        (nothing, taint)
     }
 
     /// Makes an account one that this transaction created.
