@@ -7,15 +7,11 @@ use std::path::Path;
 
 use alloy_primitives::{Address, U256};
 use deconflict_executor::{
-    AccessSet, Block, BlockReader, BlockState, Predictor, Shortfall, ShortfallReason, StateKey,
+    AccessSet, Block, BlockContext, BlockReader, BlockState, Predictor, Shortfall, ShortfallReason, StateKey,
     audit::{BlockAudit, Figures, Predict, StateMode, audit_block, human, json},
     record,
 };
-use revm::{
-    DatabaseRef,
-    context::{BlockEnv, TxEnv},
-    primitives::hardfork::SpecId,
-};
+use revm::{DatabaseRef, context::TxEnv};
 use serde_json::Value;
 
 use corpus::{blocks, real_blocks, workspace};

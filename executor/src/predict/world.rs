@@ -64,7 +64,6 @@ struct Account {
 
 #[derive(Clone, Copy, Debug)]
 struct Info {
-    exists: bool,
     balance: U256,
     nonce: u64,
     code_hash: B256,
@@ -160,11 +159,9 @@ impl World {
         let address = account.address;
         let info = match state.basic_ref(address) {
             Ok(found) => {
-                let exists = found.is_some();
                 let found = found.unwrap_or_default();
                 let code_hash = if found.code_hash.is_zero() { KECCAK256_EMPTY } else { found.code_hash };
                 Info {
-                    exists,
                     balance: found.balance,
                     nonce: found.nonce,
                     code_hash,
@@ -174,7 +171,6 @@ impl World {
                 }
             }
             Err(_) => Info {
-                exists: true,
                 balance: U256::ZERO,
                 nonce: 0,
                 code_hash: KECCAK256_EMPTY,
