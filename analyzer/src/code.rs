@@ -61,7 +61,7 @@ impl Code {
         // instructions here; `dispatch` recognises those before it starts.
         let code = Bytecode::new_legacy(bytes.clone());
         let mut destinations = vec![u32::MAX; bytes.len()];
-        let mut instructions = Vec::new();
+        let mut instructions = Vec::with_capacity(bytes.len() * 2 / 3);
         let table = code.legacy_jump_table();
         let mut pc = 0;
         while pc < bytes.len() {

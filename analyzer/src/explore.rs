@@ -667,10 +667,6 @@ impl Explorer<'_, '_> {
     }
 
     fn go(&mut self, node: u32, index: usize, state: State) {
-        if self.is_failure(index) {
-            self.fail(node);
-            return;
-        }
         let is_destination =
             self.shared.code.instructions.get(index).is_some_and(|found| found.opcode == op::JUMPDEST);
         let known = if is_destination { None } else { self.drafts[node as usize].fallthrough };

@@ -285,7 +285,21 @@ fn hash_node(node: &Node) -> u64 {
     FxBuildHasher.hash_one(node)
 }
 
+/// Expressions that almost every contract needs.
+const ROOM: usize = 2048;
+
 impl Expressions {
+    /// An empty arena with room for a small contract.
+    pub(crate) fn with_room() -> Self {
+        let mut expressions = Self::default();
+        expressions.nodes.reserve(ROOM);
+        expressions.metas.reserve(ROOM);
+        expressions.constants.reserve(ROOM / 2);
+        expressions.constant_nodes.reserve(ROOM / 2);
+        expressions.index.reserve(ROOM, |_| 0);
+        expressions
+    }
+
     /// What the expression is made of.
     pub fn node(&self, id: ExprId) -> Node {
         self.nodes[id.0 as usize]

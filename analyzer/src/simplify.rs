@@ -46,7 +46,7 @@ const SMALL_NUMBERS: u64 = 257;
 
 impl Default for Builder {
     fn default() -> Self {
-        let mut expressions = Expressions::default();
+        let mut expressions = Expressions::with_room();
         for number in 0..SMALL_NUMBERS {
             expressions.intern_constant(U256::from(number));
         }

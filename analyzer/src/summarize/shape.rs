@@ -12,7 +12,7 @@ pub(crate) struct Shape {
     pub(crate) live: Vec<bool>,
     /// Every successful path passes the node.
     pub(crate) always: Vec<bool>,
-    /// In a cycle.
+    /// In a cycle; nothing is said of nodes that are not reached.
     pub(crate) repeated: Vec<bool>,
     /// For each node, the numbers that it and the nodes that it dominates have in the tree of dominators: from the
     /// node's own up to and without the second.
@@ -33,7 +33,12 @@ impl Shape {
             always[search.nodes[at as usize] as usize] = true;
             at = if at == 0 { NONE } else { immediate[at as usize] };
         }
-        Self { live, always, repeated: cyclic(&forward), dominated: intervals(&search, &immediate) }
+        Self {
+            live,
+            always,
+            repeated: if search.has_cycle { cyclic(&forward) } else { vec![false; count + 1] },
+            dominated: intervals(&search, &immediate),
+        }
     }
 
     /// Where the node stands in the tree of dominators.
@@ -135,20 +140,28 @@ struct Search {
     numbers: Vec<u32>,
     /// By number: the number of the node through which it was found. That of node 0 is its own.
     parents: Vec<u32>,
+    /// Some edge leads back to where the search came from.
+    has_cycle: bool,
 }
 
 impl Search {
     fn new(edges: &Edges) -> Self {
-        let mut search = Self { nodes: vec![0], numbers: vec![NONE; edges.nodes()], parents: vec![0] };
+        let mut search =
+            Self { nodes: vec![0], numbers: vec![NONE; edges.nodes()], parents: vec![0], has_cycle: false };
         search.numbers[0] = 0;
+        let mut is_open = vec![false; edges.nodes()];
+        is_open[0] = true;
         let mut stack = vec![(0, 0)];
         while let Some((node, next)) = stack.last_mut() {
             let Some(&target) = edges.from(*node).get(*next) else {
+                is_open[*node as usize] = false;
                 stack.pop();
                 continue;
             };
             *next += 1;
+            search.has_cycle |= is_open[target as usize];
             if search.numbers[target as usize] == NONE {
+                is_open[target as usize] = true;
                 search.numbers[target as usize] = search.nodes.len() as u32;
                 search.parents.push(search.numbers[*node as usize]);
                 search.nodes.push(target);
@@ -349,9 +362,11 @@ mod tests {
             let all = reached(&edges, 0, None);
             for node in 0..end {
                 prop_assert_eq!(shape.live[node], reached(&edges, node as u32, None)[end]);
-                prop_assert_eq!(shape.repeated[node], reached(&edges, node as u32, None)[node]);
                 let without = reached(&edges, 0, Some(node as u32));
                 let is_reached = |other: usize| other == 0 || all[other];
+                if is_reached(node) {
+                    prop_assert_eq!(shape.repeated[node], reached(&edges, node as u32, None)[node]);
+                }
                 prop_assert_eq!(shape.always[node], all[end] && is_reached(node) && !without[end]);
                 for other in (0..end).filter(|other| *other != node && is_reached(*other)) {
                     let (from, to) = shape.strictly_dominated(node);
