@@ -389,9 +389,10 @@ impl Explorer<'_, '_> {
         let height = state.stack.len() as u32;
         let [mut context, mut booleans, mut all] =
             [FxHasher::default(), FxHasher::default(), FxHasher::default()];
-        self.labels.clear();
+        let (classes, labels) = (self.shared.classes.as_slice(), &mut self.labels);
+        labels.clear();
         for (position, word) in state.stack.iter().enumerate() {
-            let class = self.shared.classes[word.0 as usize];
+            let class = classes[word.0 as usize];
             if class == Class::Symbol {
                 continue;
             }
@@ -399,7 +400,7 @@ impl Explorer<'_, '_> {
             all.write_u64(entry);
             match class {
                 Class::Label => {
-                    self.labels.push(*word);
+                    labels.push(*word);
                     context.write_u64(entry);
                 }
                 Class::Boolean => booleans.write_u64(entry),
