@@ -13,11 +13,7 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, Selector, TxKind, U256};
-use revm::{
-    DatabaseRef,
-    context::TxEnv,
-    inspector::NoOpInspector,
-};
+use revm::{DatabaseRef, context::TxEnv, inspector::NoOpInspector};
 use rustc_hash::FxHashSet;
 
 use crate::{

@@ -79,12 +79,7 @@ impl Predictor {
     }
 
     /// What a transaction touches if it runs on `state`, with scratch space of the thread's own.
-    pub fn predict<D: DatabaseRef>(
-        &self,
-        tx: &TxEnv,
-        block: BlockContext<'_>,
-        state: &D,
-    ) -> AccessSet {
+    pub fn predict<D: DatabaseRef>(&self, tx: &TxEnv, block: BlockContext<'_>, state: &D) -> AccessSet {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
@@ -158,8 +153,12 @@ impl Predictor {
         match frame {
             None => collect(&mut set, &first),
             Some(frame) => {
-                let mut path =
-                    Path { world: first, frame, waiting: Vec::new(), gas_left: tx.gas_limit.min(MAX_GAS).saturating_sub(21_000) };
+                let mut path = Path {
+                    world: first,
+                    frame,
+                    waiting: Vec::new(),
+                    gas_left: tx.gas_limit.min(MAX_GAS).saturating_sub(21_000),
+                };
                 machine.follow(&mut path);
                 collect(&mut set, &path.world);
                 while let Some(mut other) = machine.pending.pop() {

@@ -447,17 +447,21 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let number = u16::from_be_bytes([address.0[18], address.0[19]]);
         let taint = path.frame.memory.taint(input, input_length, &self.ledger.marks);
         let deferred_length = match number {
-            0x01 | 0x08 | 0x100 => Some(32),
+            0x01 | 0x08 | 0x0f | 0x100 => Some(32),
             0x06 | 0x07 | 0x09 | 0x0a => Some(64),
             0x0b | 0x0c | 0x10 => Some(128),
             0x0d | 0x0e | 0x11 => Some(256),
-            0x0f => Some(32),
+            // The result is as long as the modulus, whose length is in the third word.
+            0x05 if !taint.is_unknown() => {
+                let length = path.frame.memory.word(input + 64);
+                usize::try_from(length).ok().filter(|length| input_length >= 96 && *length <= 1_024)
+            }
             _ => None,
         };
         if let Some(length) = deferred_length.filter(|_| !self.eager) {
             let taint = taint.union(Taint::DEFERRED);
             let mut output = Region::default();
-            output.set_tainted(&[0; 256][..length], self.ledger.marks.mark(taint));
+            output.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
             // Recovering a signature never fails; the others do on points that are off their curve.
             let result = if number == 0x01 {
                 Word::clean(U256::from(1))

@@ -66,6 +66,12 @@ impl Ledger {
         true
     }
 
+    /// Notes that the word with these sources decides something, known or not.
+    #[inline]
+    pub(super) fn decide(&mut self, taint: Taint) {
+        self.needed = self.needed.union(taint.sources());
+    }
+
     /// Notes that something may be missing.
     pub(super) fn fall_short(&mut self, reason: ShortfallReason, place: Place) {
         let Place { code_hash, selector, pc } = place;

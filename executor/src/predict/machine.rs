@@ -30,6 +30,9 @@ const STACK_LIMIT: usize = 1_024;
 /// How many paths of a transaction are followed where unknown words decide branches.
 const MAX_PATHS: u32 = 12;
 
+/// How many paths are followed before precompiles are computed that were put off.
+const MAX_DEFERRED_PATHS: u32 = 4;
+
 /// One way that the transaction may go.
 #[derive(Clone)]
 pub(super) struct Path {
@@ -88,7 +91,7 @@ pub(super) enum Event {
     /// It ends well, and its account with it.
     SelfDestruct { beneficiary: Word },
     /// A branch that an unknown word decides: one arm is taken, the other is this trace.
-    Fork { other: TraceId, pc: u32 },
+    Fork { other: TraceId, pc: u32, taint: Taint },
     /// It jumps to a computed target.
     Computed { target: Word, pc: u32 },
     /// Its instructions cost more gas than the transaction has.
@@ -106,7 +109,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             let goes_on = match event {
                 Event::Call { site, to } => self.call(path, &slice, &slice.calls[site as usize], to),
                 Event::Create { site, to } => self.create(path, &slice, &slice.creates[site as usize], to),
-                Event::Fork { other, pc } => self.fork(path, other, pc),
+                Event::Fork { other, pc, taint } => self.fork(path, other, pc, taint),
                 Event::Computed { target, pc } => self.land(path, &slice, target, pc),
                 Event::OutOfGas => self.run_out(path),
                 Event::Abandon => false,
@@ -207,18 +210,18 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Op::Jump { to } => ip = to.0 as usize,
                 Op::Branch { condition, taken, fallthrough } => {
                     let condition = word!(condition);
-                    if condition.taint.is_clean() {
-                        ip = if condition.value.is_zero() { fallthrough.0 } else { taken.0 } as usize;
-                    } else if ledger.need(condition.taint) {
-                        ip = if condition.value.is_zero() { fallthrough.0 } else { taken.0 } as usize;
-                    } else if condition.taint.is_unavailable() {
-                        let place = place(&frame.call_data, trace_pc);
-                        ledger.fall_short(ShortfallReason::StateUnavailable, place);
-                        return Event::Abandon;
-                    } else {
+                    if condition.taint.is_unknown() {
+                        ledger.decide(condition.taint);
+                        if condition.taint.is_unavailable() {
+                            let place = place(&frame.call_data, trace_pc);
+                            ledger.fall_short(ShortfallReason::StateUnavailable, place);
+                            return Event::Abandon;
+                        }
                         frame.ip = taken.0 as usize;
-                        return Event::Fork { other: fallthrough, pc: trace_pc };
+                        return Event::Fork { other: fallthrough, pc: trace_pc, taint: condition.taint };
                     }
+                    ledger.decide(condition.taint);
+                    ip = if condition.value.is_zero() { fallthrough.0 } else { taken.0 } as usize;
                 }
                 Op::Dynamic { target } => {
                     let target = word!(target);
@@ -512,7 +515,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Follows both arms of a branch: this path takes one, another path the other.
-    fn fork(&mut self, path: &Path, other: TraceId, pc: u32) -> bool {
+    fn fork(&mut self, path: &Path, other: TraceId, pc: u32, taint: Taint) -> bool {
+        if taint.is_deferred() && self.paths >= MAX_DEFERRED_PATHS {
+            // By now the precompile costs less than doing without it.
+            self.ledger.wants_precompiles = true;
+            return false;
+        }
         if self.paths >= MAX_PATHS {
             // Whatever is left out is announced; what is found beyond it would not make the rest whole.
             self.pending.clear();
