@@ -103,7 +103,7 @@ impl Predictor {
             let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, eager);
             match again {
                 None => return set,
-                Some(Again::Precompiles) => eager = true,
+                Some(Again::Signers) => eager = true,
                 Some(Again::Widen(slice)) => self.codes.widen(&mut scratch.workspace.at_hand, &slice),
             }
         }
@@ -162,7 +162,7 @@ impl Predictor {
                 machine.follow(&mut path);
                 collect(&mut set, &path.world);
                 while let Some(mut other) = machine.pending.pop() {
-                    if machine.widen.is_some() || (machine.ledger.wants_precompiles && !eager) {
+                    if machine.widen.is_some() || (machine.ledger.wants_signers && !eager) {
                         break;
                     }
                     machine.follow(&mut other);
@@ -181,8 +181,8 @@ impl Predictor {
         if let Some(slice) = widen {
             return (set, Some(Again::Widen(slice)));
         }
-        if workspace.ledger.wants_precompiles && !eager {
-            return (set, Some(Again::Precompiles));
+        if workspace.ledger.wants_signers && !eager {
+            return (set, Some(Again::Signers));
         }
         let ledger = &mut workspace.ledger;
         set.accounts.append(&mut ledger.accounts);
@@ -204,8 +204,8 @@ impl Predictor {
 
 /// Why a prediction is started again.
 enum Again {
-    /// The result of a precompile that was put off decides something.
-    Precompiles,
+    /// A signer that was not recovered decides something.
+    Signers,
     /// A code jumps where no trace starts yet.
     Widen(Arc<Slice>),
 }
@@ -227,7 +227,7 @@ fn collect(set: &mut AccessSet, world: &World) {
 
 impl<D: DatabaseRef> Machine<'_, D> {
     /// What happens before the first instruction. The frame that runs first, if there is one.
-    fn begin(&mut self, world: &mut World, tx: &TxEnv) -> Option<Frame> {
+    fn begin(&mut self, world: &mut World, tx: &TxEnv) -> Option<Box<Frame>> {
         let sender = world.account(tx.caller);
         self.ledger.accounts.push(AccountAccess::NonceWrite(tx.caller));
         self.ledger.accounts.push(AccountAccess::BalanceDebit(tx.caller));
@@ -258,7 +258,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     return None;
                 };
                 let Runnable::Slice(slice) = code else { return None };
-                let mut frame = self.spare.pop().unwrap_or_else(|| blank(Arc::clone(&slice)));
+                let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
                 frame.start(slice);
                 frame.call_data.set(&tx.data);
                 frame.checkpoint = world.checkpoint();
@@ -276,7 +276,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 let hash = keccak256(&tx.data);
                 let from = (sender, tx.caller, value);
                 match self.creation(world, tx.data.clone(), hash, address, from, true) {
-                    Creation::Runs(frame) => Some(*frame),
+                    Creation::Runs(frame) => Some(frame),
                     Creation::Fails | Creation::Empty(_) => None,
                 }
             }

@@ -73,7 +73,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let is_call = site.opcode == opcode::CALL;
         let keeps_self = !is_call && site.opcode != opcode::STATICCALL;
         if path.waiting.len() + 1 >= MAX_DEPTH {
-            return self.settle(path, false, &Region::default(), Taint::CLEAN);
+            return self.settle_empty(path, false);
         }
         // Whether the balance suffices: only a call whose failure goes unnoticed makes a difference by that.
         let moves_value = carries_value && matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
@@ -84,7 +84,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
             }
             if balance.value < value.value && !balance.taint.is_unknown() {
-                return self.settle(path, false, &Region::default(), Taint::CLEAN);
+                return self.settle_empty(path, false);
             }
         }
         let checkpoint = path.world.checkpoint();
@@ -102,9 +102,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return false;
         };
         let Runnable::Slice(callee) = code else {
-            return self.settle(path, true, &Region::default(), Taint::CLEAN);
+            return self.settle_empty(path, true);
         };
-        let mut next = self.spare.pop().unwrap_or_else(|| blank(Arc::clone(&callee)));
+        let mut next = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&callee))));
         next.start(callee);
         next.call_data.take(&path.frame.memory, input, input_length, &mut self.ledger.marks);
         next.checkpoint = checkpoint;
@@ -182,7 +182,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         let code = Bytes::copy_from_slice(&path.frame.memory.bytes()[offset..offset + length]);
         if path.waiting.len() + 1 >= MAX_DEPTH {
-            return self.settle(path, false, &Region::default(), Taint::CLEAN);
+            return self.settle_empty(path, false);
         }
         let creator = path.frame.account;
         if !value.value.is_zero() && !value.taint.is_unknown() {
@@ -191,7 +191,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 self.ledger.need(balance.taint);
             }
             if balance.value < value.value {
-                return self.settle(path, false, &Region::default(), Taint::CLEAN);
+                return self.settle_empty(path, false);
             }
         }
         let hash = keccak256(&code);
@@ -210,15 +210,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
         let caller = path.frame.address;
         match self.creation(&mut path.world, code, hash, address, (creator, caller, value), lean) {
-            Creation::Fails => self.settle(path, false, &Region::default(), Taint::CLEAN),
+            Creation::Fails => self.settle_empty(path, false),
             Creation::Empty(account) => {
                 path.world.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
-                let mut address_word = Region::default();
-                address_word.set(address.into_word().as_slice());
                 self.settle_created(path, address)
             }
             Creation::Runs(frame) => {
-                path.waiting.push(std::mem::replace(&mut path.frame, *frame));
+                path.waiting.push(std::mem::replace(&mut path.frame, frame));
                 true
             }
         }
@@ -254,7 +252,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let compiled =
             self.codes.get(self.at_hand, hash, variant, || Ok::<_, std::convert::Infallible>(code));
         let Ok(Runnable::Slice(slice)) = compiled else { return Creation::Empty(account) };
-        let mut frame = self.spare.pop().unwrap_or_else(|| blank(Arc::clone(&slice)));
+        let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
         frame.start(slice);
         frame.call_data.clear();
         frame.checkpoint = checkpoint;
@@ -264,7 +262,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         frame.caller = caller;
         frame.value = value;
         frame.creates = Some(account);
-        Creation::Runs(Box::new(frame))
+        Creation::Runs(frame)
     }
 
     /// Ends the frame on top and hands its result down. False if it was the last one.
@@ -296,9 +294,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
             let created = done.creates.is_some() && success;
             let address = done.address;
-            let mut output = Region::default();
             if done.creates.is_none() || !success {
-                output.take(&done.memory, offset, length, &mut self.ledger.marks);
+                path.frame.return_data.take(&done.memory, offset, length, &mut self.ledger.marks);
+            } else {
+                path.frame.return_data.clear();
             }
             self.spare.push(done);
             if !success && path.frame.resume.success_required && path.frame.slice.variant == Variant::Lean {
@@ -308,37 +307,42 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return if created {
                 self.settle_created(path, address)
             } else {
-                self.settle(path, success, &output, Taint::CLEAN)
+                self.settle(path, success)
             };
         }
     }
 
-    /// Gives the frame the result of a call that it made.
-    fn settle(&mut self, path: &mut Path, success: bool, output: &Region, size_taint: Taint) -> bool {
+    /// Gives the frame the result of a call that it made; its return data are in place.
+    fn settle(&mut self, path: &mut Path, success: bool) -> bool {
         if !success && path.frame.resume.success_required && path.frame.slice.variant == Variant::Lean {
             return self.finish(path, Event::Halt);
         }
-        self.settle_word(path, Word::clean(U256::from(success)), output, size_taint)
+        self.settle_word(path, Word::clean(U256::from(success)), Taint::CLEAN)
     }
 
-    fn settle_word(&mut self, path: &mut Path, result: Word, output: &Region, size_taint: Taint) -> bool {
-        let frame = &mut path.frame;
-        let Resume { to, output: at, output_length, .. } = frame.resume;
-        frame.stack[to] = result;
-        let copied = output_length.min(output.len());
+    /// Gives the frame the result of a call that has no output.
+    fn settle_empty(&mut self, path: &mut Path, success: bool) -> bool {
+        path.frame.return_data.clear();
+        self.settle(path, success)
+    }
+
+    fn settle_word(&mut self, path: &mut Path, result: Word, size_taint: Taint) -> bool {
+        let Frame { resume, stack, memory, return_data, return_size_taint, .. } = &mut *path.frame;
+        stack[resume.to] = result;
+        let copied = resume.output_length.min(return_data.len());
         if copied > 0 {
-            let taint = output.taint(0, copied, &self.ledger.marks);
-            frame.memory.blur_ends(at, copied, taint, &mut self.ledger.marks);
-            frame.memory.copy_from(at, output, 0, copied, &mut self.ledger.marks);
+            let taint = return_data.taint(0, copied, &self.ledger.marks);
+            memory.blur_ends(resume.output, copied, taint, &mut self.ledger.marks);
+            memory.copy_from(resume.output, return_data, 0, copied, &mut self.ledger.marks);
         }
-        frame.return_data.take(output, 0, output.len(), &mut self.ledger.marks);
-        frame.return_size_taint = size_taint;
+        *return_size_taint = size_taint;
         true
     }
 
     fn settle_created(&mut self, path: &mut Path, address: Address) -> bool {
         let word = Word::clean(address.into_word().into());
-        self.settle_word(path, word, &Region::default(), Taint::CLEAN)
+        path.frame.return_data.clear();
+        self.settle_word(path, word, Taint::CLEAN)
     }
 
     /// Puts what creation code returned into the account. False where the EVM would refuse it.
@@ -437,7 +441,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Settles a call to a precompile. Those that check curves and signatures cost more than all else, and mostly
-    /// decide nothing but whether the transaction reverts: their results are put off until one is asked for.
+    /// decide nothing but whether the transaction reverts. A signer is recovered when one is asked for; the others are
+    /// not computed at all.
     fn run_precompile(
         &mut self,
         path: &mut Path,
@@ -458,47 +463,38 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
             _ => None,
         };
-        if let Some(length) = deferred_length.filter(|_| !self.eager) {
-            let taint = taint.union(Taint::DEFERRED);
-            let mut output = Region::default();
-            output.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
+        let deferred = if number == 0x01 { Taint::SIGNATURE } else { Taint::CURVE };
+        if let Some(length) = deferred_length.filter(|_| number != 0x01 || !self.eager) {
+            let taint = taint.union(deferred);
+            path.frame.return_data.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
             // Recovering a signature never fails; the others do on points that are off their curve.
             let result = if number == 0x01 {
                 Word::clean(U256::from(1))
             } else {
                 Word { value: U256::from(1), taint }
             };
-            return self.settle_word(path, result, &output, taint);
+            return self.settle_word(path, result, taint);
         }
         if number == 0x04 {
-            let mut output = Region::default();
-            output.take(&path.frame.memory, input, input_length, &mut self.ledger.marks);
-            return self.settle(path, true, &output, Taint::CLEAN);
+            let Frame { memory, return_data, .. } = &mut *path.frame;
+            return_data.take(memory, input, input_length, &mut self.ledger.marks);
+            return self.settle(path, true);
         }
         let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
         let executed = self.precompiles.get(&address).map(|it| it.execute(bytes, u64::MAX / 2, 0));
-        let mut output = Region::default();
         let mark = self.ledger.marks.mark(taint);
         match executed {
             Some(Ok(result)) if result.status.is_success() => {
                 path.frame.gas += result.gas_used;
-                output.set_tainted(&result.bytes, mark);
-                let success = Word {
-                    value: U256::from(1),
-                    taint: if taint.is_unknown() { taint } else { Taint::CLEAN },
-                };
-                self.settle_word(
-                    path,
-                    success,
-                    &output,
-                    if taint.is_unknown() { taint } else { Taint::CLEAN },
-                )
+                path.frame.return_data.set_tainted(&result.bytes, mark);
+                let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
+                self.settle_word(path, Word { value: U256::from(1), taint: about }, about)
             }
             _ => {
                 if !path.frame.resume.success_required {
                     self.ledger.need(taint);
                 }
-                self.settle(path, false, &output, Taint::CLEAN)
+                self.settle_empty(path, false)
             }
         }
     }

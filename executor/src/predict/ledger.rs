@@ -24,8 +24,8 @@ pub(super) struct Ledger {
     pub shortfalls: Vec<Shortfall>,
     /// What was touched of accounts.
     pub accounts: Vec<AccountAccess>,
-    /// Whether a deferred precompile turned out to decide something.
-    pub wants_precompiles: bool,
+    /// Whether a signer that was not recovered turned out to decide something.
+    pub wants_signers: bool,
     /// The estimate of the gas used.
     pub gas: u64,
     /// Remembered hashes: the one thing that outlives a prediction.
@@ -48,7 +48,7 @@ impl Ledger {
         self.needed = Taint::CLEAN;
         self.shortfalls.clear();
         self.accounts.clear();
-        self.wants_precompiles = false;
+        self.wants_signers = false;
         self.gas = 0;
     }
 
@@ -60,7 +60,7 @@ impl Ledger {
         }
         self.needed = self.needed.union(taint.sources());
         if taint.is_unknown() {
-            self.wants_precompiles |= taint.is_deferred();
+            self.wants_signers |= taint.awaits_signer();
             return false;
         }
         true

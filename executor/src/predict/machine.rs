@@ -30,16 +30,16 @@ const STACK_LIMIT: usize = 1_024;
 /// How many paths of a transaction are followed where unknown words decide branches.
 const MAX_PATHS: u32 = 12;
 
-/// How many paths are followed before precompiles are computed that were put off.
-const MAX_DEFERRED_PATHS: u32 = 4;
+/// How many paths are followed before signers are recovered.
+const MAX_UNSIGNED_PATHS: u32 = 4;
 
 /// One way that the transaction may go.
 #[derive(Clone)]
 pub(super) struct Path {
     pub world: World,
-    pub frame: Frame,
+    pub frame: Box<Frame>,
     /// The frames that wait, the outermost first.
-    pub waiting: Vec<Frame>,
+    pub waiting: Vec<Box<Frame>>,
     /// The gas that the instructions may still cost, at the least that they do cost.
     pub gas_left: u64,
 }
@@ -49,7 +49,7 @@ pub(super) struct Path {
 pub(super) struct Workspace {
     pub ledger: Ledger,
     pub at_hand: CodesAtHand,
-    pub spare: Vec<Frame>,
+    pub spare: Vec<Box<Frame>>,
     pub world: World,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Workspace {
 pub(super) struct Machine<'a, D> {
     pub codes: &'a CodeCache,
     pub at_hand: &'a mut CodesAtHand,
-    pub spare: &'a mut Vec<Frame>,
+    pub spare: &'a mut Vec<Box<Frame>>,
     pub ledger: &'a mut Ledger,
     pub tx: &'a TxEnv,
     pub block: &'a BlockEnv,
@@ -65,7 +65,7 @@ pub(super) struct Machine<'a, D> {
     pub chain_id: u64,
     pub state: &'a D,
     pub precompiles: &'static Precompiles,
-    /// Whether precompiles that cost much are computed at once.
+    /// Whether signers are recovered at once.
     pub eager: bool,
     pub pending: Vec<Path>,
     pub paths: u32,
@@ -115,7 +115,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Event::Abandon => false,
                 end => self.finish(path, end),
             };
-            if !goes_on || self.ledger.wants_precompiles && !self.eager || self.widen.is_some() {
+            if !goes_on || self.ledger.wants_signers && !self.eager || self.widen.is_some() {
                 return;
             }
         }
@@ -516,9 +516,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
 
     /// Follows both arms of a branch: this path takes one, another path the other.
     fn fork(&mut self, path: &Path, other: TraceId, pc: u32, taint: Taint) -> bool {
-        if taint.is_deferred() && self.paths >= MAX_DEFERRED_PATHS {
-            // By now the precompile costs less than doing without it.
-            self.ledger.wants_precompiles = true;
+        if taint.awaits_signer() && self.paths >= MAX_UNSIGNED_PATHS {
+            // By now recovering the signer costs less than doing without it.
+            self.ledger.wants_signers = true;
             return false;
         }
         if self.paths >= MAX_PATHS {
@@ -537,7 +537,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// No execution gets here with the gas it has. Where a guard was left out that failed, everything reverted there;
     /// where a frame may fail on its own, what its caller does then is not known.
     fn run_out(&mut self, path: &Path) -> bool {
-        let all_lean = |frames: &[Frame]| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
+        let all_lean = |frames: &[Box<Frame>]| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
         let bounded = self.tx.gas_limit > super::MAX_GAS;
         if bounded || path.frame.slice.variant == Variant::Strict || !all_lean(&path.waiting) {
             self.ledger.fall_short(ShortfallReason::StepBudget, path.frame.place(0));

@@ -24,8 +24,10 @@ impl Taint {
     pub(super) const CLEAN: Self = Self(0);
     /// The gas that is left decides the word, and gas is not counted.
     pub(super) const GAS: Self = Self(1 << 120);
-    /// The word is the result of a costly precompile that was put off.
-    pub(super) const DEFERRED: Self = Self(1 << 121);
+    /// The word follows from a signature whose signer has not been recovered yet.
+    pub(super) const SIGNATURE: Self = Self(1 << 121);
+    /// The word is the result of a precompile on curves or large numbers, which is not computed.
+    pub(super) const CURVE: Self = Self(1 << 124);
     /// The state could not be read.
     pub(super) const UNAVAILABLE: Self = Self(1 << 122);
     /// The word follows from something that was itself not known.
@@ -63,9 +65,9 @@ impl Taint {
         self.0 & Self::UNKNOWN_BITS != 0
     }
 
-    /// Whether computing deferred precompiles would make the word known, or nearer to it.
-    pub(super) fn is_deferred(self) -> bool {
-        self.0 & Self::DEFERRED.0 != 0
+    /// Whether recovering signers would make the word known, or nearer to it.
+    pub(super) fn awaits_signer(self) -> bool {
+        self.0 & Self::SIGNATURE.0 != 0
     }
 
     /// Whether the state that could not be read stands behind the word.
