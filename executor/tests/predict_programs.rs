@@ -1,0 +1,97 @@
+//! Predictions against executions: random worlds of small contracts, run by revm and predicted.
+//!
+//! `DECONFLICT_CASES` sets how many thousand scenes are examined, `DECONFLICT_SEED` which; a failure prints both the seed
+//! and the smallest scene that was found to fail in the same way.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "programs/assembler.rs"]
+mod assembler;
+#[path = "programs/check.rs"]
+mod check;
+#[path = "programs/choices.rs"]
+mod choices;
+#[path = "programs/program.rs"]
+mod program;
+#[path = "programs/scene.rs"]
+mod scene;
+#[path = "programs/shrink.rs"]
+mod shrink;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use alloy_primitives::hex;
+use check::{Oracle, Tally};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Bytes that look random and are the same on every machine (the splitmix64 sequence).
+fn bytes(seed: u64, count: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    (0..count.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(count).collect()
+}
+
+/// As [`Oracle::examine`], where a panic is a failure too.
+fn examine(oracle: &mut Oracle, bytes: &[u8]) -> Result<Tally, String> {
+    catch_unwind(AssertUnwindSafe(|| oracle.examine(bytes))).unwrap_or_else(|panic| {
+        *oracle = Oracle::default();
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        Err(format!("panicked: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default()))
+    })
+}
+
+/// The first line of a failure: what kind it is.
+fn kind(failure: &str) -> &str {
+    failure.lines().next().unwrap_or_default()
+}
+
+#[test]
+fn what_random_scenes_touch_is_predicted() {
+    let seed = setting("DECONFLICT_SEED", 20_263);
+    let scenes = 1_000 * setting("DECONFLICT_CASES", 3);
+    let mut tally = Tally::default();
+    let mut oracle = Oracle::default();
+    let mut failures = 0;
+    // Another scene than these, by what a failure printed.
+    if let Ok(text) = std::env::var("DECONFLICT_SCENE") {
+        let bytes = hex::decode(text).unwrap();
+        oracle.examine(&bytes).unwrap();
+        return;
+    }
+    for case in 0..scenes {
+        // The codes of scenes are new each time: what is kept of them would only fill the memory.
+        if case % 500 == 0 {
+            oracle = Oracle::default();
+        }
+        let bytes = bytes(seed.wrapping_add(case << 20), 1_500);
+        match examine(&mut oracle, &bytes) {
+            Ok(one) => tally.add(one),
+            Err(failure) => {
+                let kind = kind(&failure).to_owned();
+                let small = shrink::shrink(&bytes, 6_000, |bytes| {
+                    examine(&mut Oracle::default(), bytes).is_err_and(|failure| failure.starts_with(&kind))
+                });
+                let failure = examine(&mut Oracle::default(), &small).err().unwrap_or(failure);
+                let all = setting("DECONFLICT_FAILURES", 1);
+                failures += 1;
+                assert!(failures < all, "seed {seed}, case {case}, scene {}: {failure}", hex::encode(&small));
+                eprintln!("seed {seed}, case {case}, scene {}: {failure}", hex::encode(&small));
+            }
+        }
+    }
+    println!("{tally:?}");
+    assert_eq!(failures, 0);
+    let scenes = scenes as usize;
+    assert!(10 * tally.compared > 9 * scenes, "too few transactions are valid: {tally:?}");
+    assert!(2 * tally.complete > tally.compared, "too few predictions are complete: {tally:?}");
+    assert!(tally.accesses > 3 * tally.compared, "too little is touched: {tally:?}");
+}

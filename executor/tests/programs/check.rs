@@ -1,0 +1,195 @@
+//! The oracle: what a scene's transaction touches on revm has to be in its prediction, or the prediction has to say that
+//! it is incomplete.
+//!
+//! In: the bytes that a scene is made from. Out: what was compared, or what was missed. Nothing is forgiven here: a
+//! transaction that revm refuses is not compared, everything else is.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, U256};
+use deconflict_executor::{
+    AccessSet, BlockContext, NetChanges, Predictor, Record, Recorder, Scratch, StateKey,
+};
+use revm::{Context, InspectEvm as _, MainBuilder as _, MainContext as _, context::CfgEnv, database::WrapDatabaseRef};
+
+use crate::choices::Choices;
+use crate::scene::Scene;
+
+/// What came of one or more scenes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Transactions that were executed and predicted.
+    pub(crate) compared: usize,
+    /// Those whose prediction claims to be complete.
+    pub(crate) complete: usize,
+    /// Accesses that they made.
+    pub(crate) accesses: usize,
+    /// Accesses that complete predictions held.
+    pub(crate) predicted: usize,
+    /// Accesses that they made of those.
+    pub(crate) made: usize,
+    /// Transactions compared on a state that their prediction was not made on.
+    pub(crate) aged: usize,
+    /// Those of them whose prediction claims to be complete.
+    pub(crate) aged_complete: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.compared += other.compared;
+        self.complete += other.complete;
+        self.accesses += other.accesses;
+        self.predicted += other.predicted;
+        self.made += other.made;
+        self.aged += other.aged;
+        self.aged_complete += other.aged_complete;
+    }
+}
+
+/// What predictions are made with.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    predictor: Predictor,
+    scratch: Scratch,
+}
+
+impl Oracle {
+    /// Makes a scene of `bytes`, predicts and executes it in several ways, and compares.
+    pub(crate) fn examine(&mut self, bytes: &[u8]) -> Result<Tally, String> {
+        let mut choices = Choices(bytes);
+        let scene = Scene::new(&mut choices);
+        self.compare(&scene, &mut choices)
+    }
+
+    /// Predicts and executes a scene, then also where the state is another and where it is not to be had.
+    pub(crate) fn compare(&mut self, scene: &Scene, choices: &mut Choices<'_>) -> Result<Tally, String> {
+        let mut tally = Tally::default();
+        let set = self.predict(scene);
+        let Some(record) = execute(scene) else { return Ok(tally) };
+        well_formed(&set).map_err(|what| format!("{what}\n{scene}"))?;
+        let missed = missed(&set, &record);
+        if !missed.is_empty() {
+            return Err(format!(
+                "missed on the state itself:\n{}\npredicted reads {:?}, writes {:?}\n{scene}",
+                missed.join("\n"),
+                set.reads,
+                set.writes
+            ));
+        }
+        tally.compared = 1;
+        tally.accesses = record.reads.len() + record.writes.len();
+        if set.is_complete() {
+            tally.complete = 1;
+            tally.predicted = set.reads.len() + set.writes.len();
+            tally.made = tally.accesses;
+        }
+        for _ in 0..3 {
+            // Where nothing that the prediction depends on has changed, it still has to hold.
+            let slots = record.reads.keys().chain(record.writes.keys()).copied();
+            let mut aged = scene.aged(choices, slots);
+            for key in &set.depends_on {
+                aged.take(key, scene);
+            }
+            let Some(record) = execute(&aged) else { continue };
+            let missed = self::missed(&set, &record);
+            if !missed.is_empty() {
+                return Err(format!(
+                    "missed where nothing changed that was named:\n{}\nnamed were {:?}\n{scene}\nexecuted on\n{}",
+                    missed.join("\n"),
+                    set.depends_on,
+                    Differences(scene, &aged),
+                ));
+            }
+            tally.aged += 1;
+            tally.aged_complete += usize::from(set.is_complete());
+        }
+        let mut silent = scene.clone();
+        silent.silent = 2 + choices.below(12) as u8;
+        let set = self.predict(&silent);
+        let missed = self::missed(&set, &record);
+        if !missed.is_empty() {
+            let every = silent.silent;
+            return Err(format!(
+                "missed where one of {every} questions has no answer:\n{}\n{scene}",
+                missed.join("\n")
+            ));
+        }
+        Ok(tally)
+    }
+
+    fn predict(&mut self, scene: &Scene) -> AccessSet {
+        let block = BlockContext { env: &scene.block, spec: scene.spec, chain_id: 1 };
+        self.predictor.predict_with(&mut self.scratch, &scene.transaction, block, scene)
+    }
+}
+
+/// What the transaction touches; none if revm refuses it.
+pub(crate) fn execute(scene: &Scene) -> Option<Record> {
+    let mut rules = CfgEnv::new_with_spec(scene.spec);
+    rules.chain_id = 1;
+    let context = Context::mainnet().with_db(WrapDatabaseRef(scene)).with_block(scene.block.clone());
+    let mut evm = context.with_cfg(rules).build_mainnet_with_inspector(Recorder::default());
+    let executed = evm.inspect_tx(scene.transaction.clone()).ok()?;
+    let changes = NetChanges::new(&executed.state);
+    Some(evm.inspector.take(&scene.transaction, scene.block.beneficiary, &changes))
+}
+
+/// The accesses that were made and not predicted, if the prediction claims to be complete.
+pub(crate) fn missed(set: &AccessSet, record: &Record) -> Vec<String> {
+    if !set.is_complete() {
+        return Vec::new();
+    }
+    let mut missed = Vec::new();
+    for (name, predicted, made) in [("read", &set.reads, &record.reads), ("write", &set.writes, &record.writes)] {
+        for ((address, slot), site) in made {
+            if predicted.binary_search(&(*address, *slot)).is_err() {
+                missed.push(format!("{name} of {address} slot {slot:#x} at {:#x} of {}", site.pc, site.code_hash));
+            }
+        }
+    }
+    missed
+}
+
+/// Lists are sorted, hold each element once, and deltas are writes.
+fn well_formed(set: &AccessSet) -> Result<(), String> {
+    fn ascends<T: Ord + std::fmt::Debug>(list: &[T]) -> Result<(), String> {
+        if list.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(format!("not sorted: {list:?}")) }
+    }
+    ascends::<(Address, U256)>(&set.reads)?;
+    ascends(&set.writes)?;
+    ascends(&set.deltas)?;
+    ascends(&set.accounts)?;
+    ascends::<StateKey>(&set.depends_on)?;
+    match set.deltas.iter().find(|delta| set.writes.binary_search(delta).is_err()) {
+        Some(delta) => Err(format!("a delta that is no write: {delta:?}")),
+        None => Ok(()),
+    }
+}
+
+/// Where two worlds differ.
+struct Differences<'a>(&'a Scene, &'a Scene);
+
+impl std::fmt::Display for Differences<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (address, after) in &self.1.accounts {
+            let before = self.0.accounts.get(address).cloned().unwrap_or_default();
+            if before.balance != after.balance {
+                writeln!(f, "{address} balance {} not {}", after.balance, before.balance)?;
+            }
+            if before.nonce != after.nonce {
+                writeln!(f, "{address} nonce {} not {}", after.nonce, before.nonce)?;
+            }
+            if before.code != after.code {
+                writeln!(f, "{address} code {} not {}", after.code, before.code)?;
+            }
+            let words: BTreeMap<_, _> = after.storage.iter().collect();
+            for (slot, word) in words {
+                let before = before.storage.get(slot).copied().unwrap_or_default();
+                if before != *word {
+                    writeln!(f, "{address} {slot:#x} = {word:#x} not {before:#x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
