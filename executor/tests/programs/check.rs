@@ -10,7 +10,9 @@ use alloy_primitives::{Address, U256};
 use deconflict_executor::{
     AccessSet, BlockContext, NetChanges, Predictor, Record, Recorder, Scratch, StateKey,
 };
-use revm::{Context, InspectEvm as _, MainBuilder as _, MainContext as _, context::CfgEnv, database::WrapDatabaseRef};
+use revm::{
+    Context, InspectEvm as _, MainBuilder as _, MainContext as _, context::CfgEnv, database::WrapDatabaseRef,
+};
 
 use crate::choices::Choices;
 use crate::scene::Scene;
@@ -140,10 +142,15 @@ pub(crate) fn missed(set: &AccessSet, record: &Record) -> Vec<String> {
         return Vec::new();
     }
     let mut missed = Vec::new();
-    for (name, predicted, made) in [("read", &set.reads, &record.reads), ("write", &set.writes, &record.writes)] {
+    for (name, predicted, made) in
+        [("read", &set.reads, &record.reads), ("write", &set.writes, &record.writes)]
+    {
         for ((address, slot), site) in made {
             if predicted.binary_search(&(*address, *slot)).is_err() {
-                missed.push(format!("{name} of {address} slot {slot:#x} at {:#x} of {}", site.pc, site.code_hash));
+                missed.push(format!(
+                    "{name} of {address} slot {slot:#x} at {:#x} of {}",
+                    site.pc, site.code_hash
+                ));
             }
         }
     }

@@ -245,24 +245,24 @@ impl<'a, 'b> Writer<'a, 'b> {
         let deep = self.depth > 3 || self.height + 2 > MAX_HEIGHT;
         let structured = if deep { 0 } else { 1 };
         let weights = [
-            7,               // store to memory
-            8,               // store to a slot
-            4,               // add to a slot
-            4,               // assign a local
-            3,               // copy
-            9,               // call
-            2,               // create
-            7 * structured,  // if
-            4 * structured,  // loop
-            3,               // require
-            1,               // end
-            3 * structured,  // computed jump
-            1,               // log
-            3 * structured,  // internal function
-            3,               // store to a transient slot
-            4,               // load and drop
-            2,               // shuffle
-            1,               // jump back, or anywhere
+            7,              // store to memory
+            8,              // store to a slot
+            4,              // add to a slot
+            4,              // assign a local
+            3,              // copy
+            9,              // call
+            2,              // create
+            7 * structured, // if
+            4 * structured, // loop
+            3,              // require
+            1,              // end
+            3 * structured, // computed jump
+            1,              // log
+            3 * structured, // internal function
+            3,              // store to a transient slot
+            4,              // load and drop
+            2,              // shuffle
+            1,              // jump back, or anywhere
         ];
         match self.choices.weighted(&weights) {
             0 => self.store_memory(),
@@ -664,7 +664,8 @@ impl<'a, 'b> Writer<'a, 'b> {
             2 if self.has(SpecId::BYZANTIUM) => op::STATICCALL,
             _ => op::CALLCODE,
         };
-        let (out, out_length) = (self.choices.pick(&[0_usize, 0x20, 0x40, 0x85]), self.choices.pick(&[32, 0, 64, 7]));
+        let (out, out_length) =
+            (self.choices.pick(&[0_usize, 0x20, 0x40, 0x85]), self.choices.pick(&[32, 0, 64, 7]));
         self.number(out_length);
         self.number(out);
         if words > 0 {
@@ -677,7 +678,11 @@ impl<'a, 'b> Writer<'a, 'b> {
         if carries_value {
             if self.choices.once_in(4) { self.word(1) } else { self.number(0) }
         }
-        if self.height < MAX_HEIGHT { self.target() } else { self.number(4) }
+        if self.height < MAX_HEIGHT {
+            self.target()
+        } else {
+            self.number(4)
+        }
         self.gas();
         self.apply(opcode, self.height - base, 1);
         self.outcome();
@@ -725,7 +730,11 @@ impl<'a, 'b> Writer<'a, 'b> {
         };
         self.number(code.len());
         self.number(0);
-        if self.choices.once_in(4) { self.word(1) } else { self.number(0) }
+        if self.choices.once_in(4) {
+            self.word(1)
+        } else {
+            self.number(0)
+        }
         self.apply(if with_salt { op::CREATE2 } else { op::CREATE }, takes, 1);
         self.outcome();
     }

@@ -14,7 +14,9 @@ use revm::{
     context_interface::{
         block::BlobExcessGasAndPrice,
         either::Either,
-        transaction::{AccessList, AccessListItem, Authorization, RecoveredAuthority, RecoveredAuthorization},
+        transaction::{
+            AccessList, AccessListItem, Authorization, RecoveredAuthority, RecoveredAuthorization,
+        },
     },
     database::DBErrorMarker,
     primitives::hardfork::SpecId,
@@ -83,13 +85,8 @@ impl Scene {
             ..BlockEnv::default()
         };
         let sender = Holder { balance: U256::from(10).pow(U256::from(20)), ..Holder::default() };
-        let transaction = TxEnv {
-            caller: SENDER,
-            gas_price: 10,
-            gas_limit: 2_000_000,
-            chain_id: None,
-            ..TxEnv::default()
-        };
+        let transaction =
+            TxEnv { caller: SENDER, gas_price: 10, gas_limit: 2_000_000, chain_id: None, ..TxEnv::default() };
         let accounts = BTreeMap::from([(SENDER, sender)]);
         Self { spec, block, accounts, transaction, silent: 0, asked: Cell::new(0) }
     }
@@ -98,7 +95,8 @@ impl Scene {
     pub(crate) fn new(choices: &mut Choices<'_>) -> Self {
         let mut scene = Self::empty(choices.pick(&FORKS));
         let contracts: Vec<Address> = (0..=choices.below(CONTRACTS)).map(contract).collect();
-        let known: Vec<Address> = contracts.iter().copied().chain([PERSON, Address::repeat_byte(0xee)]).collect();
+        let known: Vec<Address> =
+            contracts.iter().copied().chain([PERSON, Address::repeat_byte(0xee)]).collect();
         let around = Surroundings { spec: scene.spec, accounts: &known };
         for address in &contracts {
             let code = match choices.weighted(&[14, 1, 1]) {
@@ -126,7 +124,8 @@ impl Scene {
             tx.kind = TxKind::Create;
             tx.data = creation(choices, around, 0).into();
         } else {
-            let to = if choices.once_in(16) { PERSON } else { contracts[choices.below(contracts.len().min(2))] };
+            let to =
+                if choices.once_in(16) { PERSON } else { contracts[choices.below(contracts.len().min(2))] };
             tx.kind = TxKind::Call(to);
             let selector = choices.pick(&SELECTORS);
             let mut data = selector.to_be_bytes().to_vec();
@@ -146,7 +145,8 @@ impl Scene {
             1 => 200_000 + rest,
             _ => 60_000 + 10 * rest + 256 * tx.data.len() as u64,
         };
-        if self.spec.is_enabled_in(SpecId::PRAGUE) && matches!(tx.kind, TxKind::Call(_)) && choices.once_in(8) {
+        if self.spec.is_enabled_in(SpecId::PRAGUE) && matches!(tx.kind, TxKind::Call(_)) && choices.once_in(8)
+        {
             tx.tx_type = 4;
             tx.chain_id = Some(1);
             tx.gas_priority_fee = Some(1);
@@ -157,7 +157,8 @@ impl Scene {
             let authority = if choices.once_in(5) { SENDER } else { PERSON };
             let nonce = if authority == SENDER { 1 } else { nonce };
             let authorization = Authorization { chain_id, address, nonce };
-            let recovered = RecoveredAuthorization::new_unchecked(authorization, RecoveredAuthority::Valid(authority));
+            let recovered =
+                RecoveredAuthorization::new_unchecked(authorization, RecoveredAuthority::Valid(authority));
             tx.authorization_list = vec![Either::Right(recovered)];
         } else if self.spec.is_enabled_in(SpecId::BERLIN) && choices.once_in(12) {
             tx.tx_type = 1;
@@ -188,7 +189,11 @@ impl Scene {
 
     /// The same transaction in a world in which other transactions came before: balances, words, nonces and codes are
     /// others, within what chains allow.
-    pub(crate) fn aged(&self, choices: &mut Choices<'_>, slots: impl Iterator<Item = (Address, U256)>) -> Self {
+    pub(crate) fn aged(
+        &self,
+        choices: &mut Choices<'_>,
+        slots: impl Iterator<Item = (Address, U256)>,
+    ) -> Self {
         let mut aged = self.clone();
         let known: Vec<Address> = self.accounts.keys().copied().collect();
         for (address, slot) in slots {
@@ -299,7 +304,11 @@ impl fmt::Display for Scene {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tx = &self.transaction;
         writeln!(f, "fork {:?}", self.spec)?;
-        writeln!(f, "transaction to {:?}, type {}, gas {}, value {}", tx.kind, tx.tx_type, tx.gas_limit, tx.value)?;
+        writeln!(
+            f,
+            "transaction to {:?}, type {}, gas {}, value {}",
+            tx.kind, tx.tx_type, tx.gas_limit, tx.value
+        )?;
         writeln!(f, "  data 0x{}", hex::encode(&tx.data))?;
         for authorization in &tx.authorization_list {
             writeln!(f, "  authorization {authorization:?}")?;
