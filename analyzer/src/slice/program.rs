@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 /// Which of the two forms of a code a trace belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Variant {
     /// Guards whose failing arm only reverts are assumed to pass: right wherever a revert of this frame reverts the
     /// frames above it too, because then nothing is touched after the guard fails.
@@ -20,10 +21,12 @@ pub enum Variant {
 
 /// Where a trace starts in [`Slice::ops`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TraceId(pub u32);
 
 /// What is left of one code.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Slice {
     /// Which form this is.
     pub variant: Variant,
@@ -51,6 +54,7 @@ pub struct Slice {
 
 /// A register or a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Operand(u32);
 
 impl Operand {
@@ -82,6 +86,7 @@ impl Operand {
 /// A pure operation on two words. The first operand is the top of the stack.
 #[expect(missing_docs, reason = "the names are those of the opcodes")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum BinaryOp {
     Add,
     Mul,
@@ -109,6 +114,7 @@ pub enum BinaryOp {
 /// A pure operation on one word.
 #[expect(missing_docs, reason = "the names are those of the opcodes")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnaryOp {
     IsZero,
     Not,
@@ -118,6 +124,7 @@ pub enum UnaryOp {
 /// A word that is fixed for the whole frame, block or transaction.
 #[expect(missing_docs, reason = "the names are those of the opcodes")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FrameWord {
     Address,
     Origin,
@@ -140,6 +147,7 @@ pub enum FrameWord {
 /// A question to the state about one word.
 #[expect(missing_docs, reason = "the names are those of the opcodes")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum QueryOp {
     Balance,
     ExtCodeSize,
@@ -150,6 +158,7 @@ pub enum QueryOp {
 
 /// Where a copy into memory comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CopySource {
     /// `CALLDATACOPY`.
     CallData,
@@ -163,6 +172,7 @@ pub enum CopySource {
 
 /// One operation over operands of type `T`. `to` is the register that takes the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(missing_docs, reason = "the fields are the operands of the opcodes that the variants name")]
 pub enum Op<T = Operand> {
     /// A pure operation on one word.
@@ -343,6 +353,7 @@ impl<T: Copy> Op<T> {
 
 /// The operands of a call, or of `EXTCODECOPY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CallSite<T = Operand> {
     /// `CALL`, `CALLCODE`, `DELEGATECALL`, `STATICCALL` or `EXTCODECOPY`, as an opcode.
     pub opcode: u8,
@@ -368,6 +379,7 @@ pub struct CallSite<T = Operand> {
 
 /// The operands of a creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CreateSite<T = Operand> {
     /// The instruction.
     pub pc: u32,
