@@ -125,6 +125,9 @@ pub(crate) struct Audit {
     /// The state that predictions are made on.
     #[arg(long, value_enum, default_value_t = State::Exact, value_name = "STATE")]
     pub(crate) state: State,
+    /// Analyse every code anew, and leave the user's cache of analysed codes alone.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
 }
 
 /// A state that predictions are made on.

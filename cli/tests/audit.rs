@@ -9,11 +9,17 @@ use std::{
 use serde_json::Value;
 
 fn run(arguments: &[&str]) -> Output {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    run_with_cache(cache.path(), arguments)
+}
+
+fn run_with_cache(cache: &Path, arguments: &[&str]) -> Output {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");
     Command::new(env!("CARGO_BIN_EXE_deconflict"))
         .arg("audit")
         .args(arguments)
         .current_dir(workspace)
+        .env("DECONFLICT_CACHE_DIR", cache)
         .output()
         .expect("the binary runs")
 }
@@ -85,3 +91,41 @@ fn a_file_that_is_no_block_exits_with_2_and_is_named() {
 
 /// The tests of a crate run in its folder.
 const TRANSFERS_FROM_HERE: &str = "../fixtures/blocks/1-transfers.json";
+
+#[test]
+fn analysed_codes_are_kept_unless_that_is_not_wanted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cache = folder.path().join("cache");
+    let audit = |more: &[&str]| {
+        let output = run_with_cache(&cache, &[&["--json", "--block", TOKENS], more].concat());
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        ["txs", "complete_txs", "accesses", "missed", "predicted", "extra"]
+            .map(|name| document["total"][name].clone())
+    };
+    let anew = audit(&["--no-cache"]);
+    assert!(!cache.exists(), "nothing is kept");
+    assert_eq!(audit(&[]), anew);
+    let file = cache.join("slices.redb");
+    let kept = fs::metadata(&file).expect("the codes are kept").modified().expect("a time");
+    assert_eq!(audit(&[]), anew);
+    assert_eq!(
+        fs::metadata(&file).expect("a file").modified().expect("a time"),
+        kept,
+        "there was nothing to add"
+    );
+    fs::write(&file, "something else").expect("room");
+    assert_eq!(audit(&[]), anew);
+    assert!(fs::metadata(&file).expect("it is built anew").len() > 1_000);
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_is_said_and_done_without() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "in the way").expect("room");
+    let output = run_with_cache(&file, &["--block", TOKENS]);
+    assert_eq!(output.status.code(), Some(0));
+    let notes = text(output.stderr);
+    assert!(notes.contains("warning: ") && notes.contains("file"), "{notes}");
+}

@@ -6,6 +6,7 @@ mod state;
 mod receipt;
 mod serial;
 mod record;
+mod cache;
 mod predict;
 pub mod audit;
 
@@ -13,6 +14,7 @@ pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, State
 pub use block::{
     Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, write_block,
 };
+pub use cache::{CacheError, SliceCache};
 pub use predict::{BlockContext, Predictor, Scratch};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};

@@ -36,6 +36,7 @@ use self::machine::{Machine, Path, Workspace};
 use self::taint::Taint;
 use self::world::{AccountCode, Word, World};
 use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason};
+use crate::cache::SliceCache;
 
 /// The most gas that the instructions of one path may cost, however much the transaction has: a bound on time.
 const MAX_GAS: u64 = 100_000_000;
@@ -76,6 +77,16 @@ impl Predictor {
     /// A predictor that knows no code yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A predictor that knows the codes in a cache, and adds those that it comes across.
+    pub fn with_cache(cache: SliceCache) -> Self {
+        Self { codes: CodeCache::over(cache) }
+    }
+
+    /// The cache, if there is one.
+    pub fn cache(&self) -> Option<&SliceCache> {
+        self.codes.disk.as_ref()
     }
 
     /// What a transaction touches if it runs on `state`, with scratch space of the thread's own.

@@ -74,7 +74,7 @@ fn what_random_scenes_touch_is_predicted() {
         }
         let bytes = bytes(seed.wrapping_add(case << 20), 1_500);
         match examine(&mut oracle, &bytes) {
-            Ok(one) => tally.add(one),
+            Ok(one) => tally += one,
             Err(failure) => {
                 let kind = kind(&failure).to_owned();
                 let small = shrink::shrink(&bytes, 6_000, |bytes| {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use deconflict_executor::{
-    BlockReader, Predictor,
+    BlockReader, Predictor, SliceCache,
     audit::{Figures, StateMode, audit_block, human, json},
 };
 
@@ -20,12 +20,15 @@ pub(crate) fn run(options: &Audit, console: &Console) -> anyhow::Result<ExitCode
         State::Block => StateMode::BlockStart,
     };
     let mut reader = BlockReader::new(options.codes.as_deref())?;
-    let mut predictor = Predictor::new();
+    let mut predictor = predictor(options, console);
     let mut audits = Vec::with_capacity(options.block.len());
     for file in &options.block {
         let block = reader.read(file)?;
         let audit = audit_block(&block, mode, &mut predictor).with_context(|| file.display().to_string())?;
         audits.push(audit);
+    }
+    if let Some(Err(error)) = predictor.cache().map(SliceCache::flush) {
+        console.warn(&format!("analysed codes are not kept for the next time: {error}"));
     }
     console.result(&match console.format {
         Format::Human => human::render(&audits, mode),
@@ -33,4 +36,18 @@ pub(crate) fn run(options: &Audit, console: &Console) -> anyhow::Result<ExitCode
     })?;
     let sound = Figures::total(&audits).unsound_txs == 0;
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A predictor that knows the codes which earlier runs have analysed, where they can be had.
+fn predictor(options: &Audit, console: &Console) -> Predictor {
+    if options.no_cache {
+        return Predictor::new();
+    }
+    match SliceCache::open() {
+        Ok(cache) => Predictor::with_cache(cache),
+        Err(error) => {
+            console.warn(&format!("codes are analysed anew: {error}"));
+            Predictor::new()
+        }
+    }
 }

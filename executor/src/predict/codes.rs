@@ -12,6 +12,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rustc_hash::FxBuildHasher;
 
+use crate::cache::SliceCache;
+
 /// How much memory the shared slices may take, in bytes, roughly.
 const CAPACITY: u64 = 512 << 20;
 
@@ -48,11 +50,13 @@ impl Weighter<(B256, Variant), Runnable> for BySize {
 #[derive(Debug)]
 pub(super) struct CodeCache {
     shared: Cache<(B256, Variant), Runnable, BySize>,
+    /// Where slices are looked for before they are compiled, and kept afterwards.
+    pub(super) disk: Option<SliceCache>,
 }
 
 impl Default for CodeCache {
     fn default() -> Self {
-        Self { shared: Cache::with_weighter(EXPECTED, CAPACITY, BySize) }
+        Self { shared: Cache::with_weighter(EXPECTED, CAPACITY, BySize), disk: None }
     }
 }
 
@@ -60,6 +64,11 @@ impl Default for CodeCache {
 pub(super) type CodesAtHand = HashMap<(B256, Variant), Runnable, FxBuildHasher>;
 
 impl CodeCache {
+    /// No slices but those on disk.
+    pub(super) fn over(disk: SliceCache) -> Self {
+        Self { disk: Some(disk), ..Self::default() }
+    }
+
     /// What the code with this hash leads to. `bytes` is asked only where it has not been compiled yet.
     pub(super) fn get<E>(
         &self,
@@ -75,13 +84,15 @@ impl CodeCache {
         if let Some(code) = at_hand.get(&key) {
             return Ok(code.clone());
         }
-        let code = match self.shared.get(&key) {
-            Some(code) => code,
-            None => {
-                let code = compile(bytes()?, variant, false);
-                self.shared.insert(key, code.clone());
-                code
-            }
+        let code = if let Some(code) = self.shared.get(&key) {
+            code
+        } else {
+            let code = match self.disk.as_ref().and_then(|disk| disk.load(hash, variant)) {
+                Some(slice) => Runnable::Slice(Arc::new(slice)),
+                None => self.keep(compile(bytes()?, variant, false)),
+            };
+            self.shared.insert(key, code.clone());
+            code
         };
         if at_hand.len() >= AT_HAND {
             at_hand.clear();
@@ -93,9 +104,17 @@ impl CodeCache {
     /// Compiles a code again so that computed jumps may land anywhere.
     pub(super) fn widen(&self, at_hand: &mut CodesAtHand, slice: &Slice) {
         let key = (slice.hash, slice.variant);
-        let code = compile(slice.code.clone(), slice.variant, true);
+        let code = self.keep(compile(slice.code.clone(), slice.variant, true));
         self.shared.insert(key, code.clone());
         at_hand.insert(key, code);
+    }
+
+    /// Lets the next process find what was compiled.
+    fn keep(&self, code: Runnable) -> Runnable {
+        if let (Some(disk), Runnable::Slice(slice)) = (&self.disk, &code) {
+            disk.store(slice);
+        }
+        code
     }
 }
 

@@ -36,8 +36,8 @@ pub(crate) struct Tally {
     pub(crate) aged_complete: usize,
 }
 
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
         self.compared += other.compared;
         self.complete += other.complete;
         self.accesses += other.accesses;

@@ -243,7 +243,7 @@ impl<'a, 'b> Writer<'a, 'b> {
 
     fn statement(&mut self) {
         let deep = self.depth > 3 || self.height + 2 > MAX_HEIGHT;
-        let structured = if deep { 0 } else { 1 };
+        let structured = u8::from(!deep);
         let weights = [
             7,              // store to memory
             8,              // store to a slot
@@ -300,7 +300,7 @@ impl<'a, 'b> Writer<'a, 'b> {
                 self.apply(op::LOG1, 3, 0);
             }
             13 => {
-                if self.height + LOCALS + 1 <= MAX_HEIGHT {
+                if self.height + LOCALS < MAX_HEIGHT {
                     let function = self.function();
                     self.enter(function);
                 }
@@ -560,18 +560,15 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.word(1);
         self.out.push_label(go_on);
         self.apply(op::JUMPI, 1, 0);
-        match self.heads.last().copied().filter(|_| self.height == LOCALS && self.choices.below(2) == 0) {
-            Some(head) => {
-                self.out.push_label(head);
-                self.raw(&[op::JUMP]);
-            }
-            None => {
-                let height = self.height;
-                self.word(1);
-                self.height = height;
-                self.raw(&[op::JUMP]);
-            }
+        let height = self.height;
+        let back = self.height == LOCALS && self.choices.below(2) == 0;
+        if let Some(head) = self.heads.last().copied().filter(|_| back) {
+            self.out.push_label(head);
+        } else {
+            self.word(1);
         }
+        self.raw(&[op::JUMP]);
+        self.height = height;
         self.out.place(go_on);
     }
 
@@ -679,9 +676,9 @@ impl<'a, 'b> Writer<'a, 'b> {
             if self.choices.once_in(4) { self.word(1) } else { self.number(0) }
         }
         if self.height < MAX_HEIGHT {
-            self.target()
+            self.target();
         } else {
-            self.number(4)
+            self.number(4);
         }
         self.gas();
         self.apply(opcode, self.height - base, 1);
