@@ -79,7 +79,7 @@ impl Slice {
         }
         let all_destinations = all_destinations || compiler.computes_targets;
         let Compiler { pool, traces, destinations, .. } = compiler;
-        let (ops, starts) = lay_out(traces);
+        let (ops, starts) = lay_out(&traces);
         let start = |id: TraceId| TraceId(starts[id.0 as usize]);
         Self {
             variant,
@@ -104,22 +104,23 @@ fn map_values<K: std::hash::Hash + Eq>(
     map.into_iter().map(|(key, id)| (key, start(id))).collect()
 }
 
-/// Puts traces into one stream, each where possible right behind one that goes on in it, and says where each starts.
-fn lay_out(traces: Vec<Vec<Op>>) -> (Vec<Op>, Vec<u32>) {
+/// Puts traces into one stream, those that run after one another near one another, and says where each starts.
+fn lay_out(traces: &[Vec<Op>]) -> (Vec<Op>, Vec<u32>) {
     let mut order = Vec::with_capacity(traces.len());
     let mut placed = vec![false; traces.len()];
-    for first in 0..traces.len() {
-        let mut next = Some(first);
-        while let Some(index) = next.filter(|index| !placed[*index]) {
-            placed[index] = true;
-            order.push(index);
-            next = match traces[index].last() {
-                Some(Op::Jump { to }) => Some(to.0 as usize),
-                Some(Op::Branch { fallthrough, .. } | Op::DynamicBranch { fallthrough, .. }) => {
-                    Some(fallthrough.0 as usize)
-                }
-                _ => None,
-            };
+    let mut pending: Vec<usize> = (0..traces.len()).rev().collect();
+    while let Some(index) = pending.pop() {
+        if std::mem::replace(&mut placed[index], true) {
+            continue;
+        }
+        order.push(index);
+        match traces[index].last() {
+            Some(Op::Jump { to }) => pending.push(to.0 as usize),
+            Some(Op::Branch { taken, fallthrough, .. }) => {
+                pending.extend([taken.0 as usize, fallthrough.0 as usize]);
+            }
+            Some(Op::DynamicBranch { fallthrough, .. }) => pending.push(fallthrough.0 as usize),
+            _ => {}
         }
     }
     let mut starts = vec![0; traces.len()];

@@ -141,6 +141,23 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 get(&frame.stack, base, constants, $operand)
             };
         }
+        // Words are read where they are and written where they go: a copy on the way costs more than most operations.
+        macro_rules! value {
+            ($operand:expr) => {
+                match $operand.as_constant() {
+                    Some(index) => &constants[index],
+                    None => &frame.stack[base + $operand.index()].value,
+                }
+            };
+        }
+        macro_rules! taint {
+            ($operand:expr) => {
+                match $operand.as_constant() {
+                    Some(_) => Taint::CLEAN,
+                    None => frame.stack[base + $operand.index()].taint,
+                }
+            };
+        }
         macro_rules! put {
             ($to:expr, $word:expr) => {
                 frame.stack[base + usize::from($to)] = $word
@@ -149,20 +166,20 @@ impl<D: DatabaseRef> Machine<'_, D> {
         // A number that memory can have as offset or length.
         macro_rules! number {
             ($operand:expr) => {{
-                let word = word!($operand);
-                if !ledger.need(word.taint) {
+                let taint = taint!($operand);
+                if !ledger.need(taint) {
                     let place = place(&frame.call_data, trace_pc);
-                    ledger.fall_short_of(word.taint, ShortfallReason::UnknownMemory, place);
+                    ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
                     return Event::Abandon;
                 }
-                word.value
+                value!($operand)
             }};
         }
         // A range of memory, which grows to hold it.
         macro_rules! range {
             ($offset:expr, $length:expr) => {{
-                let length = number!($length);
-                let offset = number!($offset);
+                let length = *number!($length);
+                let offset = *number!($offset);
                 let Some((offset, length)) = memory_range(offset, length) else { return Event::Halt };
                 if length > 0 {
                     frame.memory.grow(offset + length);
@@ -173,10 +190,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         // So many bytes of memory from an offset, which grows to hold them.
         macro_rules! cell {
             ($offset:expr, $length:expr) => {{
-                let offset = number!($offset);
-                let Some((offset, _)) = memory_range(offset, U256::from_limbs([$length, 0, 0, 0])) else {
-                    return Event::Halt;
-                };
+                let Some(offset) = small(number!($offset)) else { return Event::Halt };
                 frame.memory.grow(offset + $length);
                 offset
             }};
@@ -209,19 +223,18 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Op::Move { to, from } => put!(to, word!(from)),
                 Op::Jump { to } => ip = to.0 as usize,
                 Op::Branch { condition, taken, fallthrough } => {
-                    let condition = word!(condition);
-                    if condition.taint.is_unknown() {
-                        ledger.decide(condition.taint);
-                        if condition.taint.is_unavailable() {
+                    let taint = taint!(condition);
+                    ledger.decide(taint);
+                    if taint.is_unknown() {
+                        if taint.is_unavailable() {
                             let place = place(&frame.call_data, trace_pc);
                             ledger.fall_short(ShortfallReason::StateUnavailable, place);
                             return Event::Abandon;
                         }
                         frame.ip = taken.0 as usize;
-                        return Event::Fork { other: fallthrough, pc: trace_pc, taint: condition.taint };
+                        return Event::Fork { other: fallthrough, pc: trace_pc, taint };
                     }
-                    ledger.decide(condition.taint);
-                    ip = if condition.value.is_zero() { fallthrough.0 } else { taken.0 } as usize;
+                    ip = if value!(condition).is_zero() { fallthrough.0 } else { taken.0 } as usize;
                 }
                 Op::Dynamic { target } => {
                     let target = word!(target);
@@ -254,13 +267,18 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     return Event::SelfDestruct { beneficiary };
                 }
                 Op::Binary { op, to, a, b } => {
-                    let (a, b) = (word!(a), word!(b));
-                    let value = words::binary(op, a.value, b.value);
-                    put!(to, Word { value, taint: a.taint.union(b.taint) });
+                    let value = words::binary(op, value!(a), value!(b));
+                    let taint = taint!(a).union(taint!(b));
+                    let result = &mut frame.stack[base + usize::from(to)];
+                    result.value = value;
+                    result.taint = taint;
                 }
                 Op::Unary { op, to, a } => {
-                    let a = word!(a);
-                    put!(to, Word { value: words::unary(op, a.value), taint: a.taint });
+                    let value = words::unary(op, value!(a));
+                    let taint = taint!(a);
+                    let result = &mut frame.stack[base + usize::from(to)];
+                    result.value = value;
+                    result.taint = taint;
                 }
                 Op::Modular { multiply, to, a, b, modulus } => {
                     let (a, b, modulus) = (word!(a), word!(b), word!(modulus));
@@ -269,18 +287,18 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 Op::MLoad { to, offset } => {
                     let offset = cell!(offset, 32);
-                    let value = frame.memory.word(offset);
-                    let taint = frame.memory.taint(offset, 32, &ledger.marks);
-                    put!(to, Word { value, taint });
+                    let result = &mut frame.stack[base + usize::from(to)];
+                    result.value = frame.memory.word(offset);
+                    result.taint = frame.memory.taint(offset, 32, &ledger.marks);
                 }
                 Op::MStore { offset, word } => {
                     let offset = cell!(offset, 32);
-                    let word = word!(word);
-                    let mark = ledger.marks.mark(word.taint);
+                    let taint = taint!(word);
+                    let mark = ledger.marks.mark(taint);
                     if mark != 0 && !offset.is_multiple_of(4) {
-                        frame.memory.blur_ends(offset, 32, word.taint, &mut ledger.marks);
+                        frame.memory.blur_ends(offset, 32, taint, &mut ledger.marks);
                     }
-                    frame.memory.store(offset, word.value, mark);
+                    frame.memory.store(offset, value!(word), mark);
                 }
                 Op::MStore8 { offset, word } => {
                     let offset = cell!(offset, 1);
@@ -435,7 +453,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     put!(to, Word { value, taint: frame.return_size_taint });
                 }
                 Op::Copy { source, into, from, length } => {
-                    let from = number!(from);
+                    let from = *number!(from);
                     let (into, length) = range!(into, length);
                     if source == CopySource::ReturnData {
                         let size = frame.return_data.len();
@@ -472,7 +490,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 Op::ExtCodeCopy { site } => {
                     let site = &slice.calls[site as usize];
-                    let from = clamp(number!(site.input));
+                    let from = clamp(*number!(site.input));
                     let (into, length) = range!(site.output, site.output_length);
                     let target = word!(site.target);
                     if !ledger.need(target.taint) {
@@ -586,6 +604,14 @@ fn memory_range(offset: U256, length: U256) -> Option<(usize, usize)> {
     Some((offset, length))
 }
 
+/// An offset of a word in memory, or none where the EVM would run out of gas.
+#[inline]
+fn small(offset: &U256) -> Option<usize> {
+    let limbs = offset.as_limbs();
+    let fits = limbs[1] | limbs[2] | limbs[3] == 0 && limbs[0] <= (MAX_MEMORY - 32) as u64;
+    fits.then_some(limbs[0] as usize)
+}
+
 /// An offset into bytes; past every end if it does not fit.
 #[inline]
 pub(super) fn clamp(word: U256) -> usize {
@@ -643,12 +669,5 @@ impl AccountCode {
             Self::Stored(hash) | Self::New(_, hash) => (*hash).into(),
             Self::Delegated(address) => alloy_primitives::keccak256(super::call::designator(*address)).into(),
         }
-    }
-}
-
-impl Region {
-    /// Whether any byte of a range is not known.
-    pub(super) fn is_unknown(&self, offset: usize, length: usize, ledger: &Ledger) -> bool {
-        self.taint(offset, length, &ledger.marks).is_unknown()
     }
 }

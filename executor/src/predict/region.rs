@@ -85,7 +85,7 @@ impl Region {
 
     /// Stores a word; the region has to be large enough.
     #[inline]
-    pub(super) fn store(&mut self, offset: usize, word: U256, mark: Mark) {
+    pub(super) fn store(&mut self, offset: usize, word: &U256, mark: Mark) {
         self.bytes[offset..offset + 32].copy_from_slice(&word.to_be_bytes::<32>());
         self.set_mark(offset, 32, mark);
     }
@@ -236,7 +236,7 @@ mod tests {
                         let word = U256::from(into as u64 * 77 + 1) << 128;
                         let mark = marks.mark(taint);
                         region.blur_ends(into, 32, taint, &mut marks);
-                        region.store(into, word, mark);
+                        region.store(into, &word, mark);
                         for (index, byte) in word.to_be_bytes::<32>().into_iter().enumerate() {
                             plain.0[into + index] = (byte, taint);
                         }

@@ -9,46 +9,55 @@ use revm::interpreter::instructions::i256::{i256_cmp, i256_div, i256_mod};
 
 /// An operation on one word.
 #[inline]
-pub(super) fn unary(op: UnaryOp, a: U256) -> U256 {
+pub(super) fn unary(op: UnaryOp, a: &U256) -> U256 {
     match op {
         UnaryOp::IsZero => U256::from(a.is_zero()),
-        UnaryOp::Not => !a,
+        UnaryOp::Not => !*a,
         UnaryOp::Clz => U256::from(a.leading_zeros()),
     }
 }
 
 /// An operation on two words.
 #[inline]
-pub(super) fn binary(op: BinaryOp, a: U256, b: U256) -> U256 {
+pub(super) fn binary(op: BinaryOp, a: &U256, b: &U256) -> U256 {
     match op {
-        BinaryOp::Add => a.wrapping_add(b),
-        BinaryOp::Mul => a.wrapping_mul(b),
-        BinaryOp::Sub => a.wrapping_sub(b),
-        BinaryOp::Div => divide(a, b),
+        BinaryOp::Add => a.wrapping_add(*b),
+        BinaryOp::Mul => a.wrapping_mul(*b),
+        BinaryOp::Sub => a.wrapping_sub(*b),
+        BinaryOp::Lt => U256::from(a < b),
+        BinaryOp::Gt => U256::from(a > b),
+        BinaryOp::Eq => U256::from(a == b),
+        BinaryOp::And => *a & *b,
+        BinaryOp::Or => *a | *b,
+        BinaryOp::Xor => *a ^ *b,
+        BinaryOp::Shl => small(*a, 256).map_or(U256::ZERO, |shift| *b << shift),
+        BinaryOp::Shr => small(*a, 256).map_or(U256::ZERO, |shift| *b >> shift),
+        BinaryOp::Div => divide(*a, *b),
+        other => uncommon(other, *a, *b),
+    }
+}
+
+/// The operations that are not worth a place in the loop that runs them.
+#[inline(never)]
+fn uncommon(op: BinaryOp, a: U256, b: U256) -> U256 {
+    match op {
         BinaryOp::Mod => remainder(a, b),
         BinaryOp::SDiv => i256_div(a, b),
         BinaryOp::SMod => i256_mod(a, b),
         BinaryOp::Exp => power(a, b),
         BinaryOp::SignExtend => sign_extend(a, b),
-        BinaryOp::Lt => U256::from(a < b),
-        BinaryOp::Gt => U256::from(a > b),
         BinaryOp::SLt => U256::from(i256_cmp(&a, &b).is_lt()),
         BinaryOp::SGt => U256::from(i256_cmp(&a, &b).is_gt()),
-        BinaryOp::Eq => U256::from(a == b),
-        BinaryOp::And => a & b,
-        BinaryOp::Or => a | b,
-        BinaryOp::Xor => a ^ b,
         BinaryOp::Byte => match small(a, 32) {
             Some(index) => U256::from(b.byte(31 - index)),
             None => U256::ZERO,
         },
-        BinaryOp::Shl => small(a, 256).map_or(U256::ZERO, |shift| b << shift),
-        BinaryOp::Shr => small(a, 256).map_or(U256::ZERO, |shift| b >> shift),
         BinaryOp::Sar => match small(a, 256) {
             Some(shift) => b.arithmetic_shr(shift),
             None if b.bit(255) => U256::MAX,
             None => U256::ZERO,
         },
+        common => binary(common, &a, &b),
     }
 }
 
@@ -192,12 +201,12 @@ mod tests {
         let edges = edges();
         for a in &edges {
             for (op, opcode) in UNARY {
-                assert_eq!(unary(op, *a), evm.compute(opcode, &[*a]), "{op:?} of {a:#x}");
+                assert_eq!(unary(op, a), evm.compute(opcode, &[*a]), "{op:?} of {a:#x}");
             }
             for b in &edges {
                 for (op, opcode) in BINARY {
                     let expected = evm.compute(opcode, &[*a, *b]);
-                    assert_eq!(binary(op, *a, *b), expected, "{op:?} of {a:#x} and {b:#x}");
+                    assert_eq!(binary(op, a, b), expected, "{op:?} of {a:#x} and {b:#x}");
                 }
             }
         }
@@ -227,10 +236,10 @@ mod tests {
         fn random_words_are_as_revm_computes_them(a in word(), b in word(), c in word()) {
             let mut evm = Evm::new();
             for (op, opcode) in UNARY {
-                prop_assert_eq!(unary(op, a), evm.compute(opcode, &[a]), "{:?}", op);
+                prop_assert_eq!(unary(op, &a), evm.compute(opcode, &[a]), "{:?}", op);
             }
             for (op, opcode) in BINARY {
-                prop_assert_eq!(binary(op, a, b), evm.compute(opcode, &[a, b]), "{:?}", op);
+                prop_assert_eq!(binary(op, &a, &b), evm.compute(opcode, &[a, b]), "{:?}", op);
             }
             prop_assert_eq!(modular(false, a, b, c), evm.compute(opcode::ADDMOD, &[a, b, c]));
             prop_assert_eq!(modular(true, a, b, c), evm.compute(opcode::MULMOD, &[a, b, c]));
