@@ -140,7 +140,7 @@ impl Scene {
         tx.value = U256::from(choices.pick(&[0_u64, 0, 0, 1, 1_000]));
         let rest = 64 * choices.byte() as u64;
         tx.gas_limit = match choices.weighted(&[10, 2, 2]) {
-            0 => 2_000_000,
+            0 => 600_000,
             // What the transaction costs before it starts is at most about this much.
             1 => 200_000 + rest,
             _ => 60_000 + 10 * rest + 256 * tx.data.len() as u64,
