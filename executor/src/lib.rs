@@ -9,13 +9,24 @@ mod record;
 mod cache;
 mod predict;
 pub mod audit;
+mod changes;
+mod store;
+mod fees;
+mod view;
+mod worker;
+mod validate;
+mod dag;
+mod schedule;
+mod run;
 
 pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};
 pub use block::{
     Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, write_block,
 };
 pub use cache::{CacheError, SliceCache};
+pub use changes::{AccountChange, StateChanges, execute_settled};
 pub use predict::{BlockContext, Predictor, Scratch};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
+pub use run::{Config, ExecuteError, Execution, Executor, Mode, RunFigures, Watch};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};
 pub use state::{BlockState, Overlay, StateError};

@@ -16,7 +16,7 @@ use revm::{
 use thiserror::Error;
 
 use crate::{
-    block::Block,
+    block::{Block, Transaction},
     receipt::{bloom, receipts, root},
     state::{BlockState, Overlay, StateError},
 };
@@ -138,7 +138,16 @@ pub fn execute(block: &Block, state: &BlockState) -> Result<Outcome, ReplayError
 
 /// What the results of a block's transactions come to.
 pub fn conclude(block: &Block, results: Vec<ExecutionResult>) -> Outcome {
-    let receipts = receipts(&block.transactions, &results);
+    summarize(&block.transactions, block.spec, results)
+}
+
+/// What the results of transactions that were executed in this order come to.
+pub(crate) fn summarize(
+    transactions: &[Transaction],
+    spec: SpecId,
+    results: Vec<ExecutionResult>,
+) -> Outcome {
+    let receipts = receipts(transactions, &results);
     let mut logs_bloom = Bloom::ZERO;
     for receipt in &receipts {
         logs_bloom |= bloom(receipt);
@@ -146,7 +155,7 @@ pub fn conclude(block: &Block, results: Vec<ExecutionResult>) -> Outcome {
     Outcome {
         gas_used: receipts.last().map_or(0, |receipt| receipt.cumulative_gas_used),
         logs_bloom,
-        receipts_root: block.spec.is_enabled_in(SpecId::BYZANTIUM).then(|| root(&receipts)),
+        receipts_root: spec.is_enabled_in(SpecId::BYZANTIUM).then(|| root(&receipts)),
         results,
     }
 }
@@ -222,7 +231,16 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
     }
 
     /// Makes the changes of a transaction the state that the next one sees.
-    pub(crate) fn commit(&mut self, changes: EvmState) {
+    pub(crate) fn commit(&mut self, mut changes: EvmState) {
+        if self.block.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
+            // An account that is touched and empty is gone by EIP-161. The cache would keep it, and whoever delegates it
+            // later in the block would be refunded for an account that exists.
+            for account in changes.values_mut() {
+                if account.is_touched() && account.is_empty() && !account.is_created() {
+                    account.mark_selfdestruct();
+                }
+            }
+        }
         self.evm.ctx.db_mut().commit(changes);
     }
 

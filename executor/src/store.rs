@@ -1,0 +1,179 @@
+//! What transactions of a block have written so far, each version kept apart, over a state that does not change.
+//!
+//! In: the writes of a transaction, under its index, before it is known whether they are right. Out: what a transaction
+//! finds in a piece of state, given all writes of earlier ones that are there by then. Nothing here decides whether a
+//! reading is right: that is checked when the transaction's turn to be committed comes, when all that stand before it
+//! are final. Locks are held for a few instructions only, and never while the state below is read.
+
+mod table;
+
+use alloy_primitives::{Address, U256};
+use revm::state::AccountInfo;
+
+pub(crate) use self::table::{Table, lock};
+
+/// The index of a transaction in its block.
+pub(crate) type Index = u32;
+
+/// The versions of everything that was written.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) accounts: Table<Address, AccountVersions>,
+    pub(crate) slots: Table<(Address, U256), SlotVersions>,
+    /// When accounts lost all their storage.
+    pub(crate) resets: Table<Address, Vec<Index>>,
+}
+
+/// What a transaction does to an account outside its storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AccountWrite {
+    /// Adds to balance and nonce, whatever they were.
+    Add(Addition),
+    /// Makes the account what is given here.
+    Set(Option<AccountInfo>),
+}
+
+/// What is added to an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Addition {
+    pub(crate) credit: U256,
+    pub(crate) debit: U256,
+    pub(crate) nonce: u64,
+}
+
+impl Addition {
+    /// The account after the addition; none if a number leaves its range.
+    pub(crate) fn apply(self, info: Option<AccountInfo>) -> Option<AccountInfo> {
+        let mut info = info.unwrap_or_default();
+        info.balance = info.balance.checked_add(self.credit)?.checked_sub(self.debit)?;
+        info.nonce = info.nonce.checked_add(self.nonce)?;
+        Some(info)
+    }
+}
+
+/// The versions of an account, by the index of their writer.
+#[derive(Debug, Default)]
+pub(crate) struct AccountVersions(Vec<AccountVersion>);
+
+#[derive(Debug)]
+struct AccountVersion {
+    writer: Index,
+    write: AccountWrite,
+    /// Whether `write` is the final state and no longer what the transaction did to it.
+    settled: bool,
+}
+
+impl AccountVersions {
+    /// The account as transaction `reader` finds it, and the last writer it owes that to. `base` is the account before
+    /// the block. Additions that lead out of range are left out: the reading will turn out wrong.
+    pub(crate) fn read(
+        &self,
+        reader: Index,
+        base: Option<AccountInfo>,
+    ) -> (Option<AccountInfo>, Option<Index>) {
+        let end = self.0.partition_point(|version| version.writer < reader);
+        let Some(last) = end.checked_sub(1) else { return (base, None) };
+        let start = self.0[..end].iter().rposition(|version| matches!(version.write, AccountWrite::Set(_)));
+        let (mut info, rest) = match start.map(|start| (start, &self.0[start].write)) {
+            Some((start, AccountWrite::Set(info))) => (info.clone(), start + 1),
+            _ => (base, 0),
+        };
+        for version in &self.0[rest..end] {
+            if let AccountWrite::Add(addition) = version.write
+                && let Some(after) = addition.apply(info.clone())
+            {
+                info = Some(after);
+            }
+        }
+        (info, Some(self.0[last].writer))
+    }
+
+    /// The last writer before `reader`.
+    pub(crate) fn writer(&self, reader: Index) -> Option<Index> {
+        let end = self.0.partition_point(|version| version.writer < reader);
+        end.checked_sub(1).map(|last| self.0[last].writer)
+    }
+
+    pub(crate) fn insert(&mut self, writer: Index, write: AccountWrite, settled: bool) {
+        let version = AccountVersion { writer, write, settled };
+        let at = self.0.partition_point(|version| version.writer < writer);
+        match self.0.get_mut(at) {
+            Some(old) if old.writer == writer => *old = version,
+            _ => self.0.insert(at, version),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, writer: Index) {
+        self.0.retain(|version| version.writer != writer);
+    }
+
+    /// The final state of the account; none if nothing was written.
+    pub(crate) fn last(self) -> Option<Option<AccountInfo>> {
+        self.0.into_iter().last().and_then(|version| match version.write {
+            AccountWrite::Set(info) if version.settled => Some(info),
+            _ => None,
+        })
+    }
+}
+
+/// The versions of a slot, by the index of their writer.
+#[derive(Debug, Default)]
+pub(crate) struct SlotVersions(Vec<(Index, U256)>);
+
+impl SlotVersions {
+    /// The word that transaction `reader` finds, and who wrote it.
+    pub(crate) fn read(&self, reader: Index) -> Option<(Index, U256)> {
+        let end = self.0.partition_point(|(writer, _)| *writer < reader);
+        end.checked_sub(1).map(|last| self.0[last])
+    }
+
+    pub(crate) fn insert(&mut self, writer: Index, word: U256) {
+        let at = self.0.partition_point(|(other, _)| *other < writer);
+        match self.0.get_mut(at) {
+            Some(old) if old.0 == writer => old.1 = word,
+            _ => self.0.insert(at, (writer, word)),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, writer: Index) {
+        self.0.retain(|(other, _)| *other != writer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_balance(balance: u64) -> AccountInfo {
+        AccountInfo { balance: U256::from(balance), ..AccountInfo::default() }
+    }
+
+    #[test]
+    fn a_reader_finds_what_stands_before_it() {
+        let mut versions = AccountVersions::default();
+        let add =
+            |credit: u64| AccountWrite::Add(Addition { credit: U256::from(credit), ..Addition::default() });
+        versions.insert(5, add(50), false);
+        versions.insert(2, add(20), false);
+        versions.insert(7, AccountWrite::Set(None), false);
+        assert_eq!(versions.read(2, Some(with_balance(1))), (Some(with_balance(1)), None));
+        assert_eq!(versions.read(3, Some(with_balance(1))), (Some(with_balance(21)), Some(2)));
+        assert_eq!(versions.read(6, Some(with_balance(1))), (Some(with_balance(71)), Some(5)));
+        assert_eq!(versions.read(8, Some(with_balance(1))), (None, Some(7)));
+        versions.remove(2);
+        assert_eq!(versions.read(6, None), (Some(with_balance(50)), Some(5)));
+    }
+
+    #[test]
+    fn a_slot_keeps_its_versions_apart() {
+        let mut versions = SlotVersions::default();
+        versions.insert(4, U256::from(4));
+        versions.insert(1, U256::from(1));
+        versions.insert(4, U256::from(40));
+        assert_eq!(versions.read(1), None);
+        assert_eq!(versions.read(4), Some((1, U256::from(1))));
+        assert_eq!(versions.read(9), Some((4, U256::from(40))));
+        versions.remove(4);
+        assert_eq!(versions.read(9), Some((1, U256::from(1))));
+    }
+}

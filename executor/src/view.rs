@@ -1,0 +1,221 @@
+//! The state as one transaction finds it, and what it learnt of that state.
+//!
+//! In: the versions of everything that was written, over the state before the block. Out: what revm asks for, and a log
+//! from which it can be told later whether another state would have led to the same execution. The log must hold
+//! everything that the execution depended on; what it depended on less closely than by value it may say so.
+
+mod observe;
+
+pub(crate) use self::observe::listen;
+
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
+
+use crate::{
+    fees::Fees,
+    store::{Index, Store},
+};
+
+/// The state as one transaction finds it.
+#[derive(Debug)]
+pub(crate) struct View<'a, D> {
+    pub(crate) state: &'a D,
+    pub(crate) store: &'a Store,
+    pub(crate) fees: &'a Fees,
+    pub(crate) spec: SpecId,
+    /// The transaction.
+    pub(crate) reader: Index,
+    /// The transaction's sender and nonce, if it is taken for granted that they fit each other.
+    pub(crate) assumed: Option<(Address, u64)>,
+    pub(crate) log: ReadLog,
+}
+
+/// What a transaction has read.
+#[derive(Debug, Default)]
+pub(crate) struct ReadLog {
+    pub(crate) accounts: Vec<AccountRead>,
+    pub(crate) slots: Vec<SlotRead>,
+    /// Accounts whose balance was seen by an instruction.
+    pub(crate) seen: Vec<Address>,
+    /// Accounts that paid, and the least that they had left after it.
+    pub(crate) paid: Vec<(Address, U256)>,
+    /// Whether the nonces of accounts decided anything.
+    pub(crate) nonces: bool,
+}
+
+/// An account that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountRead {
+    pub(crate) address: Address,
+    pub(crate) balance: U256,
+    pub(crate) nonce: u64,
+    pub(crate) code_hash: B256,
+    pub(crate) presence: Presence,
+    /// Whether all of it is as it was before the block.
+    pub(crate) from_base: bool,
+    /// What has to hold of the balance.
+    pub(crate) needs: BalanceNeed,
+    /// Whether the nonce has to be this one.
+    pub(crate) needs_nonce: bool,
+    /// Whether the account has to be present as it was.
+    pub(crate) needs_presence: bool,
+}
+
+/// What has to hold of a balance so that an execution stays what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BalanceNeed {
+    /// It is what it was.
+    Same,
+    /// It is this much or more.
+    AtLeast(U256),
+}
+
+/// Whether there is an account, as far as transactions can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// There is none.
+    Absent,
+    /// There is one without balance, nonce and code.
+    Empty,
+    /// There is one.
+    Present,
+}
+
+/// A slot that was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotRead {
+    pub(crate) address: Address,
+    pub(crate) slot: U256,
+    pub(crate) word: U256,
+    /// Whether anybody in the block had written the slot, or taken the account's storage away.
+    pub(crate) written: bool,
+}
+
+impl Presence {
+    pub(crate) fn of(info: Option<&AccountInfo>) -> Self {
+        match info {
+            None => Self::Absent,
+            Some(info) if info.is_empty() => Self::Empty,
+            Some(_) => Self::Present,
+        }
+    }
+}
+
+impl ReadLog {
+    fn clear(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+        self.seen.clear();
+        self.paid.clear();
+        self.nonces = false;
+    }
+}
+
+impl AccountRead {
+    pub(crate) fn new(address: Address, info: Option<&AccountInfo>) -> Self {
+        Self {
+            address,
+            balance: info.map_or(U256::ZERO, |info| info.balance),
+            nonce: info.map_or(0, |info| info.nonce),
+            code_hash: code_hash(info),
+            presence: Presence::of(info),
+            from_base: false,
+            needs: BalanceNeed::AtLeast(U256::ZERO),
+            needs_nonce: false,
+            needs_presence: true,
+        }
+    }
+}
+
+/// The hash of an account's code; that of nothing where there is none.
+pub(crate) fn code_hash(info: Option<&AccountInfo>) -> B256 {
+    info.map(|info| info.code_hash).filter(|hash| !hash.is_zero()).unwrap_or(KECCAK256_EMPTY)
+}
+
+impl<'a, D: DatabaseRef> View<'a, D> {
+    /// Makes ready for a transaction. With `assumed`, its sender's nonce is taken to be the right one.
+    pub(crate) fn begin(&mut self, reader: Index, assumed: Option<(Address, u64)>) {
+        self.reader = reader;
+        self.assumed = assumed;
+        self.log.clear();
+    }
+
+    /// The account as the transaction finds it, and who wrote it last.
+    pub(crate) fn account(&self, address: Address) -> Result<(Option<AccountInfo>, Option<Index>), D::Error> {
+        let base = self.state.basic_ref(address)?;
+        let found = self.store.accounts.with(&address, |versions| {
+            let writer = versions.writer(self.reader);
+            writer.map(|_| versions.read(self.reader, base.clone()))
+        });
+        let (info, writer) = match found.flatten() {
+            Some(found) => found,
+            None => (base, None),
+        };
+        Ok((self.fees.add_to(address, info, self.spec), writer))
+    }
+
+    /// Who of the block has written the account before the transaction.
+    pub(crate) fn writer(&self, address: &Address) -> Option<Index> {
+        self.store.accounts.with(address, |versions| versions.writer(self.reader)).flatten()
+    }
+
+    /// The word in a slot as far as earlier transactions of the block decide it.
+    pub(crate) fn overwritten(&self, address: Address, slot: U256) -> Option<U256> {
+        let written =
+            self.store.slots.with(&(address, slot), |versions| versions.read(self.reader)).flatten();
+        let reset = self
+            .store
+            .resets
+            .with(&address, |resets| resets.iter().copied().filter(|reset| *reset < self.reader).max());
+        match (written, reset.flatten()) {
+            // A transaction takes the storage away before it writes to it anew.
+            (Some((writer, word)), reset) if reset.is_none_or(|reset| reset <= writer) => Some(word),
+            (_, Some(_)) => Some(U256::ZERO),
+            _ => None,
+        }
+    }
+
+    /// The store, for longer than the view is borrowed.
+    pub(crate) fn store(&self) -> &'a Store {
+        self.store
+    }
+}
+
+impl<D: DatabaseRef> Database for View<'_, D> {
+    type Error = D::Error;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        let (mut info, writer) = self.account(address)?;
+        let mut taken_for_granted = false;
+        if let (Some((sender, nonce)), Some(info)) = (self.assumed, &mut info)
+            && sender == address
+            && info.nonce != nonce
+        {
+            info.nonce = nonce;
+            taken_for_granted = true;
+        }
+        self.log.accounts.push(AccountRead {
+            from_base: writer.is_none() && !taken_for_granted && address != self.fees.beneficiary,
+            ..AccountRead::new(address, info.as_ref())
+        });
+        Ok(info)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
+        self.state.code_by_hash_ref(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        let overwritten = self.overwritten(address, slot);
+        let word = match overwritten {
+            Some(word) => word,
+            None => self.state.storage_ref(address, slot)?,
+        };
+        self.log.slots.push(SlotRead { address, slot, word, written: overwritten.is_some() });
+        Ok(word)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, D::Error> {
+        self.state.block_hash_ref(number)
+    }
+}

@@ -1,0 +1,296 @@
+//! One thread's engine: runs a transaction on what there is of the state, and says what it read and would write.
+//!
+//! In: a transaction and its index. Out: its result, its log of readings, and its writes, of which nothing is published
+//! here. An engine is built once per thread and runs every transaction of that thread.
+
+mod transfer;
+
+use std::{
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use alloy_primitives::{Address, U256};
+use revm::{
+    Context, DatabaseRef, MainBuilder as _, MainContext as _, MainnetEvm,
+    context::{BlockEnv, CfgEnv, ContextSetters as _, JournalTr as _, Transaction as _, TxEnv},
+    context_interface::Cfg as _,
+    context_interface::result::{EVMError, ExecutionResult, InvalidTransaction},
+    handler::{Handler as _, MainnetContext},
+    primitives::hardfork::SpecId,
+    state::EvmState,
+};
+
+use self::transfer::Plain;
+use crate::{
+    fees::{Fees, Unpaid},
+    store::{AccountWrite, Addition, Index, Store},
+    view::{AccountRead, BalanceNeed, Presence, ReadLog, SlotRead, View, listen},
+};
+
+/// What the execution of a transaction came to.
+#[derive(Debug)]
+pub(crate) struct Executed {
+    pub(crate) result: ExecutionResult,
+    pub(crate) reads: Reads,
+    pub(crate) writes: Writes,
+}
+
+/// What an execution depended on.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    pub(crate) accounts: Vec<AccountRead>,
+    pub(crate) slots: Vec<SlotRead>,
+}
+
+/// What an execution changes.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) accounts: Vec<(Address, AccountWrite)>,
+    pub(crate) slots: Vec<(Address, U256, U256)>,
+    /// Accounts that lose the storage that they had.
+    pub(crate) resets: Vec<Address>,
+    /// What the beneficiary is paid.
+    pub(crate) fee: U256,
+    /// Whether what the beneficiary has earned before stays apart from its account.
+    pub(crate) keeps_fees: bool,
+}
+
+/// Why a transaction did not come to an end.
+#[derive(Debug)]
+pub(crate) enum Failure<E> {
+    Invalid(InvalidTransaction),
+    Database(E),
+    Engine(String),
+    Panic(String),
+}
+
+/// What all transactions of a block have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) block: BlockEnv,
+    pub(crate) cfg: CfgEnv,
+}
+
+/// One thread's engine.
+pub(crate) struct Worker<'a, D: DatabaseRef> {
+    rules: &'a Rules,
+    evm: MainnetEvm<MainnetContext<View<'a, D>>, ()>,
+    plain: Option<Plain>,
+}
+
+impl<'a, D: DatabaseRef> Worker<'a, D> {
+    pub(crate) fn new(rules: &'a Rules, state: &'a D, store: &'a Store, fees: &'a Fees) -> Self {
+        let spec = rules.cfg.spec;
+        let log = ReadLog::default();
+        let view = View { state, store, fees, spec, reader: 0, assumed: None, log };
+        Self { rules, evm: build(rules, view), plain: Plain::new(rules) }
+    }
+
+    /// Runs a transaction ahead of its turn: what it reads may still change.
+    pub(crate) fn run_ahead(
+        &mut self,
+        index: Index,
+        transaction: &TxEnv,
+    ) -> Result<Executed, Failure<D::Error>> {
+        self.run(index, transaction, Some((transaction.caller, transaction.nonce)))
+    }
+
+    /// Runs a transaction when all that stand before it are final.
+    pub(crate) fn run_in_turn(
+        &mut self,
+        index: Index,
+        transaction: &TxEnv,
+    ) -> Result<Executed, Failure<D::Error>> {
+        self.run(index, transaction, None)
+    }
+
+    fn run(
+        &mut self,
+        index: Index,
+        transaction: &TxEnv,
+        assumed: Option<(Address, u64)>,
+    ) -> Result<Executed, Failure<D::Error>> {
+        let caught = catch_unwind(AssertUnwindSafe(|| self.run_uncaught(index, transaction, assumed)));
+        caught.unwrap_or_else(|panic| {
+            // Whatever state the engine is in, it is not used again.
+            let view = self.view();
+            let (state, store, fees, spec) = (view.state, view.store(), view.fees, view.spec);
+            let log = ReadLog::default();
+            self.evm = build(self.rules, View { state, store, fees, spec, reader: 0, assumed: None, log });
+            Err(Failure::Panic(message(panic.as_ref())))
+        })
+    }
+
+    fn run_uncaught(
+        &mut self,
+        index: Index,
+        transaction: &TxEnv,
+        assumed: Option<(Address, u64)>,
+    ) -> Result<Executed, Failure<D::Error>> {
+        let view = &mut self.evm.ctx.journaled_state.database;
+        view.begin(index, assumed);
+        if let Some(plain) = &self.plain
+            && let Some(executed) = plain.run(transaction, view).map_err(Failure::Database)?
+        {
+            return Ok(executed);
+        }
+        self.evm.ctx.set_tx(transaction.clone());
+        let mut handler = Unpaid { fee: std::cell::Cell::new(U256::ZERO), _view: PhantomData };
+        let result = handler.run(&mut self.evm);
+        let mut state = self.evm.ctx.journaled_state.finalize();
+        let executed = match result {
+            Ok(result) => {
+                let view = &mut self.evm.ctx.journaled_state.database;
+                let mut writes = writes(&state, view);
+                writes.fee = if writes.keeps_fees || !destroyed(&state, view.fees.beneficiary) {
+                    handler.fee.get()
+                } else {
+                    U256::ZERO
+                };
+                Ok(Executed { result, reads: reads(transaction, view, &writes, self.rules), writes })
+            }
+            Err(EVMError::Transaction(reason)) => Err(Failure::Invalid(reason)),
+            Err(EVMError::Database(error)) => Err(Failure::Database(error)),
+            Err(other) => Err(Failure::Engine(other.to_string())),
+        };
+        // The journal keeps its room for the next transaction.
+        state.clear();
+        self.evm.ctx.journaled_state.inner.state = state;
+        executed
+    }
+
+    /// The view of the transaction that ran last.
+    pub(crate) fn view(&self) -> &View<'a, D> {
+        &self.evm.ctx.journaled_state.database
+    }
+
+    /// The view, to look at the state as transaction `reader` finds it.
+    pub(crate) fn view_of(&mut self, reader: Index) -> &View<'a, D> {
+        let view = &mut self.evm.ctx.journaled_state.database;
+        view.begin(reader, None);
+        view
+    }
+}
+
+fn build<'a, D: DatabaseRef>(
+    rules: &Rules,
+    view: View<'a, D>,
+) -> MainnetEvm<MainnetContext<View<'a, D>>, ()> {
+    let context: MainnetContext<View<'a, D>> =
+        Context::mainnet().with_db(view).with_block(rules.block.clone()).with_cfg(rules.cfg.clone());
+    let mut evm = context.build_mainnet();
+    listen(&mut evm);
+    evm
+}
+
+/// What a panic says.
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+fn destroyed(state: &EvmState, address: Address) -> bool {
+    state.get(&address).is_some_and(|account| account.is_touched() && account.is_selfdestructed())
+}
+
+/// What a transaction changes, by the state that revm leaves behind.
+#[expect(clippy::iter_over_hash_type, reason = "each account is published on its own, in any order")]
+fn writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>) -> Writes {
+    let clears_empty = view.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+    let mut writes = Writes { keeps_fees: true, ..Writes::default() };
+    for (&address, account) in state {
+        if !account.is_touched() {
+            continue;
+        }
+        let existed = !account.is_loaded_as_not_existing();
+        let (gone, created) = (account.is_selfdestructed(), account.is_created());
+        if (gone || created) && existed {
+            writes.resets.push(address);
+        }
+        let write = if gone || (clears_empty && account.is_empty() && !created) {
+            (existed || gone).then_some(AccountWrite::Set(None))
+        } else if created {
+            Some(AccountWrite::Set(Some(account.info.clone())))
+        } else {
+            let before = account.original_info();
+            if before.code_hash != account.info.code_hash {
+                Some(AccountWrite::Set(Some(account.info.clone())))
+            } else {
+                let (old, new) = (before.balance, account.info.balance);
+                let addition = Addition {
+                    credit: new.saturating_sub(old),
+                    debit: old.saturating_sub(new),
+                    nonce: account.info.nonce.saturating_sub(before.nonce),
+                };
+                (addition != Addition::default()).then_some(AccountWrite::Add(addition))
+            }
+        };
+        if address == view.fees.beneficiary && matches!(write, Some(AccountWrite::Set(_))) {
+            writes.keeps_fees = false;
+        }
+        writes.accounts.extend(write.map(|write| (address, write)));
+        if gone {
+            continue;
+        }
+        for (&slot, word) in account.changed_storage_slots() {
+            writes.slots.push((address, slot, word.present_value));
+        }
+    }
+    writes
+}
+
+/// What an execution depended on, by the log of its view.
+fn reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, writes: &Writes, rules: &Rules) -> Reads {
+    let log = &mut view.log;
+    let all_nonces = log.nonces || transaction.kind.is_create() || !transaction.authorization_list.is_empty();
+    for read in &mut log.accounts {
+        read.needs_nonce = all_nonces;
+        if read.address == transaction.caller {
+            read.needs_nonce = true;
+            read.needs = match transaction.max_balance_spending() {
+                Ok(most) if !rules.cfg.is_fee_charge_disabled() && !rules.cfg.is_balance_check_disabled() => {
+                    BalanceNeed::AtLeast(most)
+                }
+                _ => BalanceNeed::Same,
+            };
+        }
+    }
+    let mut find = |address: &Address, change: &mut dyn FnMut(&mut AccountRead)| {
+        log.accounts.iter_mut().filter(|read| read.address == *address).for_each(change);
+    };
+    for (address, left) in &log.paid {
+        find(address, &mut |read| {
+            if let BalanceNeed::AtLeast(least) = &mut read.needs {
+                *least = (*least).max(read.balance.saturating_sub(*left));
+            }
+        });
+    }
+    for address in &log.seen {
+        find(address, &mut |read| read.needs = BalanceNeed::Same);
+    }
+    for (address, write) in &writes.accounts {
+        if matches!(write, AccountWrite::Set(_)) {
+            find(address, &mut |read| {
+                read.needs = BalanceNeed::Same;
+                read.needs_nonce = true;
+            });
+        }
+    }
+    Reads { accounts: std::mem::take(&mut log.accounts), slots: std::mem::take(&mut log.slots) }
+}
+
+impl Presence {
+    /// Whether code can tell the two apart by the rules of a fork.
+    pub(crate) fn same(self, other: Self, spec: SpecId) -> bool {
+        let tell = |it| match it {
+            Self::Empty
+                if spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && !spec.is_enabled_in(SpecId::PRAGUE) =>
+            {
+                Self::Absent
+            }
+            it => it,
+        };
+        tell(self) == tell(other)
+    }
+}
