@@ -57,7 +57,7 @@ fn kind(failure: &str) -> &str {
 #[test]
 fn what_random_scenes_touch_is_predicted() {
     let seed = setting("DECONFLICT_SEED", 20_263);
-    let scenes = 1_000 * setting("DECONFLICT_CASES", 3);
+    let scenes = 1_000 * setting("DECONFLICT_CASES", 8);
     let mut tally = Tally::default();
     let mut oracle = Oracle::default();
     let mut failures = 0;
