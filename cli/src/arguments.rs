@@ -65,6 +65,10 @@ pub(crate) enum Command {
     /// Compare what transactions of real blocks are predicted to touch with what they touch; exit with 1 if a
     /// prediction misses something without saying so.
     Audit(Audit),
+    /// Execute real blocks on several threads, beside plain serial execution; exit with 1 if the two differ.
+    Run(Run),
+    /// Tell how fast real blocks would be on more processors, by the times that their transactions take.
+    Simulate(Simulate),
     /// Print the page of a rule.
     Explain(Explain),
     /// List the rules.
@@ -128,6 +132,71 @@ pub(crate) struct Audit {
     /// Analyse every code anew, and leave the user's cache of analysed codes alone.
     #[arg(long)]
     pub(crate) no_cache: bool,
+}
+
+/// The arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Block files: JSON, plain or compressed by zstd.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub(crate) block: Vec<PathBuf>,
+    /// Where to find codes that a block file does not hold; without it, `codes.jsonl.zst` in the folder of the block
+    /// file or the one above.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) codes: Option<PathBuf>,
+    /// The number of threads; without it, as many as there are processors.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// The order in which transactions are run.
+    #[arg(long, value_enum, default_value_t = ExecutionMode::Scheduled, value_name = "MODE")]
+    pub(crate) mode: ExecutionMode,
+    /// Compare results, receipts and state with serial execution and with the block's header.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Let each reading of the state take so many microseconds.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) db_latency_us: u64,
+    /// Execute so often, and show the times of the fastest.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub(crate) repeat: usize,
+    /// Use all threads even where one is likely to be faster.
+    #[arg(long)]
+    pub(crate) always_parallel: bool,
+}
+
+/// An order in which transactions are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExecutionMode {
+    /// By predicted dependencies.
+    Scheduled,
+    /// In the order of the block, without predictions.
+    Optimistic,
+    /// One after the other, on one thread.
+    Serial,
+}
+
+/// The arguments of `simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// Block files: JSON, plain or compressed by zstd.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub(crate) block: Vec<PathBuf>,
+    /// Where to find codes that a block file does not hold; without it, `codes.jsonl.zst` in the folder of the block
+    /// file or the one above.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) codes: Option<PathBuf>,
+    /// The numbers of processors, separated by commas.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8, 16, 32, 64], value_name = "N,…",
+          value_parser = processors)]
+    pub(crate) cores: Vec<usize>,
+}
+
+fn processors(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("there is at least one processor".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 /// A state that predictions are made on.

@@ -4,6 +4,8 @@ pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod inspect;
 pub(crate) mod rules;
+pub(crate) mod run;
+pub(crate) mod simulate;
 
 use std::{io::Read as _, path::Path};
 

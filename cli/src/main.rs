@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Command::Check(options) => command::check::run(options, &invocation.settings, &console),
         Command::Inspect(options) => command::inspect::run(options, &console),
         Command::Audit(options) => command::audit::run(options, &console),
+        Command::Run(options) => command::run::run(options, &console),
+        Command::Simulate(options) => command::simulate::run(options, &console),
         Command::Explain(options) => command::rules::explain(options, &console),
         Command::Rules => command::rules::list(&console),
     };

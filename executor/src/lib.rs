@@ -18,6 +18,9 @@ mod validate;
 mod dag;
 mod schedule;
 mod run;
+mod prefetch;
+pub mod report;
+pub mod simulate;
 
 pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};
 pub use block::{
@@ -26,6 +29,7 @@ pub use block::{
 pub use cache::{CacheError, SliceCache};
 pub use changes::{AccountChange, StateChanges, execute_settled};
 pub use predict::{BlockContext, Predictor, Scratch};
+pub use prefetch::{CachedState, SlowState};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
 pub use run::{Config, ExecuteError, Execution, Executor, Mode, RunFigures, Watch};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};

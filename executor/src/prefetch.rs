@@ -1,0 +1,210 @@
+//! A state that is kept once it is read, and readers that read ahead.
+//!
+//! In: a state that takes its time, and predictions. Out: the same state, most of it at hand by the time it is needed.
+//! Reading ahead changes nothing but the time: what was not predicted is read when it is asked for, and a reading that
+//! fails is tried again by whoever needs it.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use alloy_primitives::{Address, B256, TxKind, U256};
+use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::{
+    access_set::{AccessSet, AccountAccess},
+    block::Transaction,
+    store::lock,
+};
+
+/// The number of maps that keys share, so that threads seldom meet.
+const SHARDS: usize = 64;
+
+/// A state that is read once.
+#[derive(Debug)]
+pub struct CachedState<'a, D> {
+    state: &'a D,
+    accounts: Vec<Mutex<FxHashMap<Address, Option<AccountInfo>>>>,
+    slots: Vec<Mutex<FxHashMap<(Address, U256), U256>>>,
+    codes: Mutex<FxHashMap<B256, Bytecode>>,
+    block_hashes: Mutex<FxHashMap<u64, B256>>,
+}
+
+/// Something to read ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Wanted {
+    Account(Address),
+    Slot(Address, U256),
+}
+
+impl<'a, D: DatabaseRef> CachedState<'a, D> {
+    /// A cache of `state`, which must not change while it is used.
+    pub fn new(state: &'a D) -> Self {
+        Self {
+            state,
+            accounts: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            slots: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            codes: Mutex::default(),
+            block_hashes: Mutex::default(),
+        }
+    }
+}
+
+impl<D: DatabaseRef + Sync> CachedState<'_, D> {
+    /// Reads what the predictions name, `readers` pieces at a time, in the order of the transactions, until all is read
+    /// or `stop` is set.
+    pub fn prefetch(
+        &self,
+        transactions: &[Transaction],
+        hints: &[AccessSet],
+        readers: usize,
+        stop: &AtomicBool,
+    ) {
+        let wanted = wanted(transactions, hints);
+        let next = AtomicUsize::new(0);
+        let read = || {
+            while let Some(piece) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                // Whoever needs what cannot be read is told so.
+                match *piece {
+                    Wanted::Account(address) => {
+                        if let Ok(Some(info)) = self.basic_ref(address)
+                            && !info.is_code_hash_empty_or_zero()
+                        {
+                            drop(self.code_by_hash_ref(info.code_hash));
+                        }
+                    }
+                    Wanted::Slot(address, slot) => drop(self.storage_ref(address, slot)),
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..readers {
+                scope.spawn(read);
+            }
+            read();
+        });
+    }
+}
+
+fn wanted(transactions: &[Transaction], hints: &[AccessSet]) -> Vec<Wanted> {
+    let mut seen = FxHashSet::default();
+    let mut wanted = Vec::new();
+    let mut want = |piece| {
+        if seen.insert(piece) {
+            wanted.push(piece);
+        }
+    };
+    for (index, transaction) in transactions.iter().enumerate() {
+        want(Wanted::Account(transaction.env.caller));
+        if let TxKind::Call(to) = transaction.env.kind {
+            want(Wanted::Account(to));
+        }
+        let Some(hint) = hints.get(index) else { continue };
+        for access in &hint.accounts {
+            let (AccountAccess::BalanceRead(address)
+            | AccountAccess::BalanceCredit(address)
+            | AccountAccess::BalanceDebit(address)
+            | AccountAccess::NonceWrite(address)
+            | AccountAccess::CodeRead(address)
+            | AccountAccess::CodeWrite(address)) = *access;
+            want(Wanted::Account(address));
+        }
+        for &(address, slot) in hint.reads.iter().chain(&hint.writes) {
+            want(Wanted::Account(address));
+            want(Wanted::Slot(address, slot));
+        }
+    }
+    wanted
+}
+
+fn account_shard(address: &Address) -> usize {
+    usize::from(address[19]) % SHARDS
+}
+
+fn slot_shard(address: &Address, slot: &U256) -> usize {
+    (usize::from(address[19]) ^ slot.byte(0) as usize ^ slot.byte(31) as usize) % SHARDS
+}
+
+impl<D: DatabaseRef> DatabaseRef for CachedState<'_, D> {
+    type Error = D::Error;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        let shard = &self.accounts[account_shard(&address)];
+        if let Some(info) = lock(shard).get(&address) {
+            return Ok(info.clone());
+        }
+        let info = self.state.basic_ref(address)?;
+        lock(shard).insert(address, info.clone());
+        Ok(info)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, D::Error> {
+        if let Some(code) = lock(&self.codes).get(&hash) {
+            return Ok(code.clone());
+        }
+        let code = self.state.code_by_hash_ref(hash)?;
+        lock(&self.codes).insert(hash, code.clone());
+        Ok(code)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        let shard = &self.slots[slot_shard(&address, &slot)];
+        if let Some(word) = lock(shard).get(&(address, slot)) {
+            return Ok(*word);
+        }
+        let word = self.state.storage_ref(address, slot)?;
+        lock(shard).insert((address, slot), word);
+        Ok(word)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, D::Error> {
+        if let Some(hash) = lock(&self.block_hashes).get(&number) {
+            return Ok(*hash);
+        }
+        let hash = self.state.block_hash_ref(number)?;
+        lock(&self.block_hashes).insert(number, hash);
+        Ok(hash)
+    }
+}
+
+/// A state each reading of which takes a while, as one on disk or across a network does.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowState<'a, D> {
+    /// The state.
+    pub state: &'a D,
+    /// How long a reading takes.
+    pub latency: Duration,
+}
+
+impl<D: DatabaseRef> DatabaseRef for SlowState<'_, D> {
+    type Error = D::Error;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        thread::sleep(self.latency);
+        self.state.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, D::Error> {
+        thread::sleep(self.latency);
+        self.state.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        thread::sleep(self.latency);
+        self.state.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, D::Error> {
+        thread::sleep(self.latency);
+        self.state.block_hash_ref(number)
+    }
+}

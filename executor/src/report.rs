@@ -1,0 +1,290 @@
+//! Executes a block beside plain serial revm, and tells how both went.
+//!
+//! In: a block and how to execute it. Out: times, counts, and, if asked for, the first difference between the two. Codes
+//! are analysed before any time is taken, as a node has done when a block arrives; predictions are part of the time.
+
+pub mod human;
+pub mod json;
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use alloy_primitives::B256;
+use revm::{
+    Context, DatabaseRef, ExecuteCommitEvm as _, MainBuilder as _, MainContext as _, database::CacheDB,
+};
+use thiserror::Error;
+
+use crate::{
+    access_set::AccessSet,
+    block::Block,
+    changes::execute_settled,
+    predict::{BlockContext, Predictor},
+    prefetch::{CachedState, SlowState},
+    run::{Config, ExecuteError, Execution, Executor, Mode},
+    serial::ReplayError,
+    state::{BlockState, StateError},
+    store::lock,
+};
+
+/// How many pieces of a slow state are read at a time.
+const READERS: usize = 32;
+
+/// How to execute blocks for a report.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOptions {
+    /// How the executor works.
+    pub config: Config,
+    /// Whether to compare with serial execution.
+    pub verify: bool,
+    /// How long each reading of the state takes.
+    pub latency: Duration,
+    /// How often to execute; the times of the fastest execution count.
+    pub repeat: usize,
+}
+
+/// How the execution of a block went.
+#[derive(Clone, Debug)]
+pub struct BlockRun {
+    /// The number of the block.
+    pub number: u64,
+    /// How it was executed.
+    pub mode: Mode,
+    /// The threads that took part.
+    pub threads: usize,
+    /// The number of transactions.
+    pub transactions: usize,
+    /// The gas that they used.
+    pub gas_used: u64,
+    /// The time for predictions.
+    pub predict: Duration,
+    /// The time for working out the order.
+    pub schedule: Duration,
+    /// The time for execution.
+    pub execute: Duration,
+    /// The time that plain serial revm takes.
+    pub serial: Duration,
+    /// Transactions that ran again.
+    pub reexecutions: u64,
+    /// Pairs of transactions one of which waited for the other.
+    pub edges: u64,
+    /// The most gas on a path of transactions that wait for each other, by estimate.
+    pub critical_path_gas: u64,
+    /// The root of the receipts.
+    pub receipts_root: Option<B256>,
+    /// The digest of the changes of the state.
+    pub state_digest: B256,
+    /// The first difference from serial execution, if there is one; none if nobody looked for it.
+    pub verified: Option<Result<(), String>>,
+}
+
+/// Why a block cannot be executed.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// By the executor.
+    #[error("block {block}: {source}")]
+    Execute {
+        /// The number of the block.
+        block: u64,
+        /// Why.
+        source: ExecuteError<StateError>,
+    },
+    /// One transaction after the other.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+impl BlockRun {
+    /// The time from the arrival of the block to its end.
+    pub fn total(&self) -> Duration {
+        self.predict + self.schedule + self.execute
+    }
+
+    /// How many times faster than plain serial revm.
+    pub fn speed_up(&self) -> f64 {
+        self.serial.as_secs_f64() / self.total().as_secs_f64().max(1e-9)
+    }
+}
+
+/// Executes a block as `options` say.
+pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> Result<BlockRun, RunError> {
+    let state = BlockState::new(block);
+    // Whatever codes the block needs are known from here on.
+    predict(block, &state, predictor, options.config.threads);
+    let slow = SlowState { state: &state, latency: options.latency };
+    let mut best: Option<BlockRun> = None;
+    let mut execution = None;
+    for _ in 0..options.repeat.max(1) {
+        let serial =
+            if options.latency.is_zero() { time_serial(block, &state) } else { time_serial(block, &slow) }?;
+        let (predicted, executed) = if options.latency.is_zero() {
+            run_once(block, &state, predictor, options)
+        } else {
+            run_ahead(block, &slow, predictor, options)
+        }
+        .map_err(|source| RunError::Execute { block: block.number, source })?;
+        let figures = executed.figures;
+        let serial = best.as_ref().map_or(serial, |best| best.serial.min(serial));
+        let total = predicted + figures.schedule + figures.execute;
+        let run = BlockRun {
+            number: block.number,
+            mode: options.config.mode,
+            threads: figures.threads,
+            transactions: block.transactions.len(),
+            gas_used: executed.outcome.gas_used,
+            predict: predicted,
+            schedule: figures.schedule,
+            execute: figures.execute,
+            serial,
+            reexecutions: figures.reexecutions,
+            edges: figures.edges,
+            critical_path_gas: figures.critical_path_gas,
+            receipts_root: executed.outcome.receipts_root,
+            state_digest: executed.changes.digest(),
+            verified: None,
+        };
+        best = Some(match best {
+            Some(best) if best.total() <= total => BlockRun { serial, ..best },
+            _ => run,
+        });
+        execution = Some(executed);
+    }
+    let (Some(mut run), Some(execution)) = (best, execution) else { unreachable!("it ran at least once") };
+    if options.verify {
+        run.verified = Some(difference(block, &state, &execution)?.map_or(Ok(()), Err));
+    }
+    Ok(run)
+}
+
+/// The first difference from what serial execution, or the block's header, comes to.
+fn difference(
+    block: &Block,
+    state: &BlockState,
+    execution: &Execution,
+) -> Result<Option<String>, ReplayError> {
+    let (outcome, changes) = execute_settled(block, state)?;
+    let results = outcome.results.iter().zip(&execution.outcome.results);
+    if let Some((index, (one, two))) = results.enumerate().find(|(_, (one, two))| one != two) {
+        return Ok(Some(format!("transactions[{index}] comes to {two:?} instead of {one:?}")));
+    }
+    if let Some(difference) = changes.first_difference(&execution.changes) {
+        return Ok(Some(format!("the state differs in {difference}")));
+    }
+    if outcome != execution.outcome || changes.digest() != execution.changes.digest() {
+        return Ok(Some("the summaries of the two executions differ".to_owned()));
+    }
+    Ok(crate::serial::verify(block, &execution.outcome).err().map(|error| error.to_string()))
+}
+
+fn run_once<D: DatabaseRef + Sync>(
+    block: &Block,
+    state: &D,
+    predictor: &Predictor,
+    options: &RunOptions,
+) -> Result<(Duration, Execution), ExecuteError<D::Error>> {
+    let start = Instant::now();
+    let hints = if options.config.mode == Mode::Scheduled {
+        predict(block, state, predictor, options.config.threads)
+    } else {
+        Vec::new()
+    };
+    let predicted = start.elapsed();
+    let executor = Executor::new(options.config);
+    let executed = executor.execute(block.env(), block.rules(), &block.transactions, state, &hints)?;
+    Ok((predicted, executed))
+}
+
+/// Predicts with many readers, each of whom waits for the state, and reads ahead while the block is executed.
+fn run_ahead<D: DatabaseRef + Sync>(
+    block: &Block,
+    slow: &D,
+    predictor: &Predictor,
+    options: &RunOptions,
+) -> Result<(Duration, Execution), ExecuteError<D::Error>> {
+    let cached = CachedState::new(slow);
+    let start = Instant::now();
+    let hints = if options.config.mode == Mode::Scheduled {
+        predict(block, &cached, predictor, READERS)
+    } else {
+        Vec::new()
+    };
+    let predicted = start.elapsed();
+    let stop = AtomicBool::new(false);
+    let executor = Executor::new(options.config);
+    let executed = std::thread::scope(|scope| {
+        if !hints.is_empty() {
+            scope.spawn(|| cached.prefetch(&block.transactions, &hints, READERS, &stop));
+        }
+        let executed = executor.execute(block.env(), block.rules(), &block.transactions, &cached, &hints);
+        stop.store(true, Ordering::Relaxed);
+        executed
+    })?;
+    Ok((predicted, executed))
+}
+
+/// Predicts all transactions of a block on the state before it, on several threads.
+pub fn predict<D: DatabaseRef + Sync>(
+    block: &Block,
+    state: &D,
+    predictor: &Predictor,
+    threads: usize,
+) -> Vec<AccessSet> {
+    /// How many transactions a thread takes at a time.
+    const BATCH: usize = 8;
+    let env = block.env();
+    let context = BlockContext { env: &env, spec: block.spec, chain_id: block.chain_id };
+    let transactions = &block.transactions;
+    let batches = transactions.len().div_ceil(BATCH);
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(batches));
+    let work = || {
+        loop {
+            let batch = next.fetch_add(1, Ordering::Relaxed);
+            if batch >= batches {
+                return;
+            }
+            let start = batch * BATCH;
+            let end = (start + BATCH).min(transactions.len());
+            let sets: Vec<_> = transactions[start..end]
+                .iter()
+                .map(|it| predictor.predict(&it.env, context, state))
+                .collect();
+            lock(&done).push((batch, sets));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(batches) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    done.sort_unstable_by_key(|(batch, _)| *batch);
+    done.into_iter().flat_map(|(_, sets)| sets).collect()
+}
+
+/// The time that plain serial revm takes: each transaction committed to a cache over the state.
+pub fn time_serial<D>(block: &Block, state: &D) -> Result<Duration, ReplayError>
+where
+    D: DatabaseRef<Error = StateError>,
+{
+    let start = Instant::now();
+    let context = Context::mainnet().with_db(CacheDB::new(state));
+    let mut evm = context.with_block(block.env()).with_cfg(block.rules()).build_mainnet();
+    for (index, transaction) in block.transactions.iter().enumerate() {
+        let executed = evm.transact_commit(transaction.env.clone());
+        let result = executed.map_err(|error| ReplayError::Engine {
+            block: block.number,
+            index,
+            hash: transaction.hash,
+            reason: error.to_string(),
+        })?;
+        std::hint::black_box(result);
+    }
+    Ok(start.elapsed())
+}
