@@ -100,6 +100,8 @@ pub enum ShortfallReason {
     CodeUnavailable,
     /// Whether a call runs out of the gas that it is given decides what happens next.
     GasLimitedCall,
+    /// The stack has too few words or too many in the middle of a piece of code.
+    StackFault,
 }
 
 impl ShortfallReason {
@@ -115,6 +117,7 @@ impl ShortfallReason {
             Self::StateUnavailable => "state-unavailable",
             Self::CodeUnavailable => "code-unavailable",
             Self::GasLimitedCall => "gas-limited-call",
+            Self::StackFault => "stack-fault",
         }
     }
 }

@@ -286,7 +286,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 world.increment_nonce(sender);
                 let hash = keccak256(&tx.data);
                 let from = (sender, tx.caller, value);
-                match self.creation(world, tx.data.clone(), hash, address, from, true) {
+                match self.creation(world, tx.data.clone(), hash, address, from, (true, u64::MAX)) {
                     Creation::Runs(frame) => Some(frame),
                     Creation::Fails | Creation::Empty(_) => None,
                 }

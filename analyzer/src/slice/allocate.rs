@@ -107,7 +107,13 @@ pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_siz
     let moves = in_sequence(wanted, &mut registers.next);
     ops.extend(moves.into_iter().map(|(to, from)| Op::Move { to: to as u16, from }));
     ops.push(exit);
-    ops[0] = Op::Enter { needs: draft.needs, leaves, registers: registers.next as u16, gas: draft.gas, pc };
+    ops[0] = Op::Enter {
+        needs: draft.needs,
+        leaves,
+        registers: registers.next.max(u32::from(draft.peak)) as u16,
+        gas: draft.gas,
+        pc,
+    };
     ops
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Draft {
     pub calls: Vec<CallSite<Value>>,
     /// The creations that the operations name.
     pub creates: Vec<CreateSite<Value>>,
+    /// The most words that it has on the stack, those that it takes included.
+    pub peak: u16,
     /// How it ends.
     pub exit: Op<Value>,
     /// The static gas of its instructions.
@@ -79,6 +81,7 @@ pub(super) fn trace(workshop: &mut Workshop<'_>, start: usize, selector: Option<
         short: *short,
         values: Values::new(folder, selector),
         taken: 0,
+        peak: 0,
         stack: Vec::new(),
         dead: FxHashSet::default(),
         memory: KnownMemory::default(),
@@ -101,6 +104,8 @@ struct Tracer<'a, 'b> {
     values: Values<'b>,
     /// How many words were taken from the stack below the trace.
     taken: u16,
+    /// The most words that were on the stack.
+    peak: usize,
     stack: Vec<Value>,
     /// Operations that turned out to be needless.
     dead: FxHashSet<usize>,
@@ -167,6 +172,7 @@ impl Tracer<'_, '_> {
             if (too_long || too_often) && index != start {
                 break Op::Jump { to: (self.trace_at)(instruction.pc.0) };
             }
+            self.peak = self.peak.max(self.stack.len());
             gas = gas.saturating_add(u32::from(gas_table[usize::from(op)]));
             instructions += 1;
             index += 1;
@@ -254,6 +260,8 @@ impl Tracer<'_, '_> {
         };
         Draft {
             needs: self.taken,
+            // One instruction adds one word at the most, and the first of them may take words from below.
+            peak: self.peak as u16 + self.taken + 1,
             stack: std::mem::take(&mut self.stack),
             operations,
             origins,

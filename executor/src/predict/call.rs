@@ -22,8 +22,8 @@ use crate::access_set::{AccountAccess, ShortfallReason};
 /// How deep calls go.
 const MAX_DEPTH: usize = 1_024;
 
-/// Gas given to a call that is at most this much is taken to be a limit that was meant.
-const SMALL_GAS: u64 = 400_000;
+/// Gas that every precompile does with, on any input that a transaction can afford.
+const AMPLE_GAS: u64 = 5_000_000;
 
 /// What a call without the gas of its own gets if it carries value.
 const STIPEND: u64 = 2_300;
@@ -55,8 +55,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return self.finish(path, Event::Halt);
         };
         let carries_value = !value.value.is_zero() || value.taint.is_unknown();
-        if path.frame.is_static && site.opcode == opcode::CALL && carries_value {
-            return self.finish(path, Event::Halt);
+        if path.frame.is_static && site.opcode == opcode::CALL {
+            if !self.ledger.need(value.taint) {
+                self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
+                return false;
+            }
+            if carries_value {
+                return self.finish(path, Event::Halt);
+            }
         }
         let frame = &mut path.frame;
         frame.memory.grow(if input_length > 0 { input + input_length } else { 0 });
@@ -80,21 +86,32 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if moves_value && !value.taint.is_unknown() {
             let balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
             self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
-            if !lean && !self.ledger.need(balance.taint.union(value.taint)) {
+            let suffices = balance.value >= value.value || balance.taint.is_unknown();
+            if !(lean && suffices) && !self.ledger.need(balance.taint.union(value.taint)) {
                 self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
             }
-            if balance.value < value.value && !balance.taint.is_unknown() {
+            if !suffices {
                 return self.settle_empty(path, false);
             }
         }
         let checkpoint = path.world.checkpoint();
         let code_account = path.world.account(code_address);
         self.ledger.accounts.push(AccountAccess::CodeRead(code_address));
-        if moves_value && is_call {
+        if is_call && (moves_value || !value.taint.is_clean()) {
             self.transfer(&mut path.world, path.frame.account, code_account, value);
         }
+        let stipend = if carries_value { STIPEND } else { 0 };
+        let offered = if gas.taint.is_clean() {
+            u64::try_from(gas.value).unwrap_or(u64::MAX).saturating_add(stipend)
+        } else {
+            u64::MAX
+        };
         if let Some(precompile) = self.precompile(&code_address) {
-            return self.run_precompile(path, precompile, (input, input_length));
+            let settled = self.run_precompile(path, precompile, (input, input_length), offered);
+            return settled.unwrap_or_else(|| {
+                path.world.revert(checkpoint);
+                self.settle_empty(path, false)
+            });
         }
         let variant = if lean { Variant::Lean } else { Variant::Strict };
         let Some(code) = self.runnable(&mut path.world, code_account, variant) else {
@@ -123,9 +140,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
             next.caller = path.frame.address;
             next.value = value;
         }
-        if !lean && gas.taint.is_clean() && gas.value <= U256::from(SMALL_GAS) {
-            let stipend = if carries_value { STIPEND } else { 0 };
-            next.gas_limit = Some(gas.value.to::<u64>() + stipend);
+        if !lean {
+            next.gas_given = offered;
+            next.gas_limit = offered.min(self.gas_at_hand(path).saturating_add(stipend));
         }
         if !self.choose_entry(&mut next) {
             return false;
@@ -187,10 +204,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let creator = path.frame.account;
         if !value.value.is_zero() && !value.taint.is_unknown() {
             let balance = path.world.balance(creator, self.state, &mut self.ledger.sources);
-            if !site.success_required {
-                self.ledger.need(balance.taint);
+            let suffices = balance.value >= value.value;
+            if !(site.success_required && suffices) {
+                self.ledger.need(balance.taint.union(value.taint));
             }
-            if balance.value < value.value {
+            if !suffices {
                 return self.settle_empty(path, false);
             }
         }
@@ -209,7 +227,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
         };
         let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
         let caller = path.frame.address;
-        match self.creation(&mut path.world, code, hash, address, (creator, caller, value), lean) {
+        let limit = if lean { u64::MAX } else { self.gas_at_hand(path) };
+        match self.creation(&mut path.world, code, hash, address, (creator, caller, value), (lean, limit)) {
             Creation::Fails => self.settle_empty(path, false),
             Creation::Empty(account) => {
                 path.world.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
@@ -230,12 +249,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
         hash: B256,
         address: Address,
         (creator, caller, value): (AccountId, Address, Word),
-        lean: bool,
+        (lean, gas_limit): (bool, u64),
     ) -> Creation {
         let account = world.account(address);
-        let (nonce, _) = world.nonce(account, self.state, &mut self.ledger.sources);
+        let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
         let (present, taint) = world.code(account, self.state, &mut self.ledger.sources);
-        self.ledger.need(taint);
+        self.ledger.need(nonce_taint.union(taint));
         self.ledger.accounts.push(AccountAccess::CodeWrite(address));
         if nonce != 0 || !present.is_nothing() {
             return Creation::Fails;
@@ -245,7 +264,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
             world.increment_nonce(account);
         }
-        if !value.value.is_zero() {
+        if !value.value.is_zero() || !value.taint.is_clean() {
             self.transfer(world, creator, account, value);
         }
         let variant = if lean { Variant::Lean } else { Variant::Strict };
@@ -254,6 +273,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let Ok(Runnable::Slice(slice)) = compiled else { return Creation::Empty(account) };
         let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
         frame.start(slice);
+        frame.gas_limit = gas_limit;
         frame.call_data.clear();
         frame.checkpoint = checkpoint;
         frame.is_static = false;
@@ -286,10 +306,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             };
             let done = std::mem::replace(&mut path.frame, below);
             path.frame.gas += done.gas;
-            if let Some(limit) = done.gas_limit
-                && done.gas > limit / 5 * 4
-                && limit > STIPEND
-            {
+            if success && done.gas > done.gas_limit / 5 * 4 {
                 self.ledger.fall_short(ShortfallReason::GasLimitedCall, done.place(0));
             }
             let created = done.creates.is_some() && success;
@@ -304,11 +321,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 event = Event::Halt;
                 continue;
             }
-            return if created {
-                self.settle_created(path, address)
-            } else {
-                self.settle(path, success)
-            };
+            return if created { self.settle_created(path, address) } else { self.settle(path, success) };
         }
     }
 
@@ -433,6 +446,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
     }
 
+    /// What the frame on top can give on at the most, by estimate: all but one 64th of what is left.
+    fn gas_at_hand(&self, path: &Path) -> u64 {
+        let spent: u64 = path.waiting.iter().map(|frame| frame.gas).sum::<u64>() + path.frame.gas;
+        let left = self.tx.gas_limit.saturating_sub(super::intrinsic_gas(self.tx)).saturating_sub(spent);
+        (left - left / 64).min(path.frame.gas_limit)
+    }
+
     fn precompile(&self, address: &Address) -> Option<Precompiled> {
         if address.0[..18] != [0; 18] {
             return None;
@@ -448,7 +468,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
         path: &mut Path,
         Precompiled(address): Precompiled,
         (input, input_length): (usize, usize),
-    ) -> bool {
+        offered: u64,
+    ) -> Option<bool> {
         let number = u16::from_be_bytes([address.0[18], address.0[19]]);
         let taint = path.frame.memory.taint(input, input_length, &self.ledger.marks);
         let deferred_length = match number {
@@ -464,7 +485,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
             _ => None,
         };
         let deferred = if number == 0x01 { Taint::SIGNATURE } else { Taint::CURVE };
-        if let Some(length) = deferred_length.filter(|_| number != 0x01 || !self.eager) {
+        if number == 0x01 && offered < 3_000 {
+            return None;
+        }
+        // A limit that was meant may be too low: then the precompile has to say what it costs.
+        let deferred_length =
+            deferred_length.filter(|_| if number == 0x01 { !self.eager } else { offered > AMPLE_GAS });
+        if let Some(length) = deferred_length {
             let taint = taint.union(deferred);
             path.frame.return_data.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
             // Recovering a signature never fails; the others do on points that are off their curve.
@@ -473,28 +500,32 @@ impl<D: DatabaseRef> Machine<'_, D> {
             } else {
                 Word { value: U256::from(1), taint }
             };
-            return self.settle_word(path, result, taint);
+            return Some(self.settle_word(path, result, taint));
         }
         if number == 0x04 {
             let Frame { memory, return_data, .. } = &mut *path.frame;
+            if offered < 15 + 3 * input_length.div_ceil(32) as u64 {
+                return None;
+            }
             return_data.take(memory, input, input_length, &mut self.ledger.marks);
-            return self.settle(path, true);
+            return Some(self.settle(path, true));
         }
         let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
-        let executed = self.precompiles.get(&address).map(|it| it.execute(bytes, u64::MAX / 2, 0));
+        let executed =
+            self.precompiles.get(&address).map(|it| it.execute(bytes, offered.min(u64::MAX / 2), 0));
         let mark = self.ledger.marks.mark(taint);
         match executed {
             Some(Ok(result)) if result.status.is_success() => {
                 path.frame.gas += result.gas_used;
                 path.frame.return_data.set_tainted(&result.bytes, mark);
                 let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
-                self.settle_word(path, Word { value: U256::from(1), taint: about }, about)
+                Some(self.settle_word(path, Word { value: U256::from(1), taint: about }, about))
             }
             _ => {
                 if !path.frame.resume.success_required {
                     self.ledger.need(taint);
                 }
-                self.settle_empty(path, false)
+                None
             }
         }
     }
@@ -516,7 +547,7 @@ pub(super) enum Creation {
 
 impl AccountCode {
     /// Whether there is no code.
-    fn is_nothing(&self) -> bool {
+    pub(super) fn is_nothing(&self) -> bool {
         match self {
             Self::Stored(hash) | Self::New(_, hash) => *hash == KECCAK256_EMPTY,
             Self::Delegated(_) => false,
@@ -560,7 +591,9 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         is_static: false,
         checkpoint: World::default().checkpoint(),
         gas: 0,
-        gas_limit: None,
+        least_gas: 0,
+        gas_given: u64::MAX,
+        gas_limit: u64::MAX,
         creates: None,
         resume: Resume::default(),
     }

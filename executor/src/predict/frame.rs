@@ -36,8 +36,13 @@ pub(super) struct Frame {
     pub checkpoint: Checkpoint,
     /// The gas that the frame and those below it took, by estimate.
     pub gas: u64,
-    /// The gas it was given, where that is little and decides something.
-    pub gas_limit: Option<u64>,
+    /// The gas that its instructions took at the least.
+    pub least_gas: u64,
+    /// The gas that its caller names, where running out of it decides something; without bound where that only reverts
+    /// everything, or no number is named.
+    pub gas_given: u64,
+    /// The gas it has by estimate, where running out of it decides something.
+    pub gas_limit: u64,
     /// The account that is being created, if this runs creation code.
     pub creates: Option<AccountId>,
     /// What to do with the result of the frame above.
@@ -68,7 +73,9 @@ impl Frame {
         self.return_data.clear();
         self.return_size_taint = Taint::CLEAN;
         self.gas = 0;
-        self.gas_limit = None;
+        self.least_gas = 0;
+        self.gas_given = u64::MAX;
+        self.gas_limit = u64::MAX;
         self.creates = None;
         self.resume = Resume::default();
     }

@@ -201,24 +201,32 @@ impl<D: DatabaseRef> Machine<'_, D> {
             match *op {
                 Op::Enter { needs, leaves, registers, gas, pc } => {
                     trace_pc = pc;
-                    let Some(start) = frame.height.checked_sub(usize::from(needs)) else {
-                        return Event::Halt;
+                    // Registers are at least as many as the words that the trace ever has on the stack.
+                    let start = frame.height.checked_sub(usize::from(needs));
+                    let Some(start) = start.filter(|start| start + usize::from(registers) <= STACK_LIMIT)
+                    else {
+                        ledger.fall_short(ShortfallReason::StackFault, place(&frame.call_data, pc));
+                        return Event::Abandon;
                     };
                     base = start;
                     frame.height = base + usize::from(leaves);
-                    if frame.height > STACK_LIMIT {
-                        return Event::Halt;
-                    }
                     let room = base + usize::from(registers);
                     if frame.stack.len() < room {
                         frame.stack.resize(room.max(64), Word::default());
                     }
-                    frame.gas += u64::from(gas);
-                    let Some(left) = gas_left.checked_sub(u64::from(gas >> self.gas_shift)) else {
+                    // Gas that runs out in this trace may do so after it has touched something: only what comes
+                    // after it is out of reach.
+                    if *gas_left == 0 {
                         frame.base = base;
                         return Event::OutOfGas;
-                    };
-                    *gas_left = left;
+                    }
+                    if frame.least_gas > frame.gas_given {
+                        return Event::Halt;
+                    }
+                    let least = u64::from(gas >> self.gas_shift);
+                    frame.gas += u64::from(gas);
+                    frame.least_gas += least;
+                    *gas_left = gas_left.saturating_sub(least);
                 }
                 Op::Move { to, from } => put!(to, word!(from)),
                 Op::Jump { to } => ip = to.0 as usize,
@@ -430,8 +438,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             let (code, taint) = world.code(account, state, &mut ledger.sources);
                             if op == QueryOp::ExtCodeHash {
                                 let (empty, about) = world.is_empty(account, state, &mut ledger.sources);
-                                // Only whether the account is there matters beside the code.
-                                let taint = if empty { taint.union(about) } else { taint };
+                                // An account with code is there, whatever else it has.
+                                let taint = if code.is_nothing() { taint.union(about) } else { taint };
                                 let hash = if empty { U256::ZERO } else { code.hash() };
                                 Word { value: hash, taint }
                             } else {
@@ -555,7 +563,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// No execution gets here with the gas it has. Where a guard was left out that failed, everything reverted there;
     /// where a frame may fail on its own, what its caller does then is not known.
     fn run_out(&mut self, path: &Path) -> bool {
-        let all_lean = |frames: &[Box<Frame>]| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
+        let all_lean =
+            |frames: &[Box<Frame>]| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
         let bounded = self.tx.gas_limit > super::MAX_GAS;
         if bounded || path.frame.slice.variant == Variant::Strict || !all_lean(&path.waiting) {
             self.ledger.fall_short(ShortfallReason::StepBudget, path.frame.place(0));
