@@ -153,6 +153,7 @@ impl Predictor {
             eager,
             pending: Vec::new(),
             paths: 1,
+            intrinsic: intrinsic_gas(tx),
             // Before EIP-150 loads and calls cost less than they do now.
             gas_shift: if spec.is_enabled_in(SpecId::TANGERINE) { 0 } else { 3 },
             widen: None,
@@ -184,6 +185,7 @@ impl Predictor {
                 first = path.world;
             }
         }
+        let intrinsic = machine.intrinsic;
         let widen = machine.widen.take();
         if machine.spare.len() > 64 {
             machine.spare.truncate(64);
@@ -199,7 +201,7 @@ impl Predictor {
         set.accounts.append(&mut ledger.accounts);
         set.depends_on.extend(ledger.sources.of(ledger.needed));
         set.incomplete.append(&mut ledger.shortfalls);
-        set.gas = (ledger.gas + intrinsic_gas(tx)).min(tx.gas_limit);
+        set.gas = (ledger.gas + intrinsic).min(tx.gas_limit);
         for list in [&mut set.reads, &mut set.writes, &mut set.deltas] {
             list.sort_unstable();
             list.dedup();

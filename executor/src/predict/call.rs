@@ -449,7 +449,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// What the frame on top can give on at the most, by estimate: all but one 64th of what is left.
     fn gas_at_hand(&self, path: &Path) -> u64 {
         let spent: u64 = path.waiting.iter().map(|frame| frame.gas).sum::<u64>() + path.frame.gas;
-        let left = self.tx.gas_limit.saturating_sub(super::intrinsic_gas(self.tx)).saturating_sub(spent);
+        let left = self.tx.gas_limit.saturating_sub(self.intrinsic).saturating_sub(spent);
         (left - left / 64).min(path.frame.gas_limit)
     }
 

@@ -69,6 +69,8 @@ pub(super) struct Machine<'a, D> {
     pub eager: bool,
     pub pending: Vec<Path>,
     pub paths: u32,
+    /// The gas that the transaction costs before its first instruction.
+    pub intrinsic: u64,
     /// By how many bits the costs of instructions are lowered to be lower bounds on the fork of the block.
     pub gas_shift: u32,
     /// A code that computes jump targets in a way that was not seen when it was compiled.
@@ -126,7 +128,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let constants = &slice.constants[..];
         let ops = &slice.ops[..];
         let state = self.state;
-        let Path { world, frame, gas_left, .. } = path;
+        let Path { world, frame, gas_left, waiting } = path;
         let ledger = &mut *self.ledger;
         let mut ip = frame.ip;
         let mut base = frame.base;
@@ -239,8 +241,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             ledger.fall_short(ShortfallReason::StateUnavailable, place);
                             return Event::Abandon;
                         }
-                        frame.ip = taken.0 as usize;
-                        return Event::Fork { other: fallthrough, pc: trace_pc, taint };
+                        // The estimate of the gas that is left says which arm is the likelier.
+                        let (likely, other) = if value!(condition).is_zero() {
+                            (fallthrough, taken)
+                        } else {
+                            (taken, fallthrough)
+                        };
+                        frame.ip = likely.0 as usize;
+                        return Event::Fork { other, pc: trace_pc, taint };
                     }
                     ip = if value!(condition).is_zero() { fallthrough.0 } else { taken.0 } as usize;
                 }
@@ -523,7 +531,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     put!(to, Word::clean(U256::from(frame.memory.len())));
                 }
                 Op::Gas { to } => {
-                    let left = self.tx.gas_limit.saturating_sub(frame.gas);
+                    let spent: u64 = waiting.iter().map(|below| below.gas).sum::<u64>() + frame.gas;
+                    let left = self.tx.gas_limit.saturating_sub(self.intrinsic).saturating_sub(spent);
+                    let left = left.min(frame.gas_limit.saturating_sub(frame.gas));
                     put!(to, Word { value: U256::from(left), taint: Taint::GAS });
                 }
                 Op::Call { site, to } => {
@@ -548,7 +558,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return false;
         }
         if self.paths >= MAX_PATHS {
-            // Whatever is left out is announced; what is found beyond it would not make the rest whole.
+            // What is left out is announced, so that the likeliest way is as good as a dozen.
             self.pending.clear();
             self.ledger.fall_short(ShortfallReason::TooManyBranches, path.frame.place(pc));
             return true;
