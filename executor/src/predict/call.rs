@@ -110,6 +110,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
             let settled = self.run_precompile(path, precompile, (input, input_length), offered);
             return settled.unwrap_or_else(|| {
                 path.world.revert(checkpoint);
+                if !lean {
+                    path.frame.gas += offered.min(self.gas_at_hand(path));
+                }
                 self.settle_empty(path, false)
             });
         }
@@ -202,7 +205,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return self.settle_empty(path, false);
         }
         let creator = path.frame.account;
-        if !value.value.is_zero() && !value.taint.is_unknown() {
+        if !(value.value.is_zero() && value.taint.is_clean()) && !value.taint.is_unknown() {
             let balance = path.world.balance(creator, self.state, &mut self.ledger.sources);
             let suffices = balance.value >= value.value;
             if !(site.success_required && suffices) {
@@ -305,7 +308,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 return false;
             };
             let done = std::mem::replace(&mut path.frame, below);
-            path.frame.gas += done.gas;
+            // A frame that halts takes all the gas that it was given with it.
+            let burns = matches!(event, Event::Halt) && done.gas_limit != u64::MAX;
+            path.frame.gas += if burns { done.gas.max(done.gas_limit) } else { done.gas };
             if success && done.gas > done.gas_limit / 5 * 4 {
                 self.ledger.fall_short(ShortfallReason::GasLimitedCall, done.place(0));
             }

@@ -362,6 +362,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         // The attempt counts, though it only ends the frame.
                         if ledger.need(key.taint) {
                             world.attempt(frame.account, key.value, state, &mut ledger.sources);
+                        } else {
+                            let place = place(&frame.call_data, pc);
+                            ledger.fall_short_of(key.taint, ShortfallReason::UnknownKey, place);
                         }
                         return Event::Halt;
                     }
@@ -534,6 +537,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     let spent: u64 = waiting.iter().map(|below| below.gas).sum::<u64>() + frame.gas;
                     let left = self.tx.gas_limit.saturating_sub(self.intrinsic).saturating_sub(spent);
                     let left = left.min(frame.gas_limit.saturating_sub(frame.gas));
+                    if left == 0 && !ledger.shortfalls.is_empty() {
+                        // What is announced need not be followed beyond its likely end.
+                        return Event::Abandon;
+                    }
                     put!(to, Word { value: U256::from(left), taint: Taint::GAS });
                 }
                 Op::Call { site, to } => {

@@ -339,10 +339,17 @@ impl World {
     ) -> (bool, bool) {
         // What was there matters only to whoever loads it after this frame has failed: it is asked for then.
         let index = self.slot(account, key, false, state, sources);
+        let holder = &self.accounts[account as usize];
         let slot = &mut self.slots[index];
         let cold = !slot.touch.read && !slot.touch.written;
+        // What was there also makes the store dear or cheap, but that decides nothing.
+        let was_zero = if slot.loaded {
+            slot.word.value.is_zero()
+        } else {
+            holder.created || state.storage_ref(holder.address, key).is_ok_and(|word| word.is_zero())
+        };
+        let sets = was_zero && !word.value.is_zero();
         self.journal.push(Undo::Slot(index as u32, slot.word, slot.loaded));
-        let sets = slot.loaded && slot.word.value.is_zero() && !word.value.is_zero();
         slot.word = word;
         slot.loaded = true;
         slot.touch.written = true;
