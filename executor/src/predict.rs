@@ -338,7 +338,7 @@ fn effective_gas_price(tx: &TxEnv, block: &BlockEnv) -> u128 {
 
 /// The gas that a transaction costs before its first instruction, by the rules of Istanbul and later.
 fn intrinsic_gas(tx: &TxEnv) -> u64 {
-    let zeros = tx.data.iter().filter(|byte| **byte == 0).count() as u64;
+    let zeros = tx.data.iter().map(|byte| u64::from(*byte == 0)).sum::<u64>();
     let data = 4 * zeros + 16 * (tx.data.len() as u64 - zeros);
     let creation = if tx.kind.is_create() { 32_000 } else { 0 };
     let listed: usize = tx.access_list.iter().map(|item| 2_400 + 1_900 * item.storage_keys.len()).sum();

@@ -235,13 +235,14 @@ impl Tracer<'_, '_> {
         }
         let deltas = self.deltas(&exit);
         let mut operations: Vec<_> = self.values.operations.iter().copied().map(Some).collect();
-        for index in &self.dead {
-            operations[*index] = None;
+        for (index, operation) in operations.iter_mut().enumerate() {
+            if self.dead.contains(&index) {
+                *operation = None;
+            }
         }
         for index in deltas {
-            match &mut operations[index] {
-                Some(Op::SLoad { delta, .. } | Op::SStore { delta, .. }) => *delta = true,
-                _ => {}
+            if let Some(Op::SLoad { delta, .. } | Op::SStore { delta, .. }) = &mut operations[index] {
+                *delta = true;
             }
         }
         let origins = (0..self.values.len()).map(|index| self.values.origin(Value(index as u16))).collect();
@@ -298,13 +299,12 @@ impl Tracer<'_, '_> {
     /// Whether the arm that starts at an instruction only reverts, given what the path knows.
     fn arm_reverts(&mut self, index: usize) -> bool {
         let code = self.code;
-        let anywhere = match self.reverting.get(&index) {
-            Some(known) => *known,
-            None => {
-                let answer = always_reverts(code, self.values.folder(), index, Vec::new());
-                self.reverting.insert(index, answer);
-                answer
-            }
+        let anywhere = if let Some(known) = self.reverting.get(&index) {
+            *known
+        } else {
+            let answer = always_reverts(code, self.values.folder(), index, Vec::new());
+            self.reverting.insert(index, answer);
+            answer
         };
         if anywhere {
             return true;
@@ -451,17 +451,16 @@ impl Tracer<'_, '_> {
                 self.values.effect(Op::TStore { key, word });
             }
             opcode::LOG0..=opcode::LOG4 => {
-                let (offset, length) = (self.pop(), self.pop());
-                // What a log shows, the world sees: it only matters for whether an update commutes. Memory that is
-                // stored to counts as seen already.
-                let _ = (offset, length);
+                let (_offset, _length) = (self.pop(), self.pop());
+                // What a log shows, the world sees: it only matters for whether an update commutes. What is stored to
+                // memory counts as seen already.
                 for _ in 0..op - opcode::LOG0 {
                     let topic = self.pop();
                     self.seen_by_logs.insert(topic);
                 }
             }
             opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
-                self.call(op, pc, next)
+                self.call(op, pc, next);
             }
             opcode::CREATE | opcode::CREATE2 => self.create(op, pc, next),
             opcode::MLOAD | opcode::MSTORE | opcode::MSTORE8 | opcode::KECCAK256 => self.memory_word(op),
@@ -543,13 +542,12 @@ impl Tracer<'_, '_> {
 
     fn load(&mut self, pc: u32) {
         let key = self.pop();
-        let value = match self.loaded.get(&key) {
-            Some(value) => *value,
-            None => {
-                let value = self.values.effect(Op::SLoad { to: 0, key, pc, delta: false });
-                self.loaded.insert(key, value);
-                value
-            }
+        let value = if let Some(value) = self.loaded.get(&key) {
+            *value
+        } else {
+            let value = self.values.effect(Op::SLoad { to: 0, key, pc, delta: false });
+            self.loaded.insert(key, value);
+            value
         };
         self.stack.push(value);
     }
@@ -744,9 +742,8 @@ impl Tracer<'_, '_> {
                 _ => None,
             };
             let (loaded, other) = match op {
-                BinaryOp::Add if load_of(a).is_some() => (a, b),
+                BinaryOp::Add | BinaryOp::Sub if load_of(a).is_some() => (a, b),
                 BinaryOp::Add if load_of(b).is_some() => (b, a),
-                BinaryOp::Sub if load_of(a).is_some() => (a, b),
                 _ => continue,
             };
             let Some(load) = load_of(loaded) else { continue };

@@ -199,9 +199,12 @@ impl<'a> Values<'a> {
         let zero = Some(U256::ZERO);
         let one = Some(U256::from(1));
         match op {
-            BinaryOp::Add | BinaryOp::Or | BinaryOp::Xor if left == zero => Some(b),
+            BinaryOp::Add | BinaryOp::Or | BinaryOp::Xor | BinaryOp::Shl | BinaryOp::Shr | BinaryOp::Sar
+                if left == zero =>
+            {
+                Some(b)
+            }
             BinaryOp::Add | BinaryOp::Sub | BinaryOp::Or | BinaryOp::Xor if right == zero => Some(a),
-            BinaryOp::Shl | BinaryOp::Shr | BinaryOp::Sar if left == zero => Some(b),
             BinaryOp::Mul | BinaryOp::And if left == zero || right == zero => Some(self.constant(U256::ZERO)),
             BinaryOp::Mul if left == one => Some(b),
             BinaryOp::Mul | BinaryOp::Div if right == one => Some(a),
@@ -266,13 +269,13 @@ impl<'a> Values<'a> {
             Origin::Constant(word) => word.bit_len(),
             Origin::Input(_) => 256,
             Origin::Operation(index) => match &self.operations[index as usize] {
-                Op::Frame { word, .. } => match word {
-                    FrameWord::Address | FrameWord::Origin | FrameWord::Caller | FrameWord::Coinbase => 160,
-                    _ => 256,
-                },
+                Op::Frame {
+                    word: FrameWord::Address | FrameWord::Origin | FrameWord::Caller | FrameWord::Coinbase,
+                    ..
+                }
+                | Op::Create { .. } => 160,
                 Op::Unary { op: UnaryOp::IsZero, .. } | Op::Call { .. } => 1,
                 Op::Unary { op: UnaryOp::Clz, .. } => 9,
-                Op::Create { .. } => 160,
                 Op::Binary { op, a, b, .. } => self.binary_bits(*op, *a, *b),
                 _ => 256,
             },

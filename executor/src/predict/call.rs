@@ -87,7 +87,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
             let balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
             self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
             let suffices = balance.value >= value.value || balance.taint.is_unknown();
-            if !(lean && suffices) && !self.ledger.need(balance.taint.union(value.taint)) {
+            let matters = !lean || !suffices;
+            if matters && !self.ledger.need(balance.taint.union(value.taint)) {
                 self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
             }
             if !suffices {
@@ -205,7 +206,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return self.settle_empty(path, false);
         }
         let creator = path.frame.account;
-        if !(value.value.is_zero() && value.taint.is_clean()) && !value.taint.is_unknown() {
+        let may_carry_value = !value.value.is_zero() || !value.taint.is_clean();
+        if may_carry_value && !value.taint.is_unknown() {
             let balance = path.world.balance(creator, self.state, &mut self.ledger.sources);
             let suffices = balance.value >= value.value;
             if !(site.success_required && suffices) {

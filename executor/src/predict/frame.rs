@@ -10,6 +10,9 @@ use super::region::Region;
 use super::taint::Taint;
 use super::world::{AccountId, Checkpoint, Word};
 
+/// Frames that wait or are spare. Each has a place of its own: they change hands at every call, and are large.
+pub(super) type Frames = Vec<Box<Frame>>;
+
 /// The state of one frame.
 #[derive(Clone)]
 pub(super) struct Frame {

@@ -53,11 +53,11 @@ impl KeccakCache {
         }
         keccak256(bytes).into()
     }
+}
 
-    /// The hash of one word, as dynamic arrays use it.
-    pub(super) fn word(&mut self, word: U256) -> U256 {
-        keccak256(word.to_be_bytes::<32>()).into()
-    }
+/// The hash of one word, as dynamic arrays use it.
+pub(super) fn word(word: U256) -> U256 {
+    keccak256(word.to_be_bytes::<32>()).into()
 }
 
 /// Where the hash of two words is looked for: a good spread is all that is needed.

@@ -16,7 +16,7 @@ use revm::{
 use std::sync::Arc;
 
 use super::codes::{CodeCache, CodesAtHand};
-use super::frame::Frame;
+use super::frame::{Frame, Frames};
 use super::ledger::Ledger;
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
@@ -39,7 +39,7 @@ pub(super) struct Path {
     pub world: World,
     pub frame: Box<Frame>,
     /// The frames that wait, the outermost first.
-    pub waiting: Vec<Box<Frame>>,
+    pub waiting: Frames,
     /// The gas that the instructions may still cost, at the least that they do cost.
     pub gas_left: u64,
 }
@@ -49,7 +49,7 @@ pub(super) struct Path {
 pub(super) struct Workspace {
     pub ledger: Ledger,
     pub at_hand: CodesAtHand,
-    pub spare: Vec<Box<Frame>>,
+    pub spare: Frames,
     pub world: World,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Workspace {
 pub(super) struct Machine<'a, D> {
     pub codes: &'a CodeCache,
     pub at_hand: &'a mut CodesAtHand,
-    pub spare: &'a mut Vec<Box<Frame>>,
+    pub spare: &'a mut Frames,
     pub ledger: &'a mut Ledger,
     pub tx: &'a TxEnv,
     pub block: &'a BlockEnv,
@@ -328,7 +328,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 Op::KeccakWord { to, word } => {
                     let word = word!(word);
-                    put!(to, Word { value: ledger.keccak.word(word.value), taint: word.taint });
+                    put!(to, Word { value: super::keccak::word(word.value), taint: word.taint });
                 }
                 Op::Keccak { to, offset, length } => {
                     let (offset, length) = range!(offset, length);
@@ -454,13 +454,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
                                 let hash = if empty { U256::ZERO } else { code.hash() };
                                 Word { value: hash, taint }
                             } else {
-                                match super::call::code_bytes(&code, state) {
-                                    Some(bytes) => Word { value: U256::from(bytes.len()), taint },
-                                    None => {
-                                        let place = place(&frame.call_data, trace_pc);
-                                        ledger.fall_short(ShortfallReason::CodeUnavailable, place);
-                                        Word { value: U256::ZERO, taint: Taint::UNAVAILABLE }
-                                    }
+                                if let Some(bytes) = super::call::code_bytes(&code, state) {
+                                    Word { value: U256::from(bytes.len()), taint }
+                                } else {
+                                    let place = place(&frame.call_data, trace_pc);
+                                    ledger.fall_short(ShortfallReason::CodeUnavailable, place);
+                                    Word { value: U256::ZERO, taint: Taint::UNAVAILABLE }
                                 }
                             }
                         }
@@ -580,8 +579,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// No execution gets here with the gas it has. Where a guard was left out that failed, everything reverted there;
     /// where a frame may fail on its own, what its caller does then is not known.
     fn run_out(&mut self, path: &Path) -> bool {
-        let all_lean =
-            |frames: &[Box<Frame>]| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
+        let all_lean = |frames: &Frames| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
         let bounded = self.tx.gas_limit > super::MAX_GAS;
         if bounded || path.frame.slice.variant == Variant::Strict || !all_lean(&path.waiting) {
             self.ledger.fall_short(ShortfallReason::StepBudget, path.frame.place(0));
@@ -611,7 +609,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 }
 
-#[inline(always)]
+#[inline]
 fn get(stack: &[Word], base: usize, constants: &[U256], operand: Operand) -> Word {
     match operand.as_constant() {
         Some(index) => Word::clean(constants[index]),
