@@ -93,7 +93,7 @@ fn execute(block: &Block, state: Overlay<'_>) -> usize {
     let context = Context::mainnet().with_db(state).with_block(block.env()).with_cfg(rules);
     let mut evm = context.build_mainnet();
     let results = block.transactions.iter().map(|transaction| evm.transact_commit(transaction.env.clone()));
-    results.filter(|result| result.as_ref().is_ok_and(|result| result.is_success())).count()
+    results.filter(|result| matches!(result, Ok(result) if result.is_success())).count()
 }
 
 /// A committed block.

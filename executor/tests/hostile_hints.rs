@@ -167,7 +167,8 @@ fn wrong_predictions_change_nothing() {
                 .execute(block.env(), block.rules(), &block.transactions, state, &hints)
                 .map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(&executed.outcome, &expected.0);
-            prop_assert_eq!(executed.changes.first_difference(&expected.1), None);
+            let changes = executed.writes.changes(state).expect("the block is complete");
+            prop_assert_eq!(changes.first_difference(&expected.1), None);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
@@ -241,7 +242,8 @@ fn a_state_that_fails_is_an_error_and_nothing_else() {
             // A reading that failed once, ahead of its turn, is made again.
             Ok(executed) => {
                 assert_eq!(executed.outcome, expected.0);
-                assert_eq!(executed.changes.first_difference(&expected.1), None);
+                let changes = executed.writes.changes(state).expect("the block is complete");
+                assert_eq!(changes.first_difference(&expected.1), None);
             }
             Err(ExecuteError::Database { .. } | ExecuteError::Settle { .. }) => {
                 assert!(!panics);

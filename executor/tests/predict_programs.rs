@@ -4,6 +4,11 @@
 //! and the smallest scene that was found to fail in the same way.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test says what it found, and how much it compared"
+)]
 
 #[path = "programs/assembler.rs"]
 mod assembler;

@@ -728,9 +728,9 @@ impl<'a, 'b> Writer<'a, 'b> {
         self.number(code.len());
         self.number(0);
         if self.choices.once_in(4) {
-            self.word(1)
+            self.word(1);
         } else {
-            self.number(0)
+            self.number(0);
         }
         self.apply(if with_salt { op::CREATE2 } else { op::CREATE }, takes, 1);
         self.outcome();

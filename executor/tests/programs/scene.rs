@@ -138,7 +138,7 @@ impl Scene {
             tx.data = data.into();
         }
         tx.value = U256::from(choices.pick(&[0_u64, 0, 0, 1, 1_000]));
-        let rest = 64 * choices.byte() as u64;
+        let rest = 64 * u64::from(choices.byte());
         tx.gas_limit = match choices.weighted(&[10, 2, 2]) {
             0 => 600_000,
             // What the transaction costs before it starts is at most about this much.
