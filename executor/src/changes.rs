@@ -5,7 +5,7 @@
 //! them. Out: [`StateChanges`], where what came out as it was is left out, so that two executions that come to the same
 //! state have equal changes, whatever they wrote in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use alloy_primitives::{Address, B256, Keccak256, U256};
 use revm::{
@@ -19,6 +19,42 @@ use crate::{
     serial::{Machine, Outcome, ReplayError, conclude},
     state::BlockState,
 };
+
+/// The last writes of a block, in no particular order; some of them may write what was there before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FinalWrites {
+    /// Accounts outside their storage; none if the account does not exist any more.
+    pub accounts: Vec<(Address, Option<AccountInfo>)>,
+    /// Words of slots.
+    pub slots: Vec<((Address, U256), U256)>,
+    /// Accounts that lost the storage that they had before the block; what `slots` says of them comes after that.
+    pub wiped: Vec<Address>,
+}
+
+impl FinalWrites {
+    /// What the writes change of the state `before` the block.
+    pub fn changes<D: DatabaseRef>(self, before: &D) -> Result<StateChanges, D::Error> {
+        let mut changes = StateChanges::default();
+        for (address, info) in self.accounts {
+            changes.accounts.entry(address).or_default().info = info;
+        }
+        for ((address, slot), word) in self.slots {
+            let change = match changes.accounts.entry(address) {
+                Entry::Occupied(change) => change.into_mut(),
+                Entry::Vacant(change) => change
+                    .insert(AccountChange { info: before.basic_ref(address)?, ..AccountChange::default() }),
+            };
+            if change.info.is_some() {
+                change.storage.insert(slot, word);
+            }
+        }
+        for address in self.wiped {
+            changes.accounts.entry(address).or_default().wiped = true;
+        }
+        changes.settle(before)?;
+        Ok(changes)
+    }
+}
 
 /// The difference between the state after a block and the state before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -122,7 +122,7 @@ impl Dag {
         for index in (0..self.before.len()).rev() {
             for other in &self.before[index] {
                 let other = *other as usize;
-                remaining[other] = remaining[other].max(costs[other] + remaining[index]);
+                remaining[other] = remaining[other].max(costs[other].saturating_add(remaining[index]));
             }
         }
         remaining

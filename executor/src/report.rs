@@ -23,7 +23,7 @@ use thiserror::Error;
 use crate::{
     access_set::AccessSet,
     block::Block,
-    changes::execute_settled,
+    changes::{StateChanges, execute_settled},
     predict::{BlockContext, Predictor},
     prefetch::{CachedState, SlowState},
     run::{Config, ExecuteError, Execution, Executor, Mode},
@@ -145,7 +145,7 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
             edges: figures.edges,
             critical_path_gas: figures.critical_path_gas,
             receipts_root: executed.outcome.receipts_root,
-            state_digest: executed.changes.digest(),
+            state_digest: B256::ZERO,
             verified: None,
         };
         best = Some(match best {
@@ -155,8 +155,12 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
         execution = Some(executed);
     }
     let (Some(mut run), Some(execution)) = (best, execution) else { unreachable!("it ran at least once") };
+    let changes = execution.writes.clone().changes(&state);
+    let changes = changes.map_err(|source| ExecuteError::Settle { source });
+    let changes = changes.map_err(|source| RunError::Execute { block: block.number, source })?;
+    run.state_digest = changes.digest();
     if options.verify {
-        run.verified = Some(difference(block, &state, &execution)?.map_or(Ok(()), Err));
+        run.verified = Some(difference(block, &state, &execution, &changes)?.map_or(Ok(()), Err));
     }
     Ok(run)
 }
@@ -166,16 +170,17 @@ fn difference(
     block: &Block,
     state: &BlockState,
     execution: &Execution,
+    actual: &StateChanges,
 ) -> Result<Option<String>, ReplayError> {
     let (outcome, changes) = execute_settled(block, state)?;
     let results = outcome.results.iter().zip(&execution.outcome.results);
     if let Some((index, (one, two))) = results.enumerate().find(|(_, (one, two))| one != two) {
         return Ok(Some(format!("transactions[{index}] comes to {two:?} instead of {one:?}")));
     }
-    if let Some(difference) = changes.first_difference(&execution.changes) {
+    if let Some(difference) = changes.first_difference(actual) {
         return Ok(Some(format!("the state differs in {difference}")));
     }
-    if outcome != execution.outcome || changes.digest() != execution.changes.digest() {
+    if outcome != execution.outcome || changes.digest() != actual.digest() {
         return Ok(Some("the summaries of the two executions differ".to_owned()));
     }
     Ok(crate::serial::verify(block, &execution.outcome).err().map(|error| error.to_string()))

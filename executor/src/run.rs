@@ -29,7 +29,7 @@ use self::{
 use crate::{
     access_set::AccessSet,
     block::Transaction,
-    changes::StateChanges,
+    changes::FinalWrites,
     dag::Dag,
     fees::Fees,
     schedule,
@@ -83,8 +83,8 @@ impl Mode {
 pub struct Execution {
     /// Results, gas, bloom filter and receipts root.
     pub outcome: Outcome,
-    /// What has changed of the state, for a node to commit.
-    pub changes: StateChanges,
+    /// What was written last, for a node to commit.
+    pub writes: FinalWrites,
     /// How it went.
     pub figures: RunFigures,
 }
@@ -139,8 +139,8 @@ pub enum ExecuteError<E: std::error::Error + 'static> {
         /// What the state says.
         source: E,
     },
-    /// What has changed could not be compared with the state before.
-    #[error("the block was executed, but the state cannot be read to tell what has changed")]
+    /// The beneficiary could not be read.
+    #[error("the block was executed, but the state cannot be read to pay its beneficiary")]
     Settle {
         /// What the state says.
         source: E,
@@ -259,13 +259,13 @@ impl Executor {
         };
         let (results, reexecutions) = results?;
         figures.reexecutions = reexecutions;
-        let changes = guarded(transactions.len() as u32, || {
-            let changes = collect(store, &fees, rules.cfg.spec, state);
-            changes.map_err(|source| ExecuteError::Settle { source })
+        let writes = guarded(transactions.len() as u32, || {
+            let writes = collect(store, &fees, rules.cfg.spec, state);
+            writes.map_err(|source| ExecuteError::Settle { source })
         })?;
         figures.execute = start.elapsed();
         let outcome = summarize(transactions, rules.cfg.spec, results);
-        Ok(Execution { outcome, changes, figures })
+        Ok(Execution { outcome, writes, figures })
     }
 
     /// What to run when, on how many threads; none if one thread is to run everything in order.
@@ -293,7 +293,7 @@ impl Executor {
         let priorities = dag.remaining(&costs);
         figures.edges = dag.edges() as u64;
         let gas: Vec<u64> = (envs.iter().enumerate())
-            .map(|(index, env)| hints.get(index).map_or(env.gas_limit, |hint| hint.gas))
+            .map(|(index, env)| schedule::gas(hints.get(index), env.gas_limit))
             .collect();
         figures.critical_path_gas = dag.remaining(&gas).into_iter().max().unwrap_or(0);
         if self.config.may_fall_back && !schedule::pays(&dag, &costs, &priorities, threads) {

@@ -19,9 +19,14 @@ const THREAD: u64 = 30_000;
 /// The gas of a plain transfer.
 const TRANSFER_GAS: u64 = 21_000;
 
+/// The gas that a transaction is likely to use: what is predicted, as far as the transaction allows it.
+pub(crate) fn gas(hint: Option<&AccessSet>, gas_limit: u64) -> u64 {
+    hint.map_or(gas_limit, |hint| hint.gas.min(gas_limit))
+}
+
 /// The time that a transaction is likely to take, in nanoseconds.
 pub(crate) fn cost(hint: Option<&AccessSet>, gas_limit: u64) -> u64 {
-    let gas = hint.map_or(gas_limit, |hint| hint.gas);
+    let gas = gas(hint, gas_limit);
     if gas <= TRANSFER_GAS {
         return TRANSFER;
     }
@@ -45,7 +50,7 @@ pub(crate) fn makespan(dag: &Dag, costs: &[u64], priorities: &[u64], threads: us
         while running.len() < threads
             && let Some((_, Reverse(index))) = ready.pop()
         {
-            running.push(Reverse((now + costs[index], index)));
+            running.push(Reverse((costs[index].saturating_add(now), index)));
         }
         let Some(Reverse((end, done))) = running.pop() else { return now };
         now = end;
@@ -61,9 +66,9 @@ pub(crate) fn makespan(dag: &Dag, costs: &[u64], priorities: &[u64], threads: us
 
 /// Whether a block is likely to be done sooner on so many threads than on one.
 pub(crate) fn pays(dag: &Dag, costs: &[u64], priorities: &[u64], threads: usize) -> bool {
-    let serial: u64 = costs.iter().sum();
+    let serial = costs.iter().fold(0_u64, |sum, cost| sum.saturating_add(*cost));
     let path = priorities.iter().copied().max().unwrap_or(0);
-    let overhead = |time: u64| time + time / 4 + THREAD * (threads as u64 - 1);
+    let overhead = |time: u64| time.saturating_add(time / 4 + THREAD * (threads as u64 - 1));
     // The path alone may already be too long; only otherwise is it worth while to lay everything out.
     overhead(path.max(serial / threads as u64)) < serial
         && overhead(makespan(dag, costs, priorities, threads)) < serial

@@ -59,8 +59,6 @@ pub(crate) struct AccountVersions(Vec<AccountVersion>);
 struct AccountVersion {
     writer: Index,
     write: AccountWrite,
-    /// Whether `write` is the final state and no longer what the transaction did to it.
-    settled: bool,
 }
 
 impl AccountVersions {
@@ -94,8 +92,8 @@ impl AccountVersions {
         end.checked_sub(1).map(|last| self.0[last].writer)
     }
 
-    pub(crate) fn insert(&mut self, writer: Index, write: AccountWrite, settled: bool) {
-        let version = AccountVersion { writer, write, settled };
+    pub(crate) fn insert(&mut self, writer: Index, write: AccountWrite) {
+        let version = AccountVersion { writer, write };
         let at = self.0.partition_point(|version| version.writer < writer);
         match self.0.get_mut(at) {
             Some(old) if old.writer == writer => *old = version,
@@ -110,8 +108,8 @@ impl AccountVersions {
     /// The final state of the account; none if nothing was written.
     pub(crate) fn last(self) -> Option<Option<AccountInfo>> {
         self.0.into_iter().last().and_then(|version| match version.write {
-            AccountWrite::Set(info) if version.settled => Some(info),
-            _ => None,
+            AccountWrite::Set(info) => Some(info),
+            AccountWrite::Add(_) => None,
         })
     }
 }
@@ -153,9 +151,9 @@ mod tests {
         let mut versions = AccountVersions::default();
         let add =
             |credit: u64| AccountWrite::Add(Addition { credit: U256::from(credit), ..Addition::default() });
-        versions.insert(5, add(50), false);
-        versions.insert(2, add(20), false);
-        versions.insert(7, AccountWrite::Set(None), false);
+        versions.insert(5, add(50));
+        versions.insert(2, add(20));
+        versions.insert(7, AccountWrite::Set(None));
         assert_eq!(versions.read(2, Some(with_balance(1))), (Some(with_balance(1)), None));
         assert_eq!(versions.read(3, Some(with_balance(1))), (Some(with_balance(21)), Some(2)));
         assert_eq!(versions.read(6, Some(with_balance(1))), (Some(with_balance(71)), Some(5)));

@@ -223,7 +223,15 @@ fn writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>) -> Writes {
                     debit: old.saturating_sub(new),
                     nonce: account.info.nonce.saturating_sub(before.nonce),
                 };
-                (addition != Addition::default()).then_some(AccountWrite::Add(addition))
+                // In its turn the transaction has seen the final state, so that its own is final too.
+                let known = view.assumed.is_none() && address != view.fees.beneficiary;
+                (addition != Addition::default()).then(|| {
+                    if known {
+                        AccountWrite::Set(Some(account.info.clone()))
+                    } else {
+                        AccountWrite::Add(addition)
+                    }
+                })
             }
         };
         if address == view.fees.beneficiary && matches!(write, Some(AccountWrite::Set(_))) {

@@ -3,12 +3,9 @@
 //! In: executions that ran ahead. Out: final results and versions. An execution that would not be the same now is thrown
 //! away, and its transaction runs again on the spot, on a state that is final.
 
-use std::{
-    collections::btree_map::Entry,
-    sync::{
-        Mutex, TryLockError,
-        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
-    },
+use std::sync::{
+    Mutex, TryLockError,
+    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
 };
 
 use alloy_primitives::map::AddressMap;
@@ -21,7 +18,7 @@ use revm::{
 use super::{ExecuteError, Watch};
 use crate::{
     block::Transaction,
-    changes::{AccountChange, StateChanges},
+    changes::FinalWrites,
     fees::Fees,
     store::{AccountWrite, Index, Store, lock},
     validate::holds,
@@ -246,24 +243,17 @@ impl<'a, E: std::error::Error + 'static> Committer<'a, E> {
         let clears_empty = self.rules.cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         let view = worker.view_of(index);
         let mut keeps_fees = writes.keeps_fees;
-        let mut settled = Vec::with_capacity(writes.accounts.len());
+        let mut settled = Vec::new();
         for (address, write) in &writes.accounts {
-            let after = match write {
-                AccountWrite::Set(info) => info.clone(),
-                AccountWrite::Add(addition) => {
-                    let database = |source| ExecuteError::Database { index: index as usize, source };
-                    let (before, _) = guarded(index, || view.account(*address).map_err(database))?;
-                    let Some(after) = addition.apply(before) else { return Ok(false) };
-                    keeps_fees &= *address != view.fees.beneficiary;
-                    Some(after).filter(|info| !clears_empty || !info.is_empty())
-                }
-            };
-            settled.push((*address, after));
+            let AccountWrite::Add(addition) = write else { continue };
+            let database = |source| ExecuteError::Database { index: index as usize, source };
+            let (before, _) = guarded(index, || view.account(*address).map_err(database))?;
+            let Some(after) = addition.apply(before) else { return Ok(false) };
+            keeps_fees &= *address != view.fees.beneficiary;
+            settled.push((*address, Some(after).filter(|info| !clears_empty || !info.is_empty())));
         }
         for (address, after) in settled {
-            view.store.accounts.change(address, |versions| {
-                versions.insert(index, AccountWrite::Set(after), true);
-            });
+            view.store.accounts.change(address, |versions| versions.insert(index, AccountWrite::Set(after)));
         }
         view.fees.pay(writes.fee, keeps_fees);
         Ok(true)
@@ -287,7 +277,7 @@ fn publish(index: Index, writes: &Writes, store: &Store) {
         store.resets.change(*address, |resets| resets.push(index));
     }
     for (address, write) in &writes.accounts {
-        store.accounts.change(*address, |versions| versions.insert(index, write.clone(), false));
+        store.accounts.change(*address, |versions| versions.insert(index, write.clone()));
     }
     for (address, slot, word) in &writes.slots {
         store.slots.change((*address, *slot), |versions| versions.insert(index, *word));
@@ -306,48 +296,43 @@ fn retract(index: Index, writes: &Writes, store: &Store) {
     }
 }
 
-/// What has changed, when everything is final.
+/// What was written last, when everything is final.
 pub(super) fn collect<D: DatabaseRef>(
     store: Store,
     fees: &Fees,
     spec: SpecId,
     state: &D,
-) -> Result<StateChanges, D::Error> {
-    let mut changes = StateChanges::default();
+) -> Result<FinalWrites, D::Error> {
+    let mut writes = FinalWrites::default();
+    let beneficiary = fees.beneficiary;
+    let mut earner = None;
     for (address, versions) in store.accounts.into_cells() {
         if let Some(info) = versions.last() {
-            changes.accounts.entry(address).or_default().info = info;
+            if address == beneficiary {
+                earner = Some(info);
+            } else {
+                writes.accounts.push((address, info));
+            }
         }
     }
-    let beneficiary = fees.beneficiary;
-    let before = match changes.accounts.get(&beneficiary) {
-        Some(change) => change.info.clone(),
+    let before = match &earner {
+        Some(info) => info.clone(),
         None => state.basic_ref(beneficiary)?,
     };
     let after = fees.add_to(beneficiary, before.clone(), spec);
-    if after != before {
-        changes.accounts.entry(beneficiary).or_default().info = after;
+    if earner.is_some() || after != before {
+        writes.accounts.push((beneficiary, after));
     }
     let resets: AddressMap<Index> = (store.resets.into_cells())
         .filter_map(|(address, resets)| Some((address, resets.into_iter().max()?)))
         .collect();
-    for ((address, slot), versions) in store.slots.into_cells() {
+    for (key, versions) in store.slots.into_cells() {
         if let Some((writer, word)) = versions.read(Index::MAX)
-            && resets.get(&address).is_none_or(|reset| *reset <= writer)
+            && resets.get(&key.0).is_none_or(|reset| *reset <= writer)
         {
-            let change = match changes.accounts.entry(address) {
-                Entry::Occupied(change) => change.into_mut(),
-                Entry::Vacant(change) => change
-                    .insert(AccountChange { info: state.basic_ref(address)?, ..AccountChange::default() }),
-            };
-            if change.info.is_some() {
-                change.storage.insert(slot, word);
-            }
+            writes.slots.push((key, word));
         }
     }
-    for (address, change) in &mut changes.accounts {
-        change.wiped = resets.contains_key(address);
-    }
-    changes.settle(state)?;
-    Ok(changes)
+    writes.wiped = resets.into_keys().collect();
+    Ok(writes)
 }

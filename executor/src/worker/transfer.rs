@@ -96,7 +96,7 @@ impl Plain {
             && receiver.as_ref().is_none_or(|it| it.is_code_hash_empty_or_zero())
             // An account that is there and empty is removed when it is touched.
             && (!transaction.value.is_zero() || presence != Presence::Empty);
-        let balance = receiver.map_or(U256::ZERO, |it| it.balance);
+        let balance = receiver.as_ref().map_or(U256::ZERO, |it| it.balance);
         if !plain || balance.checked_add(transaction.value).is_none() {
             view.log.accounts.clear();
             return Ok(None);
@@ -111,13 +111,18 @@ impl Plain {
         let used = u128::from(self.gas.tx_gas_used());
         let debit = U256::from(price) * U256::from(used) + transaction.value;
         let mut accounts = Vec::with_capacity(2);
-        accounts.push((
-            transaction.caller,
-            AccountWrite::Add(Addition { debit, nonce: 1, ..Addition::default() }),
-        ));
+        // In its turn the transaction has seen the final state, so that its own is final too.
+        let in_turn = view.assumed.is_none();
+        let mut write = |address, before, addition: Addition| {
+            let write = match addition.apply(before) {
+                Some(after) if in_turn && address != view.fees.beneficiary => AccountWrite::Set(Some(after)),
+                _ => AccountWrite::Add(addition),
+            };
+            accounts.push((address, write));
+        };
+        write(transaction.caller, Some(sender), Addition { debit, nonce: 1, ..Addition::default() });
         if !transaction.value.is_zero() {
-            let addition = Addition { credit: transaction.value, ..Addition::default() };
-            accounts.push((to, AccountWrite::Add(addition)));
+            write(to, receiver, Addition { credit: transaction.value, ..Addition::default() });
         }
         Ok(Some(Executed {
             result: ExecutionResult::Success {
