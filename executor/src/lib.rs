@@ -27,10 +27,10 @@ pub use block::{
     Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, write_block,
 };
 pub use cache::{CacheError, SliceCache};
-pub use changes::{AccountChange, StateChanges, execute_settled};
+pub use changes::{AccountChange, FinalWrites, StateChanges, execute_settled};
 pub use predict::{BlockContext, Predictor, Scratch};
 pub use prefetch::{CachedState, SlowState};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
-pub use run::{Config, ExecuteError, Execution, Executor, Mode, RunFigures, Watch};
+pub use run::{Config, ExecuteError, Execution, Executor, Listener, Mode, RunFigures, Watch};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};
 pub use state::{BlockState, Overlay, StateError};

@@ -87,16 +87,22 @@ pub struct BlockRun {
 #[derive(Debug, Error)]
 pub enum RunError {
     /// By the executor.
-    #[error("block {block}: {source}")]
+    #[error("block {block} cannot be executed")]
     Execute {
         /// The number of the block.
         block: u64,
         /// Why.
-        source: ExecuteError<StateError>,
+        source: Box<ExecuteError<StateError>>,
     },
     /// One transaction after the other.
     #[error(transparent)]
-    Replay(#[from] ReplayError),
+    Replay(Box<ReplayError>),
+}
+
+impl From<ReplayError> for RunError {
+    fn from(error: ReplayError) -> Self {
+        Self::Replay(Box::new(error))
+    }
 }
 
 impl BlockRun {
@@ -127,7 +133,7 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
         } else {
             run_ahead(block, &slow, predictor, options)
         }
-        .map_err(|source| RunError::Execute { block: block.number, source })?;
+        .map_err(|source| RunError::Execute { block: block.number, source: Box::new(source) })?;
         let figures = executed.figures;
         let serial = best.as_ref().map_or(serial, |best| best.serial.min(serial));
         let total = predicted + figures.schedule + figures.execute;
@@ -157,7 +163,8 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
     let (Some(mut run), Some(execution)) = (best, execution) else { unreachable!("it ran at least once") };
     let changes = execution.writes.clone().changes(&state);
     let changes = changes.map_err(|source| ExecuteError::Settle { source });
-    let changes = changes.map_err(|source| RunError::Execute { block: block.number, source })?;
+    let changes =
+        changes.map_err(|source| RunError::Execute { block: block.number, source: Box::new(source) })?;
     run.state_digest = changes.digest();
     if options.verify {
         run.verified = Some(difference(block, &state, &execution, &changes)?.map_or(Ok(()), Err));

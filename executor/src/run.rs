@@ -169,11 +169,14 @@ pub enum ExecuteError<E: std::error::Error + 'static> {
     },
 }
 
+/// Receives the index and the result of a transaction.
+pub type Listener<'a> = dyn Fn(usize, &ExecutionResult) + Sync + 'a;
+
 /// Watches an execution, or ends it.
 #[derive(Clone, Copy, Default)]
 pub struct Watch<'a> {
     /// Receives each result as soon as it is final, in order.
-    pub committed: Option<&'a (dyn Fn(usize, &ExecutionResult) + Sync)>,
+    pub committed: Option<&'a Listener<'a>>,
     /// Ends the execution when it is set.
     pub cancel: Option<&'a AtomicBool>,
 }
@@ -299,6 +302,6 @@ impl Executor {
         if self.config.may_fall_back && !schedule::pays(&dag, &costs, &priorities, threads) {
             return None;
         }
-        Some((Plan::new(dag, priorities), threads))
+        Some((Plan::new(&dag, priorities), threads))
     }
 }

@@ -231,6 +231,7 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
     }
 
     /// Makes the changes of a transaction the state that the next one sees.
+    #[expect(clippy::iter_over_hash_type, reason = "each account is marked on its own, in any order")]
     pub(crate) fn commit(&mut self, mut changes: EvmState) {
         if self.block.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
             // An account that is touched and empty is gone by EIP-161. The cache would keep it, and whoever delegates it

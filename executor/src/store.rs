@@ -105,12 +105,9 @@ impl AccountVersions {
         self.0.retain(|version| version.writer != writer);
     }
 
-    /// The final state of the account; none if nothing was written.
-    pub(crate) fn last(self) -> Option<Option<AccountInfo>> {
-        self.0.into_iter().last().and_then(|version| match version.write {
-            AccountWrite::Set(info) => Some(info),
-            AccountWrite::Add(_) => None,
-        })
+    /// What was written last, if anything was.
+    pub(crate) fn last(mut self) -> Option<AccountWrite> {
+        self.0.pop().map(|version| version.write)
     }
 }
 

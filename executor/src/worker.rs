@@ -214,9 +214,7 @@ fn writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>) -> Writes {
             Some(AccountWrite::Set(Some(account.info.clone())))
         } else {
             let before = account.original_info();
-            if before.code_hash != account.info.code_hash {
-                Some(AccountWrite::Set(Some(account.info.clone())))
-            } else {
+            if before.code_hash == account.info.code_hash {
                 let (old, new) = (before.balance, account.info.balance);
                 let addition = Addition {
                     credit: new.saturating_sub(old),
@@ -232,6 +230,8 @@ fn writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>) -> Writes {
                         AccountWrite::Add(addition)
                     }
                 })
+            } else {
+                Some(AccountWrite::Set(Some(account.info.clone())))
             }
         };
         if address == view.fees.beneficiary && matches!(write, Some(AccountWrite::Set(_))) {

@@ -2,6 +2,8 @@
 //!
 //! `DECONFLICT_RUNS` sets how often each real block is executed in each way; without it a part of them is, once.
 
+#![expect(clippy::print_stdout, reason = "a test says how often transactions ran again")]
+
 mod corpus;
 
 use std::{env, path::PathBuf, sync::Mutex};
@@ -53,14 +55,12 @@ fn compare(
 /// The real blocks to execute, and how often; all of them if the environment says how often.
 fn selection() -> (Vec<PathBuf>, usize) {
     let all = real_blocks();
-    match env::var("DECONFLICT_RUNS").map(|runs| runs.parse().expect("DECONFLICT_RUNS is a number")) {
-        Ok(runs) => (all, runs),
-        Err(_) => {
-            let short = ["116525", "2688148", "4369999", "9068998", "17034869", "19934116", "22546209"];
-            let is_short = |file: &PathBuf| short.iter().any(|it| file.to_string_lossy().contains(it));
-            (all.into_iter().filter(is_short).collect(), 1)
-        }
+    if let Ok(runs) = env::var("DECONFLICT_RUNS") {
+        return (all, runs.parse().expect("DECONFLICT_RUNS is a number"));
     }
+    let short = ["116525", "2688148", "4369999", "9068998", "17034869", "19934116", "22546209"];
+    let is_short = |file: &PathBuf| short.iter().any(|it| file.to_string_lossy().contains(it));
+    (all.into_iter().filter(is_short).collect(), 1)
 }
 
 #[test]

@@ -87,9 +87,7 @@ impl<'a, E: std::error::Error + 'static> Committer<'a, E> {
     pub(super) fn run_all<D: DatabaseRef<Error = E>>(self, worker: &mut Worker<'_, D>) -> Finished<E> {
         let mut progress = lock(&self.progress);
         for index in 0..self.transactions.len() as Index {
-            if let Err(error) = self.run_in_turn(index, worker, &mut progress) {
-                return Err(error);
-            }
+            self.run_in_turn(index, worker, &mut progress)?;
         }
         drop(progress);
         self.finish()
@@ -307,7 +305,7 @@ pub(super) fn collect<D: DatabaseRef>(
     let beneficiary = fees.beneficiary;
     let mut earner = None;
     for (address, versions) in store.accounts.into_cells() {
-        if let Some(info) = versions.last() {
+        if let Some(AccountWrite::Set(info)) = versions.last() {
             if address == beneficiary {
                 earner = Some(info);
             } else {

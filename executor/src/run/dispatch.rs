@@ -35,7 +35,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan that a dependency order asks for.
-    pub(super) fn new(dag: Dag, priorities: Vec<u64>) -> Self {
+    pub(super) fn new(dag: &Dag, priorities: Vec<u64>) -> Self {
         let waits_for = dag.before.iter().map(|before| before.len() as u32).collect();
         Self { waits_for, after: dag.after(), priorities }
     }

@@ -14,6 +14,7 @@ use revm::{
     handler::validation::validate_initial_tx_gas_with_gas_params,
     precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
+    state::AccountInfo,
 };
 
 use super::{Executed, Reads, Rules, Writes};
@@ -93,7 +94,7 @@ impl Plain {
             && sender.nonce == transaction.nonce
             && sender.nonce < u64::MAX
             && sender.balance >= most
-            && receiver.as_ref().is_none_or(|it| it.is_code_hash_empty_or_zero())
+            && receiver.as_ref().is_none_or(AccountInfo::is_code_hash_empty_or_zero)
             // An account that is there and empty is removed when it is touched.
             && (!transaction.value.is_zero() || presence != Presence::Empty);
         let balance = receiver.as_ref().map_or(U256::ZERO, |it| it.balance);
