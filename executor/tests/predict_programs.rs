@@ -16,6 +16,8 @@ mod assembler;
 mod check;
 #[path = "programs/choices.rs"]
 mod choices;
+#[path = "programs/known.rs"]
+mod known;
 #[path = "programs/program.rs"]
 mod program;
 #[path = "programs/scene.rs"]
@@ -26,7 +28,8 @@ mod shrink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use alloy_primitives::hex;
-use check::{Oracle, Tally};
+use check::{Oracle, Tally, execute};
+use known::{Known, known};
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -99,4 +102,23 @@ fn what_random_scenes_touch_is_predicted() {
     assert!(10 * tally.compared > 9 * scenes, "too few transactions are valid: {tally:?}");
     assert!(2 * tally.complete > tally.compared, "too few predictions are complete: {tally:?}");
     assert!(tally.accesses > 3 * tally.compared, "too little is touched: {tally:?}");
+}
+
+#[test]
+fn what_was_once_missed_is_predicted() {
+    let mut oracle = Oracle::default();
+    let mut missed = Vec::new();
+    for Known { claim, predicted, mut executed } in known() {
+        let set = oracle.predict(&predicted);
+        let touched = execute(&executed).is_some_and(|it| !it.reads.is_empty() || !it.writes.is_empty());
+        assert!(touched, "{claim}: there is nothing to miss");
+        for key in &set.depends_on {
+            executed.take(key, &predicted);
+        }
+        let record = execute(&executed).unwrap_or_else(|| panic!("{claim}: it is valid"));
+        if !check::missed(&set, &record).is_empty() {
+            missed.push(claim);
+        }
+    }
+    assert!(missed.is_empty(), "missed:\n{}", missed.join("\n"));
 }

@@ -119,7 +119,8 @@ impl Oracle {
         Ok(tally)
     }
 
-    fn predict(&mut self, scene: &Scene) -> AccessSet {
+    /// What the transaction of a scene is predicted to touch.
+    pub(crate) fn predict(&mut self, scene: &Scene) -> AccessSet {
         let block = BlockContext { env: &scene.block, spec: scene.spec, chain_id: 1 };
         self.predictor.predict_with(&mut self.scratch, &scene.transaction, block, scene)
     }
