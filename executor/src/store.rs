@@ -72,17 +72,19 @@ impl AccountVersions {
         let end = self.0.partition_point(|version| version.writer < reader);
         let Some(last) = end.checked_sub(1) else { return (base, None) };
         let start = self.0[..end].iter().rposition(|version| matches!(version.write, AccountWrite::Set(_)));
-        let (mut info, rest) = match start.map(|start| (start, &self.0[start].write)) {
+        let (info, rest) = match start.map(|start| (start, &self.0[start].write)) {
             Some((start, AccountWrite::Set(info))) => (info.clone(), start + 1),
             _ => (base, 0),
         };
+        let mut sum = Addition::default();
         for version in &self.0[rest..end] {
-            if let AccountWrite::Add(addition) = version.write
-                && let Some(after) = addition.apply(info.clone())
-            {
-                info = Some(after);
+            if let AccountWrite::Add(addition) = &version.write {
+                sum.credit = sum.credit.saturating_add(addition.credit);
+                sum.debit = sum.debit.saturating_add(addition.debit);
+                sum.nonce = sum.nonce.saturating_add(addition.nonce);
             }
         }
+        let info = if rest == end { info } else { sum.apply(info.clone()).or(info) };
         (info, Some(self.0[last].writer))
     }
 
