@@ -453,14 +453,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
                                 let taint = if code.is_nothing() { taint.union(about) } else { taint };
                                 let hash = if empty { U256::ZERO } else { code.hash() };
                                 Word { value: hash, taint }
+                            } else if let Some(bytes) = super::call::code_bytes(&code, state) {
+                                Word { value: U256::from(bytes.len()), taint }
                             } else {
-                                if let Some(bytes) = super::call::code_bytes(&code, state) {
-                                    Word { value: U256::from(bytes.len()), taint }
-                                } else {
-                                    let place = place(&frame.call_data, trace_pc);
-                                    ledger.fall_short(ShortfallReason::CodeUnavailable, place);
-                                    Word { value: U256::ZERO, taint: Taint::UNAVAILABLE }
-                                }
+                                let place = place(&frame.call_data, trace_pc);
+                                ledger.fall_short(ShortfallReason::CodeUnavailable, place);
+                                Word { value: U256::ZERO, taint: Taint::UNAVAILABLE }
                             }
                         }
                     };
