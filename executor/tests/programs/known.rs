@@ -123,6 +123,9 @@ pub(crate) fn known() -> Vec<Known> {
                 it.holder(FIRST).storage.insert(U256::ZERO, U256::from(1));
             },
         ),
+        same("a value that is not known may be more than there is", 600_000, |it| {
+            it.code(FIRST, &[call(PERSON, &[op::GAS], &[op::GAS]), load_if(false)].concat());
+        }),
         same("a log in a static frame ends it", 600_000, |it| {
             let call = [op::PUSH0, op::PUSH0, op::PUSH0, op::PUSH0];
             let call = [call.to_vec(), push(SECOND), vec![op::GAS, op::STATICCALL], load_if(false)];
