@@ -101,7 +101,7 @@ fn what_random_scenes_touch_is_predicted() {
     let scenes = scenes as usize;
     assert!(10 * tally.compared > 9 * scenes, "too few transactions are valid: {tally:?}");
     assert!(2 * tally.complete > tally.compared, "too few predictions are complete: {tally:?}");
-    assert!(tally.accesses > 3 * tally.compared, "too little is touched: {tally:?}");
+    assert!(tally.accesses > 2 * tally.compared, "too little is touched: {tally:?}");
 }
 
 #[test]

@@ -224,6 +224,10 @@ pub enum Op<T = Operand> {
     Call { site: u32, to: u16 },
     /// A creation; the result is the address.
     Create { site: u32, to: u16 },
+    /// A log: it shows nothing that a slice keeps, but a static frame halts at it. In strict slices only.
+    Log,
+    /// An instruction that halts before the fork of this number, as in revm's `SpecId`. In strict slices only.
+    Since { fork: u8 },
     /// The start of a trace: how many words of the stack it takes, how many it leaves in place of those, how many
     /// registers it uses in all, the gas of its instructions without what depends on their operands, and the program
     /// counter it starts at.
@@ -287,6 +291,8 @@ impl<T: Copy> Op<T> {
             Self::Enter { needs, leaves, registers, gas, pc } => {
                 Op::Enter { needs, leaves, registers, gas, pc }
             }
+            Self::Log => Op::Log,
+            Self::Since { fork } => Op::Since { fork },
             Self::Move { to, from } => Op::Move { to, from: f(from) },
             Self::Jump { to } => Op::Jump { to },
             Self::Branch { condition, taken, fallthrough } => {

@@ -157,6 +157,7 @@ impl Tracer<'_, '_> {
         let mut index = start;
         let mut gas = 0_u32;
         let mut instructions = 0_u32;
+        let mut newest = SpecId::FRONTIER;
         let mut visits: FxHashMap<usize, u32> = FxHashMap::default();
         let exit = loop {
             let Some(instruction) = self.code.instructions.get(index).copied() else { break Op::Stop };
@@ -176,6 +177,12 @@ impl Tracer<'_, '_> {
             gas = gas.saturating_add(u32::from(gas_table[usize::from(op)]));
             instructions += 1;
             index += 1;
+            // In a lean frame an instruction that halts reverts everything anyway.
+            let fork = since(op);
+            if self.variant == Variant::Strict && fork > newest {
+                newest = fork;
+                self.values.effect(Op::Since { fork: fork as u8 });
+            }
             match op {
                 opcode::JUMP => {
                     let target = self.pop();
@@ -457,6 +464,9 @@ impl Tracer<'_, '_> {
                 for _ in 0..op - opcode::LOG0 {
                     let topic = self.pop();
                     self.seen_by_logs.insert(topic);
+                }
+                if self.variant == Variant::Strict {
+                    self.values.effect(Op::Log);
                 }
             }
             opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
@@ -790,6 +800,25 @@ impl Tracer<'_, '_> {
         }
         same.iter().any(|value| self.guards.contains(value))
             && !same.iter().any(|value| self.stack.contains(value) || self.seen_by_logs.contains(value))
+    }
+}
+
+/// The fork that brought an instruction.
+fn since(op: u8) -> SpecId {
+    match op {
+        opcode::DELEGATECALL => SpecId::HOMESTEAD,
+        opcode::RETURNDATASIZE | opcode::RETURNDATACOPY | opcode::STATICCALL | opcode::REVERT => {
+            SpecId::BYZANTIUM
+        }
+        opcode::SHL | opcode::SHR | opcode::SAR | opcode::EXTCODEHASH | opcode::CREATE2 => SpecId::PETERSBURG,
+        opcode::CHAINID | opcode::SELFBALANCE => SpecId::ISTANBUL,
+        opcode::BASEFEE => SpecId::LONDON,
+        opcode::PUSH0 => SpecId::SHANGHAI,
+        opcode::TLOAD | opcode::TSTORE | opcode::MCOPY | opcode::BLOBHASH | opcode::BLOBBASEFEE => {
+            SpecId::CANCUN
+        }
+        opcode::CLZ => SpecId::OSAKA,
+        _ => SpecId::FRONTIER,
     }
 }
 

@@ -83,6 +83,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         // Whether the balance suffices: only a call whose failure goes unnoticed makes a difference by that.
         let moves_value = carries_value && matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
+        if !lean && !self.ledger.need(value.taint) {
+            self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
+        }
         if moves_value && !value.taint.is_unknown() {
             let balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
             self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
@@ -102,13 +105,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
             self.transfer(&mut path.world, path.frame.account, code_account, value);
         }
         let stipend = if carries_value { STIPEND } else { 0 };
-        let offered = if gas.taint.is_clean() {
-            u64::try_from(gas.value).unwrap_or(u64::MAX).saturating_add(stipend)
-        } else {
+        let offered = if gas.taint.is_unknown() {
             u64::MAX
+        } else {
+            self.ledger.need(gas.taint);
+            u64::try_from(gas.value).unwrap_or(u64::MAX).saturating_add(stipend)
         };
         if let Some(precompile) = self.precompile(&code_address) {
-            let settled = self.run_precompile(path, precompile, (input, input_length), offered);
+            let settled = self.run_precompile(path, precompile, (input, input_length), offered, lean);
             return settled.unwrap_or_else(|| {
                 path.world.revert(checkpoint);
                 if !lean {
@@ -206,6 +210,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return self.settle_empty(path, false);
         }
         let creator = path.frame.account;
+        if value.taint.is_unknown() && !self.ledger.need(value.taint) {
+            self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
+        }
         let may_carry_value = !value.value.is_zero() || !value.taint.is_clean();
         if may_carry_value && !value.taint.is_unknown() {
             let balance = path.world.balance(creator, self.state, &mut self.ledger.sources);
@@ -476,6 +483,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         Precompiled(address): Precompiled,
         (input, input_length): (usize, usize),
         offered: u64,
+        lean: bool,
     ) -> Option<bool> {
         let number = u16::from_be_bytes([address.0[18], address.0[19]]);
         let taint = path.frame.memory.taint(input, input_length, &self.ledger.marks);
@@ -495,9 +503,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if number == 0x01 && offered < 3_000 {
             return None;
         }
-        // A limit that was meant may be too low: then the precompile has to say what it costs.
-        let deferred_length =
-            deferred_length.filter(|_| if number == 0x01 { !self.eager } else { offered > AMPLE_GAS });
+        // A limit that was meant may be too low: then the precompile has to say what it costs. One that fails burns all
+        // the gas it was given, which matters to a caller that goes on.
+        let deferred_length = deferred_length
+            .filter(|_| if number == 0x01 { !self.eager } else { lean && offered > AMPLE_GAS });
         if let Some(length) = deferred_length {
             let taint = taint.union(deferred);
             path.frame.return_data.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));

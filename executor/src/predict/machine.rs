@@ -230,6 +230,16 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     frame.least_gas += least;
                     *gas_left = gas_left.saturating_sub(least);
                 }
+                Op::Log => {
+                    if frame.is_static {
+                        return Event::Halt;
+                    }
+                }
+                Op::Since { fork } => {
+                    if (self.spec as u8) < fork {
+                        return Event::Halt;
+                    }
+                }
                 Op::Move { to, from } => put!(to, word!(from)),
                 Op::Jump { to } => ip = to.0 as usize,
                 Op::Branch { condition, taken, fallthrough } => {
