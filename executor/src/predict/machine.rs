@@ -484,10 +484,15 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     if source == CopySource::ReturnData {
                         let size = frame.return_data.len();
                         let end = from.saturating_add(U256::from(length));
+                        // A precompile that was put off may have failed and returned nothing: copying then halts, which
+                        // matters where a caller goes on.
+                        let taint = frame.return_size_taint;
+                        if taint.is_unknown() && slice.variant == Variant::Strict && !ledger.need(taint) {
+                            let place = place(&frame.call_data, trace_pc);
+                            ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
+                            return Event::Abandon;
+                        }
                         if end > U256::from(size) {
-                            if frame.return_size_taint.is_unknown() {
-                                ledger.need(frame.return_size_taint);
-                            }
                             return Event::Halt;
                         }
                     }
