@@ -15,6 +15,7 @@ use crate::{
     place::Places,
     rule::Finding,
     rules,
+    settings::Settings,
     source_map::SourceSpan,
     unit::{Contract, Origin, Project},
     view::ContractView,
@@ -76,11 +77,23 @@ pub fn analyze_contract(contract: &Contract, names: &ContractNames<'_>) -> Analy
 }
 
 /// Runs all rules over one contract.
-pub fn check_contract(project: &Project, contract: &Contract) -> Checked {
+pub fn check_contract(project: &Project, contract: &Contract, settings: &Settings) -> Checked {
     let names = ContractNames::new(project, contract);
-    let Analyzed { analysis, conflicts } = analyze_contract(contract, &names);
+    let analyzed = analyze_contract(contract, &names);
+    check_analyzed(project, contract, &names, &analyzed, settings)
+}
+
+/// Runs all rules over one contract whose code has been analysed before.
+pub fn check_analyzed(
+    project: &Project,
+    contract: &Contract,
+    names: &ContractNames<'_>,
+    analyzed: &Analyzed,
+    settings: &Settings,
+) -> Checked {
+    let Analyzed { analysis, conflicts } = analyzed;
     let places = Places { project, contract };
-    let view = ContractView::new(&contract.name, &analysis, &conflicts, &names, &places);
+    let view = ContractView::new(&contract.name, analysis, conflicts, names, &places, settings);
     let incomplete = analysis.summaries.iter().filter(|summary| !summary.is_complete()).count();
     Checked { findings: rules::run(&view), functions: analysis.summaries.len(), incomplete }
 }
@@ -148,6 +161,9 @@ fn join(project: &Project, finding: &mut Finding, other: Finding) {
     into.functions.sort();
     into.functions.dedup();
     into.confidence = into.confidence.min(from.confidence);
+    into.effects.extend(from.effects);
+    into.effects.sort();
+    into.effects.dedup_by(|later, first| later.function == first.function);
     if from.contract != into.contract {
         let note = format!("found in `{}` as well, which shares this code", from.contract);
         if !into.notes.contains(&note) {

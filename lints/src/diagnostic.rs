@@ -89,8 +89,37 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// The rewrite.
     pub help: String,
+    /// What the rewrite changes, for each function that conflicts with itself there, in order of their names.
+    pub effects: Vec<Effect>,
     /// Identifies the finding from run to run while lines move: see [`fingerprint`].
     pub fingerprint: String,
+}
+
+/// What a rewrite changes for one function, where many calls of it by distinct callers with distinct arguments are due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Effect {
+    /// The function, by its signature where it is known.
+    pub function: String,
+    /// How many calls are due.
+    pub calls: u32,
+    /// How many of them can run at once now.
+    pub before: u32,
+    /// How many of them can run at once when the reported storage is no longer shared.
+    pub after: u32,
+}
+
+impl Effect {
+    /// How many rounds it takes to run all calls, if so many run at once.
+    pub fn waves(&self, at_once: u32) -> u32 {
+        self.calls.div_ceil(at_once.max(1))
+    }
+
+    /// The share of the calls that need no round of their own, from 0 (one after the other) to nearly 100.
+    pub fn score(&self, at_once: u32) -> u32 {
+        let (calls, waves) = (u64::from(self.calls.max(1)), u64::from(self.waves(at_once)));
+        // Rounded to the nearest whole number.
+        u32::try_from((200 * (calls - waves.min(calls)) + calls) / (2 * calls)).unwrap_or(100)
+    }
 }
 
 /// Hashes what stays the same while code around a finding changes: the rule, the contract that declares the variable,
@@ -107,6 +136,15 @@ pub fn fingerprint(rule: &str, contract: &str, functions: &[String], slot: &str)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waves_and_scores_are_what_they_say() {
+        let effect = Effect { function: "f()".to_owned(), calls: 100, before: 1, after: 100 };
+        assert_eq!((effect.waves(effect.before), effect.score(effect.before)), (100, 0));
+        assert_eq!((effect.waves(effect.after), effect.score(effect.after)), (1, 99));
+        assert_eq!((effect.waves(64), effect.score(64)), (2, 98));
+        assert_eq!((effect.waves(0), effect.score(2)), (100, 50));
+    }
 
     #[test]
     fn fingerprints_tell_their_parts_apart() {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deconflict_analyzer::{Alias, Cause, Condition, ConflictKind, Position, Render, Slot};
 
 use crate::{
-    diagnostic::{Confidence, Diagnostic, Label, Severity, fingerprint},
+    diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint},
     place::{Located, Place, Precision},
     rule::{Finding, Rule},
     source_map::SourceSpan,
@@ -148,6 +148,8 @@ impl<'v, 'a> Subject<'v, 'a> {
             self.spots.iter().all(|spot| self.view.analysis.summaries[spot.function].is_complete());
         let confidence = if complete { story.confidence } else { Confidence::Likely };
         let number = self.field.as_ref().and_then(|field| field.slot.number());
+        let effects = self.effects(&claims);
+        notes.extend(effects.iter().take(SHOWN_EFFECTS).map(describe_effect));
         let diagnostic = Diagnostic {
             code: rule.code,
             rule: rule.name,
@@ -164,8 +166,19 @@ impl<'v, 'a> Subject<'v, 'a> {
             related,
             notes,
             help: story.help,
+            effects,
         };
         Some(Finding { diagnostic, claims, owner })
+    }
+
+    /// What it changes for each function that takes part if the claimed storage is no longer shared, where it does.
+    fn effects(&self, claims: &[Field]) -> Vec<Effect> {
+        let functions: BTreeSet<usize> = self.spots.iter().map(|spot| spot.function).collect();
+        let mut effects: Vec<Effect> =
+            functions.into_iter().map(|function| self.view.effect(function, claims)).collect();
+        effects.retain(|effect| effect.before < effect.calls);
+        effects.sort();
+        effects
     }
 
     /// All other places, one label a line: what writes there, else what reads there.
@@ -285,6 +298,24 @@ impl<'a> ContractView<'a> {
         }
         notes
     }
+}
+
+/// Effects worded in one finding.
+const SHOWN_EFFECTS: usize = 3;
+
+/// The scenario in words.
+fn describe_effect(effect: &Effect) -> String {
+    let side = |at_once| {
+        let waves = effect.waves(at_once);
+        format!("{waves} {} (score {})", if waves == 1 { "wave" } else { "waves" }, effect.score(at_once))
+    };
+    let short = effect.function.split('(').next().unwrap_or(&effect.function);
+    let after = if effect.after > effect.before {
+        format!("{} once this is no longer shared", side(effect.after))
+    } else {
+        "no fewer without this, since they conflict elsewhere too".to_owned()
+    };
+    format!("{} calls of `{short}` by distinct callers: {} now, {after}", effect.calls, side(effect.before))
 }
 
 /// `a`, `a and b`, `a, b and c`.

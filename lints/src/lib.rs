@@ -8,10 +8,12 @@ mod artifact;
 mod project;
 
 mod diagnostic;
+mod settings;
 mod place;
 mod folded;
 mod naming;
 mod view;
+mod scenario;
 mod rule;
 mod finding;
 pub mod rules;
@@ -35,12 +37,15 @@ pub use unit::{
     StateVariable, VariablePlace, Visibility,
 };
 
-pub use check::{Analyzed, Checked, Report, analyze_contract, check_contract, is_checked, merge};
+pub use check::{
+    Analyzed, Checked, Report, analyze_contract, check_analyzed, check_contract, is_checked, merge,
+};
 pub use config::{Level, Levels, UnknownSelector, default_level, unknown};
-pub use diagnostic::{Confidence, Diagnostic, Label, Severity, fingerprint};
+pub use diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint};
 pub use inspect::{
     AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect, is_called,
 };
 pub use naming::ContractNames;
 pub use rule::{Finding, Group, Rule};
+pub use settings::{Profile, Settings};
 pub use view::Field;

@@ -12,7 +12,7 @@ use deconflict_analyzer::{
 };
 use revm_bytecode::opcode;
 
-use crate::{naming::ContractNames, place::Places};
+use crate::{naming::ContractNames, place::Places, settings::Settings};
 
 /// All that a rule may see of one contract.
 pub(crate) struct ContractView<'a> {
@@ -26,6 +26,8 @@ pub(crate) struct ContractView<'a> {
     pub(crate) names: &'a ContractNames<'a>,
     /// Source spans of instructions and declarations.
     pub(crate) places: &'a Places<'a>,
+    /// What the user says about the project.
+    pub(crate) settings: &'a Settings,
     touches: Vec<Touch<'a>>,
     written: BTreeSet<&'a Slot>,
 }
@@ -103,9 +105,10 @@ impl<'a> ContractView<'a> {
         conflicts: &'a [Conflict],
         names: &'a ContractNames<'a>,
         places: &'a Places<'a>,
+        settings: &'a Settings,
     ) -> Self {
         let (touches, written) = (Vec::new(), BTreeSet::new());
-        let mut view = Self { contract, analysis, conflicts, names, places, touches, written };
+        let mut view = Self { contract, analysis, conflicts, names, places, settings, touches, written };
         let all = view.users().flat_map(|(function, summary)| {
             summary.accesses.iter().map(move |access| Touch { function, access })
         });
@@ -131,8 +134,12 @@ impl<'a> ContractView<'a> {
         };
         let acts =
             !summary.calls.is_empty() || !summary.creations.is_empty() || !summary.self_destructs.is_empty();
-        summary.permission == Permission::Anyone
-            && !summary.always_reverts
+        let signature = self.names.signature(summary.entry);
+        let open = match summary.permission {
+            Permission::Anyone => !self.settings.is_administrative(self.contract, &signature),
+            Permission::Restricted(_) => self.settings.is_hot(self.contract, &signature),
+        };
+        open && !summary.always_reverts
             && !self.names.is_view(summary.entry)
             && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
     }

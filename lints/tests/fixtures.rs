@@ -9,7 +9,7 @@ use std::{
 };
 
 use deconflict_lints::{
-    Levels, LoadOptions, Origin, Project, Report, check_contract, inspect, is_checked, load, merge,
+    Levels, LoadOptions, Origin, Project, Report, Settings, check_contract, inspect, is_checked, load, merge,
     report::{Section, human, inspect_human, inspect_json, json},
 };
 
@@ -40,7 +40,8 @@ fn artifacts(folder: &str) -> BTreeMap<String, PathBuf> {
 fn check(path: &Path) -> (Project, Report) {
     let project = load(path, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"));
     let contracts = project.contracts.iter().filter(|contract| is_checked(contract));
-    let checked: Vec<_> = contracts.map(|contract| check_contract(&project, contract)).collect();
+    let checked: Vec<_> =
+        contracts.map(|contract| check_contract(&project, contract, &Settings::default())).collect();
     let report = merge(&project, checked, &Levels::default());
     (project, report)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use deconflict_lints::{
-    Level, Levels, Project, Report, check_contract, is_checked, merge,
+    Level, Levels, Project, Report, Settings, check_contract, is_checked, merge,
     report::{Section, Totals, human, json},
 };
 use rayon::prelude::*;
@@ -47,11 +47,12 @@ fn check(project: &Project, levels: &Levels, console: &Console) -> Report {
     if contracts.is_empty() && !project.contracts.is_empty() {
         console.warn("every contract here belongs to a dependency, a test or a script, so none was checked");
     }
+    let settings = Settings::default();
     let progress = console.progress(contracts.len());
     let checked: Vec<_> = contracts
         .par_iter()
         .map(|contract| {
-            let checked = check_contract(project, contract);
+            let checked = check_contract(project, contract, &settings);
             progress.step();
             checked
         })

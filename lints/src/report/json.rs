@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Section, Totals};
 use crate::{
-    diagnostic::{Diagnostic, Label},
+    diagnostic::{self, Diagnostic, Label},
     source_map::SourceSpan,
     unit::Project,
 };
@@ -40,6 +40,19 @@ struct Entry<'a> {
     label: Option<&'a str>,
     pc: u32,
     related: Vec<Related<'a>>,
+    effects: Vec<Effect<'a>>,
+}
+
+#[derive(Serialize)]
+struct Effect<'a> {
+    function: &'a str,
+    calls: u32,
+    at_once_before: u32,
+    at_once_after: u32,
+    waves_before: u32,
+    waves_after: u32,
+    score_before: u32,
+    score_after: u32,
 }
 
 #[derive(Serialize)]
@@ -116,6 +129,21 @@ fn entry<'a>(project: &Project, diagnostic: &'a Diagnostic) -> Entry<'a> {
         related: related
             .map(|Label { span: at, text }| Related { span: span(project, *at), label: text })
             .collect(),
+        effects: diagnostic.effects.iter().map(effect).collect(),
+    }
+}
+
+fn effect(effect: &diagnostic::Effect) -> Effect<'_> {
+    let (before, after) = (effect.before, effect.after);
+    Effect {
+        function: &effect.function,
+        calls: effect.calls,
+        at_once_before: before,
+        at_once_after: after,
+        waves_before: effect.waves(before),
+        waves_after: effect.waves(after),
+        score_before: effect.score(before),
+        score_after: effect.score(after),
     }
 }
 
