@@ -1,154 +1,149 @@
-//! Times execution on two threads beside plain serial revm: `cargo bench -p deconflict-executor --bench execute`.
+//! Times execution beside plain serial revm: `cargo bench -p deconflict-executor --bench execute`.
 //!
-//! The two run in turns, so that whatever else the machine does meets both. Predictions are part of the time, the
-//! analysis of codes is not. `DECONFLICT_ROUNDS` sets the number of rounds, `DECONFLICT_THREADS` the threads.
+//! The two run in turns, so that whatever else the machine does meets both, and their ratio is taken turn by turn.
+//! Predictions are part of the time, the analysis of codes is not. `DECONFLICT_ROUNDS` sets the number of rounds,
+//! `DECONFLICT_THREADS` the threads, `DECONFLICT_MGAS` the size of generated blocks; an argument selects workloads by a
+//! part of their names.
 
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
+#[path = "../examples/generate_workloads/workload.rs"]
+mod workload;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, TxKind, U256};
 use deconflict_executor::{
-    Account, Block, BlockReader, BlockState, Config, Executor, Expected, Header, Mode, Predictor,
-    Transaction,
-    report::{predict, time_serial},
+    Block, BlockReader, BlockState, Config, Execution, Executor, Mode, Predictor,
+    report::{predict, time_halves, time_serial},
 };
-use revm::{context::TxEnv, primitives::hardfork::SpecId};
+
+struct Setting {
+    rounds: usize,
+    threads: usize,
+    predictor: Predictor,
+}
 
 fn main() {
     let number =
         |name: &str, usual: usize| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
-    let (rounds, threads) = (number("DECONFLICT_ROUNDS", 11), number("DECONFLICT_THREADS", 2));
+    let mgas = number("DECONFLICT_MGAS", 100) as u64;
+    let wanted: Vec<String> = env::args().skip(1).filter(|it| !it.starts_with("--")).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
+    let setting = Setting {
+        rounds: number("DECONFLICT_ROUNDS", 11),
+        threads: number("DECONFLICT_THREADS", 2),
+        predictor: Predictor::new(),
+    };
     println!(
-        "{:<24} {:>6} {:>7} {:>10} {:>10} {:>8} {:>15} {:>7}",
-        "workload", "txs", "Mgas", "serial ms", "ours ms", "speed-up", "middle half", "again"
+        "| {:<24} | {:>5} | {:>5} | {:>9} | {:>9} | {:>8} | {:>11} | {:>6} | {:>6} | {:>5} | {:>5} | {:>9} | {:>6} |",
+        "workload",
+        "txs",
+        "Mgas",
+        "serial ms",
+        "ours ms",
+        "speed-up",
+        "middle half",
+        "hints",
+        "no",
+        "ahead",
+        "again",
+        "predicted",
+        "halves",
     );
-    let predictor = Predictor::new();
-    for (name, block) in transfers() {
-        time(&name, &block, &predictor, rounds, threads);
+    let line = |width: usize| "-".repeat(width);
+    let widths = [24, 5, 5, 9, 9, 8, 11, 6, 6, 5, 5, 9, 6];
+    println!("| {} |", widths.map(line).join(" | "));
+    for workload in workload::ALL.iter().filter(|it| is_wanted(it.name)) {
+        let block = workload.of_gas(mgas * 1_000_000, 0, 1).unwrap_or_else(|error| panic!("{error}"));
+        time(workload.name, &block, &setting);
     }
     let mut reader = BlockReader::default();
     let (mut serial, mut ours) = (Duration::ZERO, Duration::ZERO);
     for file in real_blocks() {
         let block = reader.read(&file).unwrap_or_else(|error| panic!("{error}"));
-        let times = time(&format!("block {}", block.number), &block, &predictor, rounds, threads);
+        let name = format!("block {}", block.number);
+        if !is_wanted(&name) {
+            continue;
+        }
+        let times = time(&name, &block, &setting);
         serial += times.0;
         ours += times.1;
     }
     if !ours.is_zero() {
-        println!("all real blocks together: {:.2}", serial.as_secs_f64() / ours.as_secs_f64());
+        println!("\nall real blocks together: {:.2}", serial.as_secs_f64() / ours.as_secs_f64());
     }
 }
 
-/// The median times of serial execution and of ours.
-fn time(
-    name: &str,
-    block: &Block,
-    predictor: &Predictor,
-    rounds: usize,
-    threads: usize,
-) -> (Duration, Duration) {
+/// The median times of serial execution and of ours. A row also tells how fast we are when all predictions are there
+/// already, when there are none, and how fast two threads with plain revm are that each execute one half of the
+/// transactions on its own copy of the state: what the machine has to give where nothing conflicts.
+fn time(name: &str, block: &Block, setting: &Setting) -> (Duration, Duration) {
     let state = BlockState::new(block);
-    let executor = Executor::new(Config { threads, mode: Mode::Scheduled, may_fall_back: true });
-    predict(block, &state, predictor, threads);
-    let (mut serial, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut gas, mut again) = (0, 0);
-    for _ in 0..rounds {
-        let one = time_serial(block, &state).unwrap_or_else(|error| panic!("{error}"));
-        let start = Instant::now();
-        let hints = predict(block, &state, predictor, threads);
-        let executed = executor
-            .execute(block.env(), block.rules(), &block.transactions, &state, &hints)
-            .unwrap_or_else(|error| panic!("{error}"));
-        let two = start.elapsed();
-        (gas, again) = (executed.outcome.gas_used, again.max(executed.figures.reexecutions));
-        ratios.push(one.as_secs_f64() / two.as_secs_f64());
+    let executor = |mode| Executor::new(Config { threads: setting.threads, mode, ..Config::default() });
+    let (scheduled, optimistic) = (executor(Mode::Scheduled), executor(Mode::Optimistic));
+    let hints = predict(block, &state, &setting.predictor, setting.threads);
+    let ready = |executed: Result<Execution, _>| match executed {
+        Ok(executed) => executed,
+        Err(error) => panic!("{name}: {error}"),
+    };
+    let (mut serial, mut ours) = (Vec::new(), Vec::new());
+    let mut ratios: [Vec<f64>; 4] = Default::default();
+    let mut last = None;
+    for _ in 0..setting.rounds {
+        let one = time_serial(block, &state).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (env, rules, transactions) = (block.env(), block.rules(), &block.transactions);
+        let by_need = ready(scheduled.execute_predicting(
+            env.clone(),
+            rules.clone(),
+            transactions,
+            &state,
+            &setting.predictor,
+        ));
+        let given = ready(scheduled.execute(env.clone(), rules.clone(), transactions, &state, &hints));
+        let none = ready(optimistic.execute(env, rules, transactions, &state, &[]));
+        let times = [&by_need, &given, &none].map(|it| it.figures.execute);
+        for (ratios, time) in ratios.iter_mut().zip(times) {
+            ratios.push(one.as_secs_f64() / time.as_secs_f64());
+        }
+        if let Some(halves) = time_halves(block, &state) {
+            ratios[3].push(one.as_secs_f64() / halves.as_secs_f64());
+        }
         serial.push(one);
-        ours.push(two);
+        ours.push(times[0]);
+        last = Some(by_need);
     }
-    ratios.sort_by(f64::total_cmp);
     serial.sort_unstable();
     ours.sort_unstable();
-    let middle = rounds / 2;
+    for ratios in &mut ratios {
+        ratios.sort_by(f64::total_cmp);
+    }
+    let at = |values: &[f64], part: usize| {
+        values.get((values.len() * part / 4).min(values.len().max(1) - 1)).copied()
+    };
+    let median = |values: &[f64]| at(values, 2).map_or_else(|| "-".to_owned(), |it| format!("{it:.2}"));
+    let Some(last) = last else { return (Duration::ZERO, Duration::ZERO) };
+    let middle = setting.rounds / 2;
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     println!(
-        "{name:<24} {:>6} {:>7.1} {:>10.3} {:>10.3} {:>8.2} {:>6.2} - {:>6.2} {again:>7}",
+        "| {name:<24} | {:>5} | {:>5.1} | {:>9.3} | {:>9.3} | {:>8} | {:>11} | {:>6} | {:>6} | {:>5} | {:>5} | {:>9.3} | {:>6} |",
         block.transactions.len(),
-        gas as f64 / 1e6,
-        serial[middle].as_secs_f64() * 1e3,
-        ours[middle].as_secs_f64() * 1e3,
-        ratios[middle],
-        ratios[rounds / 4],
-        ratios[rounds - 1 - rounds / 4],
+        last.outcome.gas_used as f64 / 1e6,
+        milliseconds(serial[middle]),
+        milliseconds(ours[middle]),
+        median(&ratios[0]),
+        format!("{:.2}-{:.2}", at(&ratios[0], 1).unwrap_or(0.0), at(&ratios[0], 3).unwrap_or(0.0)),
+        median(&ratios[1]),
+        median(&ratios[2]),
+        last.figures.ahead,
+        last.figures.reexecutions,
+        milliseconds(last.figures.predict),
+        median(&ratios[3]),
     );
     (serial[middle], ours[middle])
-}
-
-/// Blocks of plain transfers, 100 Mgas each.
-fn transfers() -> Vec<(String, Block)> {
-    const COUNT: u64 = 4_761;
-    let block = |name: &str, pair: fn(u64) -> (u64, u64)| {
-        (format!("transfers {name}"), transfer_block((0..COUNT).map(pair)))
-    };
-    vec![
-        block("independent", |it| (it, 100_000 + it)),
-        block("chain", |it| (it, it + 1)),
-        block("one sender", |it| (0, 100_000 + it)),
-        block("one recipient", |it| (it, 100_000)),
-    ]
-}
-
-fn transfer_block(pairs: impl Iterator<Item = (u64, u64)>) -> Block {
-    let address = |number: u64| Address::from_word(alloy_primitives::keccak256(number.to_be_bytes()));
-    let mut nonces = BTreeMap::<u64, u64>::new();
-    let mut pre_state = BTreeMap::new();
-    let mut transactions = Vec::new();
-    let rich = |nonce| Account {
-        balance: U256::from(10u64.pow(18)),
-        nonce,
-        code_hash: KECCAK256_EMPTY,
-        storage: BTreeMap::new(),
-    };
-    for (from, to) in pairs {
-        let nonce = nonces.entry(from).or_default();
-        let env = TxEnv {
-            caller: address(from),
-            kind: TxKind::Call(address(to)),
-            value: U256::from(1_000),
-            nonce: *nonce,
-            gas_limit: 21_000,
-            gas_price: 10,
-            chain_id: Some(1),
-            ..TxEnv::default()
-        };
-        *nonce += 1;
-        pre_state.insert(address(from), rich(0));
-        pre_state.entry(address(to)).or_insert_with(|| rich(0));
-        transactions.push(Transaction { hash: None, env });
-    }
-    Block {
-        number: 0,
-        chain_id: 1,
-        spec: SpecId::PRAGUE,
-        header: Header {
-            coinbase: address(u64::MAX),
-            gas_limit: 200_000_000,
-            base_fee: 3,
-            prev_randao: Some(B256::ZERO),
-            excess_blob_gas: Some(0),
-            ..Header::default()
-        },
-        expected: Expected::default(),
-        block_hashes: BTreeMap::new(),
-        transactions,
-        pre_state,
-        codes: BTreeMap::new(),
-        code_absent: BTreeSet::new(),
-    }
 }
 
 /// The real blocks, where they are at hand.

@@ -4,13 +4,19 @@
 //! nothing in between writes it too. Only reading what was written orders transactions. Predictions are not trusted:
 //! whatever comes out here changes when things are done, never what they come to.
 
-use alloy_primitives::{Address, U256};
-use revm::{DatabaseRef, context::TxEnv};
-
-use crate::{
-    access_set::{AccessSet, AccountAccess},
-    store::Store,
+use alloy_primitives::{Address, TxKind, U256};
+use petgraph::{
+    Direction,
+    graph::{DiGraph, NodeIndex},
+    visit::{EdgeRef as _, Topo},
 };
+use revm::{
+    DatabaseRef,
+    context::{Transaction as _, TxEnv},
+};
+use rustc_hash::FxHashMap;
+
+use crate::access_set::{AccessSet, AccountAccess};
 
 /// The order in which transactions of a block depend on each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,74 +33,106 @@ enum Piece {
     Code(Address),
 }
 
+/// Who wrote what last, of the transactions that were taken in so far.
+#[derive(Debug, Default)]
+pub(crate) struct Writers {
+    slots: FxHashMap<(Address, U256), u32>,
+    pieces: FxHashMap<Piece, u32>,
+    beneficiary: Address,
+}
+
+impl Writers {
+    /// Nobody yet, in a block whose fees go to `beneficiary`.
+    pub(crate) fn new(beneficiary: Address) -> Self {
+        Self { beneficiary, ..Self::default() }
+    }
+
+    /// Takes in the next transaction, and lists in `before` those that it has to wait for, sorted.
+    pub(crate) fn take_in<D: DatabaseRef>(
+        &mut self,
+        index: u32,
+        transaction: &TxEnv,
+        set: &AccessSet,
+        state: &D,
+        before: &mut Vec<u32>,
+    ) {
+        // A store is a reading too: what it costs depends on the word that was there.
+        before.extend(set.reads.iter().chain(&set.writes).filter_map(|slot| self.slots.get(slot)));
+        self.slots.extend(set.writes.iter().map(|slot| (*slot, index)));
+        let sender = transaction.caller;
+        let debited = |address: Address| set.accounts.contains(&AccountAccess::BalanceDebit(address));
+        for access in &set.accounts {
+            let piece = match *access {
+                // Paying commutes as long as there is enough; who looks at a balance needs all of it.
+                AccountAccess::BalanceRead(address) if !debited(address) => Piece::Balance(address),
+                AccountAccess::NonceWrite(address) if address != sender => Piece::Nonce(address),
+                AccountAccess::CodeRead(address) => Piece::Code(address),
+                _ => continue,
+            };
+            before.extend(self.pieces.get(&piece));
+        }
+        self.wait_for_payer(transaction, state, before);
+        for access in &set.accounts {
+            let piece = match *access {
+                AccountAccess::BalanceCredit(address) | AccountAccess::BalanceDebit(address)
+                    if address != self.beneficiary =>
+                {
+                    Piece::Balance(address)
+                }
+                AccountAccess::NonceWrite(address) if address != sender => Piece::Nonce(address),
+                AccountAccess::CodeWrite(address) => Piece::Code(address),
+                _ => continue,
+            };
+            self.pieces.insert(piece, index);
+        }
+        before.sort_unstable();
+        before.dedup();
+        before.retain(|other| *other < index);
+    }
+
+    /// Takes in a transaction of which nothing is known but that it moves ether from one account to another.
+    pub(crate) fn take_in_transfer<D: DatabaseRef>(
+        &mut self,
+        index: u32,
+        transaction: &TxEnv,
+        state: &D,
+        before: &mut Vec<u32>,
+    ) {
+        self.wait_for_payer(transaction, state, before);
+        self.pieces.insert(Piece::Balance(transaction.caller), index);
+        if let TxKind::Call(to) = transaction.kind
+            && to != self.beneficiary
+        {
+            self.pieces.insert(Piece::Balance(to), index);
+        }
+    }
+
+    /// A sender that is not yet able to pay waits for whoever pays it.
+    fn wait_for_payer<D: DatabaseRef>(&self, transaction: &TxEnv, state: &D, before: &mut Vec<u32>) {
+        let Some(&payer) = self.pieces.get(&Piece::Balance(transaction.caller)) else { return };
+        let balance =
+            state.basic_ref(transaction.caller).ok().flatten().map_or(U256::ZERO, |info| info.balance);
+        if transaction.max_balance_spending().map_or(true, |needs| balance < needs) {
+            before.push(payer);
+        }
+    }
+}
+
 impl Dag {
-    /// The order that predictions ask for. Slots that are predicted to be written are announced to the store.
+    /// The order that predictions ask for.
     pub(crate) fn new<D: DatabaseRef>(
         transactions: &[&TxEnv],
         hints: &[AccessSet],
         beneficiary: Address,
         state: &D,
-        store: &mut Store,
     ) -> Self {
-        let mut last_writers: Vec<u32> = Vec::new();
-        let mut last_account_writers: rustc_hash::FxHashMap<Piece, u32> = rustc_hash::FxHashMap::default();
+        let mut writers = Writers::new(beneficiary);
         let mut all = Vec::with_capacity(transactions.len());
         for (index, transaction) in transactions.iter().enumerate() {
-            let mut before: Vec<u32> = Vec::new();
-            let Some(set) = hints.get(index) else {
-                all.push(before);
-                continue;
-            };
-            let mut read = |slot: &(Address, U256), store: &Store| {
-                if let Some(cell) = store.slots.announced(slot) {
-                    before.push(last_writers[cell as usize]);
-                }
-            };
-            // A store is a reading too: what it costs depends on the word that was there.
-            for slot in set.reads.iter().chain(&set.writes) {
-                read(slot, store);
+            let mut before = Vec::new();
+            if let Some(set) = hints.get(index) {
+                writers.take_in(index as u32, transaction, set, state, &mut before);
             }
-            for &slot in &set.writes {
-                let cell = store.slots.announce(slot) as usize;
-                last_writers.resize(last_writers.len().max(cell + 1), 0);
-                last_writers[cell] = index as u32;
-            }
-            let sender = transaction.caller;
-            let debited = |address: Address| set.accounts.contains(&AccountAccess::BalanceDebit(address));
-            for access in &set.accounts {
-                let piece = match *access {
-                    // Paying commutes as long as there is enough; who looks at a balance needs all of it.
-                    AccountAccess::BalanceRead(address) if !debited(address) => Piece::Balance(address),
-                    AccountAccess::NonceWrite(address) if address != sender => Piece::Nonce(address),
-                    AccountAccess::CodeRead(address) => Piece::Code(address),
-                    _ => continue,
-                };
-                before.extend(last_account_writers.get(&piece));
-            }
-            // A sender that is not yet able to pay waits for whoever pays it.
-            if let Some(&payer) = last_account_writers.get(&Piece::Balance(sender)) {
-                let balance = state.basic_ref(sender).ok().flatten().map_or(U256::ZERO, |info| info.balance);
-                let needs = revm::context::Transaction::max_balance_spending(*transaction);
-                if needs.map_or(true, |needs| balance < needs) {
-                    before.push(payer);
-                }
-            }
-            for access in &set.accounts {
-                let piece = match *access {
-                    AccountAccess::BalanceCredit(address) | AccountAccess::BalanceDebit(address)
-                        if address != beneficiary =>
-                    {
-                        Piece::Balance(address)
-                    }
-                    AccountAccess::NonceWrite(address) if address != sender => Piece::Nonce(address),
-                    AccountAccess::CodeWrite(address) => Piece::Code(address),
-                    _ => continue,
-                };
-                last_account_writers.insert(piece, index as u32);
-            }
-            before.sort_unstable();
-            before.dedup();
-            before.retain(|other| *other < index as u32);
             all.push(before);
         }
         Self { before: all }
@@ -118,14 +156,29 @@ impl Dag {
 
     /// For each transaction what has to be done one after the other from its start on, given what each one takes.
     pub(crate) fn remaining(&self, costs: &[u64]) -> Vec<u64> {
-        let mut remaining = costs.to_vec();
-        for index in (0..self.before.len()).rev() {
-            for other in &self.before[index] {
-                let other = *other as usize;
-                remaining[other] = remaining[other].max(costs[other].saturating_add(remaining[index]));
+        let mut graph = DiGraph::<u64, ()>::with_capacity(costs.len(), self.edges());
+        for cost in costs {
+            graph.add_node(*cost);
+        }
+        // Edges point from who waits to whom it waits for, so that a topological order starts at the end of the block.
+        for (index, before) in self.before.iter().enumerate() {
+            for other in before {
+                graph.add_edge(NodeIndex::new(index), NodeIndex::new(*other as usize), ());
             }
         }
+        let mut remaining = costs.to_vec();
+        let mut order = Topo::new(&graph);
+        while let Some(node) = order.next(&graph) {
+            let waits = graph.edges_directed(node, Direction::Incoming);
+            let longest = waits.map(|edge| remaining[edge.source().index()]).max().unwrap_or(0);
+            remaining[node.index()] = costs[node.index()].saturating_add(longest);
+        }
         remaining
+    }
+
+    /// The most that has to be done one after the other, given what each transaction takes.
+    pub(crate) fn critical_path(&self, costs: &[u64]) -> u64 {
+        self.remaining(costs).into_iter().max().unwrap_or(0)
     }
 }
 
@@ -135,10 +188,7 @@ mod tests {
     use revm::{context::TxEnv, database::EmptyDB};
 
     use super::Dag;
-    use crate::{
-        access_set::AccessSet,
-        store::{Store, Table},
-    };
+    use crate::access_set::AccessSet;
 
     fn touching(reads: &[u64], writes: &[u64]) -> AccessSet {
         let slots = |list: &[u64]| list.iter().map(|it| (Address::ZERO, U256::from(*it))).collect();
@@ -149,11 +199,11 @@ mod tests {
     fn readers_wait_for_the_last_writer() {
         let hints = [touching(&[], &[1]), touching(&[1], &[1]), touching(&[1, 2], &[]), touching(&[2], &[])];
         let transaction = TxEnv::default();
-        let mut store = Store { slots: Table::open(), ..Store::default() };
-        let dag = Dag::new(&[&transaction; 4], &hints, Address::ZERO, &EmptyDB::new(), &mut store);
+        let dag = Dag::new(&[&transaction; 4], &hints, Address::ZERO, &EmptyDB::new());
         assert_eq!(dag.before, [vec![], vec![0], vec![1], vec![]]);
         assert_eq!(dag.after(), [vec![1], vec![2], vec![], vec![]]);
         assert_eq!(dag.edges(), 2);
         assert_eq!(dag.remaining(&[1, 2, 3, 4]), [6, 5, 3, 4]);
+        assert_eq!(dag.critical_path(&[1, 2, 3, 4]), 6);
     }
 }

@@ -31,6 +31,6 @@ pub use changes::{AccountChange, FinalWrites, StateChanges, execute_settled};
 pub use predict::{BlockContext, Predictor, Scratch};
 pub use prefetch::{CachedState, SlowState};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
-pub use run::{Config, ExecuteError, Execution, Executor, Listener, Mode, RunFigures, Watch};
+pub use run::{Config, ExecuteError, Execution, Executor, Listener, Mode, Predictions, RunFigures, Watch};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};
 pub use state::{BlockState, Overlay, StateError};

@@ -24,9 +24,11 @@ use crate::{
     access_set::AccessSet,
     block::Block,
     changes::{StateChanges, execute_settled},
+    dag::Dag,
     predict::{BlockContext, Predictor},
     prefetch::{CachedState, SlowState},
     run::{Config, ExecuteError, Execution, Executor, Mode},
+    schedule,
     serial::ReplayError,
     state::{BlockState, StateError},
     store::lock,
@@ -61,19 +63,21 @@ pub struct BlockRun {
     pub transactions: usize,
     /// The gas that they used.
     pub gas_used: u64,
-    /// The time for predictions.
+    /// Processor time for predictions, most of it beside execution.
     pub predict: Duration,
-    /// The time for working out the order.
+    /// Processor time for working out who waits for whom, most of it beside execution.
     pub schedule: Duration,
-    /// The time for execution.
+    /// The time from the arrival of the block to its end.
     pub execute: Duration,
     /// The time that plain serial revm takes.
     pub serial: Duration,
-    /// Transactions that ran again.
+    /// Transactions that ran ahead of their turn.
+    pub ahead: u64,
+    /// Those of them that ran again in it.
     pub reexecutions: u64,
-    /// Pairs of transactions one of which waited for the other.
+    /// Pairs of transactions one of which depends on the other, by prediction.
     pub edges: u64,
-    /// The most gas on a path of transactions that wait for each other, by estimate.
+    /// The most gas on a path of transactions that depend on each other, by prediction.
     pub critical_path_gas: u64,
     /// The root of the receipts.
     pub receipts_root: Option<B256>,
@@ -108,7 +112,7 @@ impl From<ReplayError> for RunError {
 impl BlockRun {
     /// The time from the arrival of the block to its end.
     pub fn total(&self) -> Duration {
-        self.predict + self.schedule + self.execute
+        self.execute
     }
 
     /// How many times faster than plain serial revm.
@@ -121,14 +125,15 @@ impl BlockRun {
 pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> Result<BlockRun, RunError> {
     let state = BlockState::new(block);
     // Whatever codes the block needs are known from here on.
-    predict(block, &state, predictor, options.config.threads);
+    let hints = predict(block, &state, predictor, options.config.threads);
+    let (edges, critical_path_gas) = order(block, &state, &hints);
     let slow = SlowState { state: &state, latency: options.latency };
     let mut best: Option<BlockRun> = None;
     let mut execution = None;
     for _ in 0..options.repeat.max(1) {
         let serial =
             if options.latency.is_zero() { time_serial(block, &state) } else { time_serial(block, &slow) }?;
-        let (predicted, executed) = if options.latency.is_zero() {
+        let executed = if options.latency.is_zero() {
             run_once(block, &state, predictor, options)
         } else {
             run_ahead(block, &slow, predictor, options)
@@ -136,26 +141,26 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
         .map_err(|source| RunError::Execute { block: block.number, source: Box::new(source) })?;
         let figures = executed.figures;
         let serial = best.as_ref().map_or(serial, |best| best.serial.min(serial));
-        let total = predicted + figures.schedule + figures.execute;
         let run = BlockRun {
             number: block.number,
             mode: options.config.mode,
             threads: figures.threads,
             transactions: block.transactions.len(),
             gas_used: executed.outcome.gas_used,
-            predict: predicted,
+            predict: figures.predict,
             schedule: figures.schedule,
             execute: figures.execute,
             serial,
+            ahead: figures.ahead,
             reexecutions: figures.reexecutions,
-            edges: figures.edges,
-            critical_path_gas: figures.critical_path_gas,
+            edges,
+            critical_path_gas,
             receipts_root: executed.outcome.receipts_root,
             state_digest: B256::ZERO,
             verified: None,
         };
         best = Some(match best {
-            Some(best) if best.total() <= total => BlockRun { serial, ..best },
+            Some(best) if best.execute <= run.execute => BlockRun { serial, ..best },
             _ => run,
         });
         execution = Some(executed);
@@ -170,6 +175,16 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
         run.verified = Some(difference(block, &state, &execution, &changes)?.map_or(Ok(()), Err));
     }
     Ok(run)
+}
+
+/// The number of predicted dependencies, and the gas on the longest path of them.
+fn order(block: &Block, state: &BlockState, hints: &[AccessSet]) -> (u64, u64) {
+    let envs: Vec<_> = block.transactions.iter().map(|transaction| &transaction.env).collect();
+    let dag = Dag::new(&envs, hints, block.header.coinbase, state);
+    let gas: Vec<u64> = (envs.iter().enumerate())
+        .map(|(index, env)| schedule::gas(hints.get(index), env.gas_limit))
+        .collect();
+    (dag.edges() as u64, dag.critical_path(&gas))
 }
 
 /// The first difference from what serial execution, or the block's header, comes to.
@@ -198,17 +213,9 @@ fn run_once<D: DatabaseRef + Sync>(
     state: &D,
     predictor: &Predictor,
     options: &RunOptions,
-) -> Result<(Duration, Execution), ExecuteError<D::Error>> {
-    let start = Instant::now();
-    let hints = if options.config.mode == Mode::Scheduled {
-        predict(block, state, predictor, options.config.threads)
-    } else {
-        Vec::new()
-    };
-    let predicted = start.elapsed();
+) -> Result<Execution, ExecuteError<D::Error>> {
     let executor = Executor::new(options.config);
-    let executed = executor.execute(block.env(), block.rules(), &block.transactions, state, &hints)?;
-    Ok((predicted, executed))
+    executor.execute_predicting(block.env(), block.rules(), &block.transactions, state, predictor)
 }
 
 /// Predicts with many readers, each of whom waits for the state, and reads ahead while the block is executed.
@@ -217,7 +224,7 @@ fn run_ahead<D: DatabaseRef + Sync>(
     slow: &D,
     predictor: &Predictor,
     options: &RunOptions,
-) -> Result<(Duration, Execution), ExecuteError<D::Error>> {
+) -> Result<Execution, ExecuteError<D::Error>> {
     let cached = CachedState::new(slow);
     let start = Instant::now();
     let hints = if options.config.mode == Mode::Scheduled {
@@ -228,7 +235,7 @@ fn run_ahead<D: DatabaseRef + Sync>(
     let predicted = start.elapsed();
     let stop = AtomicBool::new(false);
     let executor = Executor::new(options.config);
-    let executed = std::thread::scope(|scope| {
+    let mut executed = std::thread::scope(|scope| {
         if !hints.is_empty() {
             scope.spawn(|| cached.prefetch(&block.transactions, &hints, READERS, &stop));
         }
@@ -236,7 +243,9 @@ fn run_ahead<D: DatabaseRef + Sync>(
         stop.store(true, Ordering::Relaxed);
         executed
     })?;
-    Ok((predicted, executed))
+    executed.figures.predict += predicted;
+    executed.figures.execute += predicted;
+    Ok(executed)
 }
 
 /// Predicts all transactions of a block on the state before it, on several threads.
@@ -299,4 +308,24 @@ where
         std::hint::black_box(result);
     }
     Ok(start.elapsed())
+}
+
+/// The time that two threads take with plain serial revm, one for every other transaction, each on a cache of its own
+/// over the state; none if the halves cannot stand alone. It tells what two processors have to give at best.
+pub fn time_halves<D>(block: &Block, state: &D) -> Option<Duration>
+where
+    D: DatabaseRef<Error = StateError> + Sync,
+{
+    let run = |half: usize| {
+        let context = Context::mainnet().with_db(CacheDB::new(state));
+        let mut evm = context.with_block(block.env()).with_cfg(block.rules()).build_mainnet();
+        let mut part = block.transactions.iter().skip(half).step_by(2);
+        part.all(|transaction| evm.transact_commit(transaction.env.clone()).is_ok())
+    };
+    let start = Instant::now();
+    let whole = std::thread::scope(|scope| {
+        let other = scope.spawn(|| run(1));
+        run(0) & other.join().unwrap_or(false)
+    });
+    whole.then(|| start.elapsed())
 }

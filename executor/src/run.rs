@@ -5,8 +5,9 @@
 //! counts is decided when all that stand before it are final, and if it does not, it alone runs again. Nothing that comes
 //! out depends on predictions or on the timing of threads.
 
+mod planner;
+mod board;
 mod commit;
-mod dispatch;
 
 use std::{
     fmt,
@@ -23,20 +24,23 @@ use revm::{
 use thiserror::Error;
 
 use self::{
+    board::Board,
     commit::{Committer, collect, guarded},
-    dispatch::{Board, Plan},
 };
 use crate::{
     access_set::AccessSet,
     block::Transaction,
     changes::FinalWrites,
-    dag::Dag,
     fees::Fees,
+    predict::Predictor,
     schedule,
     serial::{Outcome, summarize},
-    store::{Store, Table},
+    store::Store,
     worker::{Rules, Worker},
 };
+
+/// The estimated nanoseconds of execution from which on it pays to start threads.
+const WORTH_THREADS: u64 = 400_000;
 
 /// How to execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +49,8 @@ pub struct Config {
     pub threads: usize,
     /// The order in which transactions are run.
     pub mode: Mode,
-    /// Whether a block on which several threads are not likely to win may be left to one thread.
+    /// Whether small blocks may be left to one thread, and transactions to the thread that makes them final. Otherwise
+    /// everything is run ahead that can be.
     pub may_fall_back: bool,
 }
 
@@ -59,9 +64,9 @@ impl Default for Config {
 /// The order in which transactions are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A transaction runs as soon as those have run that it is predicted to depend on.
+    /// What runs ahead of its turn does so when those have run that it is predicted to depend on.
     Scheduled,
-    /// Transactions run in their order, as soon as a thread is free.
+    /// What runs ahead of its turn does so in the order of the block, as soon as a thread is free.
     Optimistic,
     /// One transaction after the other, on one thread.
     Serial,
@@ -94,15 +99,17 @@ pub struct Execution {
 pub struct RunFigures {
     /// The threads that took part.
     pub threads: usize,
-    /// Transactions that ran again in their turn.
+    /// Transactions that ran ahead of their turn.
+    pub ahead: u64,
+    /// Those of them that ran again in their turn.
     pub reexecutions: u64,
-    /// Pairs of transactions one of which waited for the other.
+    /// Pairs of transactions one of which was made to wait for the other.
     pub edges: u64,
-    /// The most gas that is used by transactions that wait for each other one after the other.
-    pub critical_path_gas: u64,
-    /// The time for working out the order.
+    /// Processor time for predictions, most of it beside execution.
+    pub predict: Duration,
+    /// Processor time for working out who waits for whom, most of it beside execution.
     pub schedule: Duration,
-    /// The time for everything after that.
+    /// The time from the call until everything is final; the root of the receipts is computed after that.
     pub execute: Duration,
 }
 
@@ -169,6 +176,18 @@ pub enum ExecuteError<E: std::error::Error + 'static> {
     },
 }
 
+/// Where predictions of what transactions touch come from.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Predictions<'a> {
+    /// There are none.
+    #[default]
+    None,
+    /// They are there, one a transaction; those that are missing or wrong cost time.
+    Given(&'a [AccessSet]),
+    /// They are made while the block is executed, where guessing goes wrong too often.
+    ByNeed(&'a Predictor),
+}
+
 /// Receives the index and the result of a transaction.
 pub type Listener<'a> = dyn Fn(usize, &ExecutionResult) + Sync + 'a;
 
@@ -215,7 +234,20 @@ impl Executor {
         state: &D,
         hints: &[AccessSet],
     ) -> Result<Execution, ExecuteError<D::Error>> {
-        self.execute_watched(block, rules, transactions, state, hints, Watch::default())
+        self.execute_watched(block, rules, transactions, state, Predictions::Given(hints), Watch::default())
+    }
+
+    /// Executes the transactions of a block on `state`, and predicts what they touch where that pays.
+    pub fn execute_predicting<D: DatabaseRef + Sync>(
+        &self,
+        block: BlockEnv,
+        rules: CfgEnv,
+        transactions: &[Transaction],
+        state: &D,
+        predictor: &Predictor,
+    ) -> Result<Execution, ExecuteError<D::Error>> {
+        let predictions = Predictions::ByNeed(predictor);
+        self.execute_watched(block, rules, transactions, state, predictions, Watch::default())
     }
 
     /// Executes the transactions of a block as [`Self::execute`] does, and lets the caller watch.
@@ -225,43 +257,41 @@ impl Executor {
         rules: CfgEnv,
         transactions: &[Transaction],
         state: &D,
-        hints: &[AccessSet],
+        predictions: Predictions<'_>,
         watch: Watch<'_>,
     ) -> Result<Execution, ExecuteError<D::Error>> {
         let start = Instant::now();
         let rules = Rules { block, cfg: rules };
         let fees = Fees::new(rules.block.beneficiary);
-        let mut store = Store { accounts: Table::open(), slots: Table::open(), resets: Table::open() };
-        let mut figures = RunFigures::default();
-        let plan =
-            guarded(0, || Ok(self.plan(&rules, transactions, state, hints, &mut store, &mut figures)))?;
-        figures.schedule = start.elapsed();
-        let start = Instant::now();
-        let committer = Committer::new(transactions, &rules, watch);
-        let results = match plan {
-            None => {
-                figures.threads = 1;
-                let mut worker = Worker::new(&rules, state, &store, &fees);
-                committer.run_all(&mut worker)
+        let store = Store::default();
+        let threads = self.threads(transactions);
+        let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
+        let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
+        let board = Board::new(transactions, &rules, predictions, threads, eager);
+        let mut committer = Committer::new(&board, &rules, watch);
+        let schedule = start.elapsed();
+        let committed = std::thread::scope(|scope| {
+            for _ in 1..threads {
+                let help = || board.help(&mut Worker::new(&rules, state, &store, &fees));
+                // Without a helper there is less help, that is all.
+                drop(std::thread::Builder::new().spawn_scoped(scope, help));
             }
-            Some((plan, threads)) => {
-                figures.threads = threads;
-                let board = Board::new(&plan, transactions.len());
-                std::thread::scope(|scope| {
-                    for _ in 1..threads {
-                        scope.spawn(|| {
-                            let mut worker = Worker::new(&rules, state, &store, &fees);
-                            board.work(&mut worker, &committer);
-                        });
-                    }
-                    let mut worker = Worker::new(&rules, state, &store, &fees);
-                    board.work(&mut worker, &committer);
-                });
-                committer.finish()
-            }
+            let committed = guarded(0, || committer.run(&mut Worker::new(&rules, state, &store, &fees)));
+            board.close();
+            committed
+        });
+        committed?;
+        let Committer { results, ahead, reexecutions, .. } = committer;
+        let (edges, predict, planning) = board.figures();
+        let mut figures = RunFigures {
+            threads,
+            ahead,
+            reexecutions,
+            edges,
+            predict,
+            schedule: schedule + planning,
+            ..RunFigures::default()
         };
-        let (results, reexecutions) = results?;
-        figures.reexecutions = reexecutions;
         let writes = guarded(transactions.len() as u32, || {
             let writes = collect(store, &fees, rules.cfg.spec, state);
             writes.map_err(|source| ExecuteError::Settle { source })
@@ -271,37 +301,14 @@ impl Executor {
         Ok(Execution { outcome, writes, figures })
     }
 
-    /// What to run when, on how many threads; none if one thread is to run everything in order.
-    fn plan<D: DatabaseRef>(
-        &self,
-        rules: &Rules,
-        transactions: &[Transaction],
-        state: &D,
-        hints: &[AccessSet],
-        store: &mut Store,
-        figures: &mut RunFigures,
-    ) -> Option<(Plan, usize)> {
+    /// The number of threads that are likely to be worth while.
+    fn threads(&self, transactions: &[Transaction]) -> usize {
         let threads = self.config.threads.clamp(1, transactions.len().max(1));
-        if self.config.mode == Mode::Serial || (threads == 1 && self.config.may_fall_back) {
-            return None;
+        if self.config.mode == Mode::Serial {
+            return 1;
         }
-        if self.config.mode == Mode::Optimistic {
-            return Some((Plan::in_order(transactions.len()), threads));
-        }
-        let envs: Vec<_> = transactions.iter().map(|transaction| &transaction.env).collect();
-        let dag = Dag::new(&envs, hints, rules.block.beneficiary, state, store);
-        let costs: Vec<u64> = (envs.iter().enumerate())
-            .map(|(index, env)| schedule::cost(hints.get(index), env.gas_limit))
-            .collect();
-        let priorities = dag.remaining(&costs);
-        figures.edges = dag.edges() as u64;
-        let gas: Vec<u64> = (envs.iter().enumerate())
-            .map(|(index, env)| schedule::gas(hints.get(index), env.gas_limit))
-            .collect();
-        figures.critical_path_gas = dag.remaining(&gas).into_iter().max().unwrap_or(0);
-        if self.config.may_fall_back && !schedule::pays(&dag, &costs, &priorities, threads) {
-            return None;
-        }
-        Some((Plan::new(&dag, priorities), threads))
+        let time = transactions.iter().filter(|it| !it.env.data.is_empty());
+        let time = time.fold(0_u64, |sum, it| sum.saturating_add(schedule::cost(None, it.env.gas_limit)));
+        if self.config.may_fall_back && time < WORTH_THREADS { 1 } else { threads }
     }
 }

@@ -26,7 +26,6 @@ use crate::{
     schedule,
     serial::ReplayError,
     state::BlockState,
-    store::{Store, Table},
 };
 
 /// How often each transaction is timed; the shortest time counts.
@@ -78,10 +77,7 @@ pub fn simulate_block(
     let hints = predict(block, &state, predictor, 1);
     let times = times(block, &state)?;
     let envs: Vec<&TxEnv> = block.transactions.iter().map(|transaction| &transaction.env).collect();
-    let dag = |sets: &[AccessSet]| {
-        let mut store = Store { slots: Table::open(), ..Store::default() };
-        Dag::new(&envs, sets, block.header.coinbase, &state, &mut store)
-    };
+    let dag = |sets: &[AccessSet]| Dag::new(&envs, sets, block.header.coinbase, &state);
     let (truth, predicted) = (dag(&truth), dag(&hints));
     let serial: u64 = times.iter().sum();
     let speed_up = |time: u64| serial as f64 / time.max(1) as f64;

@@ -94,6 +94,26 @@ impl AccountVersions {
         end.checked_sub(1).map(|last| self.0[last].writer)
     }
 
+    /// The last version before `reader`, if it says all there is to say without what stands before it.
+    pub(crate) fn settled(&self, reader: Index) -> Option<(&Option<AccountInfo>, Index)> {
+        let end = self.0.partition_point(|version| version.writer < reader);
+        match self.0.get(end.checked_sub(1)?)? {
+            AccountVersion { writer, write: AccountWrite::Set(info) } => Some((info, *writer)),
+            AccountVersion { .. } => None,
+        }
+    }
+
+    /// Makes a version final: nobody will ask for an earlier one again.
+    pub(crate) fn settle(&mut self, writer: Index, info: Option<AccountInfo>) {
+        let end = self.0.partition_point(|version| version.writer <= writer);
+        let version = AccountVersion { writer, write: AccountWrite::Set(info) };
+        match end {
+            0 => self.0.insert(0, version),
+            1 => self.0[0] = version,
+            _ => drop(self.0.splice(..end, [version])),
+        }
+    }
+
     pub(crate) fn insert(&mut self, writer: Index, write: AccountWrite) {
         let version = AccountVersion { writer, write };
         let at = self.0.partition_point(|version| version.writer < writer);
@@ -113,27 +133,58 @@ impl AccountVersions {
     }
 }
 
-/// The versions of a slot, by the index of their writer.
+/// The versions of a slot, by the index of their writer. Most slots have one.
 #[derive(Debug, Default)]
-pub(crate) struct SlotVersions(Vec<(Index, U256)>);
+pub(crate) struct SlotVersions {
+    first: Option<(Index, U256)>,
+    later: Vec<(Index, U256)>,
+}
 
 impl SlotVersions {
     /// The word that transaction `reader` finds, and who wrote it.
     pub(crate) fn read(&self, reader: Index) -> Option<(Index, U256)> {
-        let end = self.0.partition_point(|(writer, _)| *writer < reader);
-        end.checked_sub(1).map(|last| self.0[last])
-    }
-
-    pub(crate) fn insert(&mut self, writer: Index, word: U256) {
-        let at = self.0.partition_point(|(other, _)| *other < writer);
-        match self.0.get_mut(at) {
-            Some(old) if old.0 == writer => old.1 = word,
-            _ => self.0.insert(at, (writer, word)),
+        let end = self.later.partition_point(|(writer, _)| *writer < reader);
+        match end.checked_sub(1) {
+            Some(last) => Some(self.later[last]),
+            None => self.first.filter(|(writer, _)| *writer < reader),
         }
     }
 
+    pub(crate) fn insert(&mut self, writer: Index, word: U256) {
+        match &mut self.first {
+            None => self.first = Some((writer, word)),
+            Some(first) if first.0 == writer => first.1 = word,
+            Some(first) if first.0 > writer => {
+                let old = std::mem::replace(first, (writer, word));
+                self.later.insert(0, old);
+            }
+            Some(_) => {
+                let at = self.later.partition_point(|(other, _)| *other < writer);
+                match self.later.get_mut(at) {
+                    Some(old) if old.0 == writer => old.1 = word,
+                    _ => self.later.insert(at, (writer, word)),
+                }
+            }
+        }
+    }
+
+    /// Makes a version final: nobody will ask for an earlier one again.
+    pub(crate) fn settle(&mut self, writer: Index, word: U256) {
+        if self.later.is_empty() && self.first.is_none_or(|first| first.0 <= writer) {
+            self.first = Some((writer, word));
+            return;
+        }
+        let first = self.first.take().filter(|first| first.0 > writer);
+        self.later.retain(|(other, _)| *other > writer);
+        self.later.splice(0..0, first);
+        self.first = Some((writer, word));
+    }
+
     pub(crate) fn remove(&mut self, writer: Index) {
-        self.0.retain(|(other, _)| *other != writer);
+        self.later.retain(|(other, _)| *other != writer);
+        if self.first.is_some_and(|first| first.0 == writer) {
+            self.first = if self.later.is_empty() { None } else { Some(self.later.remove(0)) };
+        }
     }
 }
 
@@ -172,5 +223,30 @@ mod tests {
         assert_eq!(versions.read(9), Some((4, U256::from(40))));
         versions.remove(4);
         assert_eq!(versions.read(9), Some((1, U256::from(1))));
+        versions.insert(0, U256::from(7));
+        versions.insert(6, U256::from(6));
+        versions.settle(3, U256::from(3));
+        assert_eq!(versions.read(3), None);
+        assert_eq!(versions.read(5), Some((3, U256::from(3))));
+        assert_eq!(versions.read(7), Some((6, U256::from(6))));
+        versions.remove(3);
+        assert_eq!(versions.read(7), Some((6, U256::from(6))));
+        versions.settle(8, U256::from(8));
+        assert_eq!((versions.read(7), versions.read(9)), (None, Some((8, U256::from(8)))));
+    }
+
+    #[test]
+    fn a_settled_account_stands_for_what_was_before_it() {
+        let mut versions = AccountVersions::default();
+        let add =
+            |credit: u64| AccountWrite::Add(Addition { credit: U256::from(credit), ..Addition::default() });
+        versions.insert(1, add(1));
+        versions.insert(3, add(3));
+        versions.insert(5, add(5));
+        assert_eq!(versions.settled(4), None);
+        versions.settle(3, Some(with_balance(10)));
+        assert_eq!(versions.settled(4), Some((&Some(with_balance(10)), 3)));
+        assert_eq!(versions.read(3, None), (None, None));
+        assert_eq!(versions.read(6, None), (Some(with_balance(15)), Some(5)));
     }
 }

@@ -10,6 +10,7 @@ pub(crate) use self::observe::listen;
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
+use rustc_hash::FxHashMap;
 
 use crate::{
     fees::Fees,
@@ -27,7 +28,11 @@ pub(crate) struct View<'a, D> {
     pub(crate) reader: Index,
     /// The transaction's sender and nonce, if it is taken for granted that they fit each other.
     pub(crate) assumed: Option<(Address, u64)>,
+    /// Whether to keep a log: what runs in its turn needs none.
+    pub(crate) logs: bool,
     pub(crate) log: ReadLog,
+    /// Codes that this thread has run.
+    pub(crate) codes: FxHashMap<B256, Bytecode>,
 }
 
 /// What a transaction has read.
@@ -133,23 +138,35 @@ pub(crate) fn code_hash(info: Option<&AccountInfo>) -> B256 {
 }
 
 impl<'a, D: DatabaseRef> View<'a, D> {
+    /// The view of nobody yet.
+    pub(crate) fn new(state: &'a D, store: &'a Store, fees: &'a Fees, spec: SpecId) -> Self {
+        let (log, codes) = (ReadLog::default(), FxHashMap::default());
+        Self { state, store, fees, spec, reader: 0, assumed: None, logs: false, log, codes }
+    }
+
     /// Makes ready for a transaction. With `assumed`, its sender's nonce is taken to be the right one.
     pub(crate) fn begin(&mut self, reader: Index, assumed: Option<(Address, u64)>) {
         self.reader = reader;
         self.assumed = assumed;
+        self.logs = assumed.is_some();
         self.log.clear();
     }
 
     /// The account as the transaction finds it, and who wrote it last.
     pub(crate) fn account(&self, address: Address) -> Result<(Option<AccountInfo>, Option<Index>), D::Error> {
-        let base = self.state.basic_ref(address)?;
-        let found = self.store.accounts.with(&address, |versions| {
-            let writer = versions.writer(self.reader);
-            writer.map(|_| versions.read(self.reader, base.clone()))
+        // What is settled needs no look at the state below.
+        let settled = self.store.accounts.with(&address, |versions| {
+            versions.settled(self.reader).map(|(info, writer)| (info.clone(), writer))
         });
-        let (info, writer) = match found.flatten() {
-            Some(found) => found,
-            None => (base, None),
+        let (info, writer) = match settled {
+            Some(Some((info, writer))) => (info, Some(writer)),
+            Some(None) => {
+                let base = self.state.basic_ref(address)?;
+                let found =
+                    self.store.accounts.with(&address, |versions| versions.read(self.reader, base.clone()));
+                found.unwrap_or((base, None))
+            }
+            None => (self.state.basic_ref(address)?, None),
         };
         Ok((self.fees.add_to(address, info, self.spec), writer))
     }
@@ -194,6 +211,9 @@ impl<D: DatabaseRef> Database for View<'_, D> {
             info.nonce = nonce;
             taken_for_granted = true;
         }
+        if !self.logs {
+            return Ok(info);
+        }
         self.log.accounts.push(AccountRead {
             from_base: writer.is_none() && !taken_for_granted && address != self.fees.beneficiary,
             ..AccountRead::new(address, info.as_ref())
@@ -202,7 +222,12 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
-        self.state.code_by_hash_ref(hash)
+        if let Some(code) = self.codes.get(&hash) {
+            return Ok(code.clone());
+        }
+        let code = self.state.code_by_hash_ref(hash)?;
+        self.codes.insert(hash, code.clone());
+        Ok(code)
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
@@ -211,7 +236,9 @@ impl<D: DatabaseRef> Database for View<'_, D> {
             Some(word) => word,
             None => self.state.storage_ref(address, slot)?,
         };
-        self.log.slots.push(SlotRead { address, slot, word, written: overwritten.is_some() });
+        if self.logs {
+            self.log.slots.push(SlotRead { address, slot, word, written: overwritten.is_some() });
+        }
         Ok(word)
     }
 

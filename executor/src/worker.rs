@@ -25,7 +25,7 @@ use self::transfer::Plain;
 use crate::{
     fees::{Fees, Unpaid},
     store::{AccountWrite, Addition, Index, Store},
-    view::{AccountRead, BalanceNeed, Presence, ReadLog, SlotRead, View, listen},
+    view::{AccountRead, BalanceNeed, Presence, SlotRead, View, listen},
 };
 
 /// What the execution of a transaction came to.
@@ -81,9 +81,7 @@ pub(crate) struct Worker<'a, D: DatabaseRef> {
 
 impl<'a, D: DatabaseRef> Worker<'a, D> {
     pub(crate) fn new(rules: &'a Rules, state: &'a D, store: &'a Store, fees: &'a Fees) -> Self {
-        let spec = rules.cfg.spec;
-        let log = ReadLog::default();
-        let view = View { state, store, fees, spec, reader: 0, assumed: None, log };
+        let view = View::new(state, store, fees, rules.cfg.spec);
         Self { rules, evm: build(rules, view), plain: Plain::new(rules) }
     }
 
@@ -116,8 +114,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
             // Whatever state the engine is in, it is not used again.
             let view = self.view();
             let (state, store, fees, spec) = (view.state, view.store(), view.fees, view.spec);
-            let log = ReadLog::default();
-            self.evm = build(self.rules, View { state, store, fees, spec, reader: 0, assumed: None, log });
+            self.evm = build(self.rules, View::new(state, store, fees, spec));
             Err(Failure::Panic(message(panic.as_ref())))
         })
     }
@@ -148,7 +145,9 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
                 } else {
                     U256::ZERO
                 };
-                Ok(Executed { result, reads: reads(transaction, view, &writes, self.rules), writes })
+                let reads =
+                    if view.logs { reads(transaction, view, &writes, self.rules) } else { Reads::default() };
+                Ok(Executed { result, reads, writes })
             }
             Err(EVMError::Transaction(reason)) => Err(Failure::Invalid(reason)),
             Err(EVMError::Database(error)) => Err(Failure::Database(error)),

@@ -11,7 +11,7 @@ use std::{env, path::PathBuf, sync::Mutex};
 use alloy_primitives::{Address, TxKind, U256};
 use deconflict_executor::{
     AccessSet, Block, BlockContext, BlockReader, BlockState, Config, ExecuteError, Execution, Executor,
-    Header, Mode, Predictor, StateChanges, Transaction, Watch, execute_settled,
+    Header, Mode, Predictions, Predictor, StateChanges, Transaction, Watch, execute_settled,
 };
 use revm::{DatabaseRef, context::TxEnv, primitives::hardfork::SpecId};
 
@@ -90,6 +90,16 @@ fn blocks_come_out_as_they_do_one_by_one() {
                         executed.unwrap_or_else(|error| panic!("block {} {how}: {error}", block.number));
                     compare(&block, &expected, &executed, &how);
                     *reexecuted.entry((mode.name(), threads)).or_insert(0) += executed.figures.reexecutions;
+                    // The same with one thread that runs in turn what others have not begun, and with predictions
+                    // made on the way.
+                    let executor = Executor::new(Config { threads, mode, may_fall_back: true });
+                    let (env, rules) = (block.env(), block.rules());
+                    let executed =
+                        executor.execute_predicting(env, rules, &block.transactions, &shaken, &predictor);
+                    let executed =
+                        executed.unwrap_or_else(|error| panic!("block {} {how}: {error}", block.number));
+                    compare(&block, &expected, &executed, &format!("{how}, by need"));
+                    *reexecuted.entry(("by need", threads)).or_insert(0) += executed.figures.reexecutions;
                 }
             }
         }
@@ -275,7 +285,14 @@ fn results_are_handed_out_in_order_and_an_execution_can_be_called_off() {
     };
     let executor = Executor::new(Config { threads: 2, mode: Mode::Optimistic, may_fall_back: false });
     let run = |watch: Watch<'_>| {
-        executor.execute_watched(block.env(), block.rules(), &block.transactions, &state, &[], watch)
+        executor.execute_watched(
+            block.env(),
+            block.rules(),
+            &block.transactions,
+            &state,
+            Predictions::None,
+            watch,
+        )
     };
     run(Watch { committed: Some(&committed), cancel: None }).expect("the block is valid");
     assert_eq!(*seen.lock().expect("nobody panics here"), (0..200).collect::<Vec<_>>());

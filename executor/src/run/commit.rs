@@ -1,12 +1,8 @@
 //! Makes executions final, one after the other, in the order of the block.
 //!
-//! In: executions that ran ahead. Out: final results and versions. An execution that would not be the same now is thrown
-//! away, and its transaction runs again on the spot, on a state that is final.
-
-use std::sync::{
-    Mutex, TryLockError,
-    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
-};
+//! In: executions that ran ahead. Out: final results and versions. What nobody has begun is run here, on a state that is
+//! final, so that this thread alone is as fast as one thread can be. An execution that would not be the same now is
+//! thrown away, and its transaction runs again in the same way.
 
 use alloy_primitives::map::AddressMap;
 use revm::{
@@ -15,219 +11,128 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
-use super::{ExecuteError, Watch};
+use super::{
+    ExecuteError, Watch,
+    board::{Ahead, Board, Turn},
+};
 use crate::{
-    block::Transaction,
     changes::FinalWrites,
     fees::Fees,
-    store::{AccountWrite, Index, Store, lock},
+    predict::Scratch,
+    store::{AccountWrite, Index, Store},
     validate::holds,
     worker::{Executed, Failure, Rules, Worker, Writes},
 };
 
 /// Makes executions final.
-pub(super) struct Committer<'a, E: std::error::Error + 'static> {
-    transactions: &'a [Transaction],
+pub(super) struct Committer<'b, 'a, E> {
+    board: &'b Board<'a, E>,
     rules: &'a Rules,
     watch: Watch<'a>,
-    ahead: Vec<Ahead<E>>,
-    /// The number of transactions that are final.
-    next: AtomicUsize,
-    over: AtomicBool,
-    progress: Mutex<Progress<E>>,
-}
-
-/// An execution that ran ahead.
-struct Ahead<E> {
-    there: AtomicBool,
-    execution: Mutex<Option<Result<Executed, Failure<E>>>>,
-}
-
-struct Progress<E: std::error::Error + 'static> {
-    results: Vec<ExecutionResult>,
+    pub(super) results: Vec<ExecutionResult>,
     gas_used: u64,
-    reexecutions: u64,
-    error: Option<ExecuteError<E>>,
+    /// Transactions that ran ahead of their turn, and those of them that ran again in it.
+    pub(super) ahead: u64,
+    pub(super) reexecutions: u64,
 }
 
-/// The final results, and how many transactions ran again.
-pub(super) type Finished<E> = Result<(Vec<ExecutionResult>, u64), ExecuteError<E>>;
+impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
+    pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>) -> Self {
+        let results = Vec::with_capacity(board.transactions.len());
+        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0 }
+    }
 
-impl<'a, E: std::error::Error + 'static> Committer<'a, E> {
-    pub(super) fn new(transactions: &'a [Transaction], rules: &'a Rules, watch: Watch<'a>) -> Self {
-        let ahead = || Ahead { there: AtomicBool::new(false), execution: Mutex::new(None) };
-        let progress = Progress {
-            results: Vec::with_capacity(transactions.len()),
-            gas_used: 0,
-            reexecutions: 0,
-            error: None,
-        };
-        Self {
-            transactions,
-            rules,
-            watch,
-            ahead: transactions.iter().map(|_| ahead()).collect(),
-            next: AtomicUsize::new(0),
-            over: AtomicBool::new(transactions.is_empty()),
-            progress: Mutex::new(progress),
+    /// Makes everything final.
+    pub(super) fn run<D: DatabaseRef<Error = E>>(
+        &mut self,
+        worker: &mut Worker<'_, D>,
+    ) -> Result<(), ExecuteError<E>> {
+        let mut scratch = Scratch::default();
+        for index in 0..self.board.transactions.len() as Index {
+            match self.board.turn(index, worker, &mut scratch) {
+                Turn::Now => {
+                    self.run_in_turn(index, worker)?;
+                    self.board.finish(index);
+                    self.board.advance(index, None);
+                }
+                Turn::Ahead(ahead) => {
+                    self.ahead += 1;
+                    let Ahead { execution, guess } = *ahead;
+                    let held = self.check(index, execution, worker)?;
+                    if !held {
+                        self.reexecutions += 1;
+                        self.run_in_turn(index, worker)?;
+                    }
+                    self.board.advance(index, guess.then_some(held));
+                }
+            }
         }
+        Ok(())
     }
 
-    /// Whether there is nothing left to do.
-    pub(super) fn over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
-    }
-
-    /// The transaction with an index.
-    pub(super) fn transaction(&self, index: Index) -> &'a Transaction {
-        &self.transactions[index as usize]
-    }
-
-    /// Runs everything in order.
-    pub(super) fn run_all<D: DatabaseRef<Error = E>>(self, worker: &mut Worker<'_, D>) -> Finished<E> {
-        let mut progress = lock(&self.progress);
-        for index in 0..self.transactions.len() as Index {
-            self.run_in_turn(index, worker, &mut progress)?;
-        }
-        drop(progress);
-        self.finish()
-    }
-
-    /// Takes in an execution that ran ahead, and publishes what it writes.
-    pub(super) fn take<D: DatabaseRef<Error = E>>(
-        &self,
+    /// Makes an execution final that ran ahead, if it would be the same now.
+    fn check<D: DatabaseRef<Error = E>>(
+        &mut self,
         index: Index,
         execution: Result<Executed, Failure<E>>,
-        worker: &Worker<'_, D>,
-    ) {
-        if let Ok(executed) = &execution {
-            publish(index, &executed.writes, worker.view().store());
-        }
-        let ahead = &self.ahead[index as usize];
-        *lock(&ahead.execution) = Some(execution);
-        ahead.there.store(true, Ordering::Release);
-    }
-
-    /// Makes final what can be made final, unless another thread is at it. Tells whether everything is over.
-    pub(super) fn advance<D: DatabaseRef<Error = E>>(&self, worker: &mut Worker<'_, D>) -> bool {
-        loop {
-            // Whoever fails to get the lock has said before that its execution is there; whoever gives the lock back
-            // looks again afterwards. One of the two sees the other.
-            fence(Ordering::SeqCst);
-            let mut progress = match self.progress.try_lock() {
-                Ok(progress) => progress,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return self.over(),
-            };
-            while !self.over() && self.is_there(self.next.load(Ordering::Relaxed)) {
-                let index = self.next.load(Ordering::Relaxed);
-                if let Err(error) = self.commit(index as Index, worker, &mut progress) {
-                    progress.error = Some(error);
-                    self.over.store(true, Ordering::Release);
-                    break;
-                }
-                self.next.store(index + 1, Ordering::Release);
-                if index + 1 == self.transactions.len() {
-                    self.over.store(true, Ordering::Release);
-                }
-            }
-            drop(progress);
-            fence(Ordering::SeqCst);
-            if self.over() || !self.is_there(self.next.load(Ordering::Acquire)) {
-                return self.over();
-            }
-        }
-    }
-
-    /// Ends the work of all threads, because one of them cannot go on.
-    pub(super) fn stop(&self, error: ExecuteError<E>) {
-        lock(&self.progress).error.get_or_insert(error);
-        self.over.store(true, Ordering::Release);
-    }
-
-    /// The final results.
-    pub(super) fn finish(self) -> Finished<E> {
-        let progress = self.progress.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match progress.error {
-            Some(error) => Err(error),
-            None => Ok((progress.results, progress.reexecutions)),
-        }
-    }
-
-    fn is_there(&self, index: usize) -> bool {
-        self.ahead.get(index).is_some_and(|ahead| ahead.there.load(Ordering::Acquire))
-    }
-
-    fn commit<D: DatabaseRef<Error = E>>(
-        &self,
-        index: Index,
         worker: &mut Worker<'_, D>,
-        progress: &mut Progress<E>,
-    ) -> Result<(), ExecuteError<E>> {
-        let execution = lock(&self.ahead[index as usize].execution).take();
+    ) -> Result<bool, ExecuteError<E>> {
+        let Ok(executed) = execution else { return Ok(false) };
         let database = |source| ExecuteError::Database { index: index as usize, source };
-        if let Some(Ok(executed)) = execution {
-            let valid = guarded(index, || holds(&executed.reads, worker.view_of(index)).map_err(database))?;
-            if valid && self.settle(index, &executed.writes, worker)? {
-                return self.conclude(index, executed.result, progress);
-            }
-            retract(index, &executed.writes, worker.view().store());
+        let valid = guarded(index, || holds(&executed.reads, worker.view_of(index)).map_err(database))?;
+        if valid && self.settle(index, &executed.writes, worker)? {
+            self.conclude(index, executed.result)?;
+            return Ok(true);
         }
-        progress.reexecutions += 1;
-        self.run_in_turn(index, worker, progress)
+        retract(index, &executed.writes, worker.view().store());
+        Ok(false)
     }
 
     fn run_in_turn<D: DatabaseRef<Error = E>>(
-        &self,
+        &mut self,
         index: Index,
         worker: &mut Worker<'_, D>,
-        progress: &mut Progress<E>,
     ) -> Result<(), ExecuteError<E>> {
-        let transaction = self.transaction(index);
-        self.admit(index, progress)?;
+        let transaction = &self.board.transactions[index as usize];
+        self.admit(index)?;
         let executed = worker.run_in_turn(index, &transaction.env);
-        let index = index as usize;
-        let executed = executed.map_err(|failure| match failure {
+        let number = index as usize;
+        let executed: Executed = executed.map_err(|failure| match failure {
             Failure::Invalid(reason) => {
-                ExecuteError::InvalidTransaction { index, sender: transaction.env.caller, reason }
+                ExecuteError::InvalidTransaction { index: number, sender: transaction.env.caller, reason }
             }
-            Failure::Database(source) => ExecuteError::Database { index, source },
-            Failure::Engine(reason) => ExecuteError::Engine { index, reason },
-            Failure::Panic(message) => ExecuteError::Panicked { index, message },
+            Failure::Database(source) => ExecuteError::Database { index: number, source },
+            Failure::Engine(reason) => ExecuteError::Engine { index: number, reason },
+            Failure::Panic(message) => ExecuteError::Panicked { index: number, message },
         })?;
-        publish(index as Index, &executed.writes, worker.view().store());
-        if !self.settle(index as Index, &executed.writes, worker)? {
+        publish_final(index, &executed.writes, worker.view().store());
+        if !self.settle(index, &executed.writes, worker)? {
             let reason = "a balance or nonce leaves its range".to_owned();
-            return Err(ExecuteError::Engine { index, reason });
+            return Err(ExecuteError::Engine { index: number, reason });
         }
-        self.conclude(index as Index, executed.result, progress)
+        self.conclude(index, executed.result)
     }
 
     /// Checks that the block has enough gas left for the transaction.
-    fn admit(&self, index: Index, progress: &Progress<E>) -> Result<(), ExecuteError<E>> {
+    fn admit(&self, index: Index) -> Result<(), ExecuteError<E>> {
         if self.watch.cancelled() {
-            return Err(ExecuteError::Cancelled { committed: progress.results.len() });
+            return Err(ExecuteError::Cancelled { committed: self.results.len() });
         }
-        let gas_limit = self.transaction(index).env.gas_limit;
-        let left = self.rules.block.gas_limit.saturating_sub(progress.gas_used);
+        let gas_limit = self.board.transactions[index as usize].env.gas_limit;
+        let left = self.rules.block.gas_limit.saturating_sub(self.gas_used);
         if gas_limit > left && !self.rules.cfg.is_block_gas_limit_disabled() {
             return Err(ExecuteError::BlockGas { index: index as usize, gas_limit, left });
         }
         Ok(())
     }
 
-    fn conclude(
-        &self,
-        index: Index,
-        result: ExecutionResult,
-        progress: &mut Progress<E>,
-    ) -> Result<(), ExecuteError<E>> {
-        self.admit(index, progress)?;
-        progress.gas_used += result.tx_gas_used();
+    fn conclude(&mut self, index: Index, result: ExecutionResult) -> Result<(), ExecuteError<E>> {
+        self.admit(index)?;
+        self.gas_used += result.tx_gas_used();
         if let Some(committed) = self.watch.committed {
             committed(index as usize, &result);
         }
-        progress.results.push(result);
+        self.results.push(result);
         Ok(())
     }
 
@@ -251,7 +156,7 @@ impl<'a, E: std::error::Error + 'static> Committer<'a, E> {
             settled.push((*address, Some(after).filter(|info| !clears_empty || !info.is_empty())));
         }
         for (address, after) in settled {
-            view.store.accounts.change(address, |versions| versions.insert(index, AccountWrite::Set(after)));
+            view.store.accounts.change(address, |versions| versions.settle(index, after));
         }
         view.fees.pay(writes.fee, keeps_fees);
         Ok(true)
@@ -270,7 +175,7 @@ pub(super) fn guarded<T, E: std::error::Error + 'static>(
     })
 }
 
-fn publish(index: Index, writes: &Writes, store: &Store) {
+pub(super) fn publish(index: Index, writes: &Writes, store: &Store) {
     for address in &writes.resets {
         store.resets.change(*address, |resets| resets.push(index));
     }
@@ -279,6 +184,22 @@ fn publish(index: Index, writes: &Writes, store: &Store) {
     }
     for (address, slot, word) in &writes.slots {
         store.slots.change((*address, *slot), |versions| versions.insert(index, *word));
+    }
+}
+
+/// Publishes what a transaction writes in its turn: nobody will ask for what stood before it again.
+fn publish_final(index: Index, writes: &Writes, store: &Store) {
+    for address in &writes.resets {
+        store.resets.change(*address, |resets| resets.push(index));
+    }
+    for (address, write) in &writes.accounts {
+        store.accounts.change(*address, |versions| match write {
+            AccountWrite::Set(info) => versions.settle(index, info.clone()),
+            AccountWrite::Add(_) => versions.insert(index, write.clone()),
+        });
+    }
+    for (address, slot, word) in &writes.slots {
+        store.slots.change((*address, *slot), |versions| versions.settle(index, *word));
     }
 }
 

@@ -102,10 +102,11 @@ impl Plain {
             view.log.accounts.clear();
             return Ok(None);
         }
-        let [.., first, second] = view.log.accounts.as_mut_slice() else { return Ok(None) };
-        first.needs = BalanceNeed::AtLeast(most);
-        first.needs_nonce = true;
-        second.needs_presence = transaction.value.is_zero();
+        if let [.., first, second] = view.log.accounts.as_mut_slice() {
+            first.needs = BalanceNeed::AtLeast(most);
+            first.needs_nonce = true;
+            second.needs_presence = transaction.value.is_zero();
+        }
         let price = transaction.effective_gas_price(self.base_fee);
         let tip =
             if self.spec.is_enabled_in(SpecId::LONDON) { price.saturating_sub(self.base_fee) } else { price };

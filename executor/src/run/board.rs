@@ -1,0 +1,312 @@
+//! What threads share while a block is executed: who is at what, and what was executed ahead of its turn.
+//!
+//! In: transactions, and where predictions come from. Out: executions that ran ahead, for the thread that makes them
+//! final. That thread never depends on the others: what nobody has begun it runs itself.
+
+use std::{
+    hint::spin_loop,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use alloy_primitives::TxKind;
+use revm::{DatabaseRef, context::TxEnv};
+
+use super::{
+    Predictions,
+    commit::publish,
+    planner::{Hint, Job, Knowledge, Planner, Progress},
+};
+use crate::{
+    block::Transaction,
+    predict::{BlockContext, Predictor, Scratch},
+    store::{Index, lock},
+    worker::{Executed, Failure, Rules, Worker},
+};
+
+/// How often a thread looks again before it lets go of its processor.
+const SPINS: u32 = 3_000;
+
+/// How long a thread sleeps that has found nothing to do, at first and at most.
+const NAPS: [Duration; 2] = [Duration::from_micros(20), Duration::from_millis(1)];
+
+/// Nobody has begun the transaction.
+const OPEN: u8 = 0;
+/// A thread is at it.
+const CLAIMED: u8 = 1;
+/// It is executed.
+const DONE: u8 = 2;
+
+/// An execution that ran ahead.
+pub(super) struct Ahead<E> {
+    /// What it came to, or how it failed.
+    pub(super) execution: Result<Executed, Failure<E>>,
+    /// Whether it was a guess that it would hold.
+    pub(super) guess: bool,
+}
+
+/// What threads share.
+pub(super) struct Board<'a, E> {
+    pub(super) transactions: &'a [Transaction],
+    rules: &'a Rules,
+    predictions: Predictions<'a>,
+    /// Whether there are threads besides the one that commits.
+    shared: bool,
+    /// Whether the thread that commits runs nothing in its turn that can be run ahead.
+    eager: bool,
+    status: Vec<AtomicU8>,
+    ahead: Vec<Mutex<Option<Box<Ahead<E>>>>>,
+    finished: Mutex<Vec<Index>>,
+    planner: Mutex<Planner<'a>>,
+    committed: AtomicUsize,
+    over: AtomicBool,
+    /// The transaction that the committing thread waits for, and that thread.
+    awaited: AtomicU32,
+    committer: Thread,
+    held: AtomicU64,
+    stale: AtomicU64,
+    predicting: AtomicU64,
+    planning: AtomicU64,
+}
+
+impl<E> Progress for Board<'_, E> {
+    fn committed(&self) -> usize {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    fn claim(&self, index: Index) -> bool {
+        let status = &self.status[index as usize];
+        status.load(Ordering::Relaxed) == OPEN
+            && status.compare_exchange(OPEN, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    fn is_done(&self, index: Index) -> bool {
+        self.status[index as usize].load(Ordering::Acquire) == DONE
+    }
+
+    fn guesses(&self) -> (u64, u64) {
+        (self.held.load(Ordering::Relaxed), self.stale.load(Ordering::Relaxed))
+    }
+}
+
+/// How a thread finds the next transaction to make final.
+pub(super) enum Turn<E> {
+    /// It ran ahead.
+    Ahead(Box<Ahead<E>>),
+    /// It is to be run now.
+    Now,
+}
+
+impl<'a, E: std::error::Error + 'static> Board<'a, E> {
+    pub(super) fn new(
+        transactions: &'a [Transaction],
+        rules: &'a Rules,
+        predictions: Predictions<'a>,
+        threads: usize,
+        eager: bool,
+    ) -> Self {
+        let knowledge = match predictions {
+            Predictions::None => Knowledge::None,
+            Predictions::Given(_) => Knowledge::Given,
+            Predictions::ByNeed(_) => Knowledge::ByNeed,
+        };
+        let shared = threads > 1 || eager;
+        let count = if shared { transactions.len() } else { 0 };
+        Self {
+            transactions,
+            rules,
+            predictions,
+            shared,
+            eager,
+            status: (0..count).map(|_| AtomicU8::new(OPEN)).collect(),
+            ahead: (0..count).map(|_| Mutex::new(None)).collect(),
+            finished: Mutex::default(),
+            planner: Mutex::new(Planner::new(count, rules.block.beneficiary, knowledge, eager)),
+            committed: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            awaited: AtomicU32::new(Index::MAX),
+            committer: thread::current(),
+            held: AtomicU64::new(0),
+            stale: AtomicU64::new(0),
+            predicting: AtomicU64::new(0),
+            planning: AtomicU64::new(0),
+        }
+    }
+
+    /// Helps until everything is over. A panic that no transaction is to blame for ends the help and nothing else.
+    pub(super) fn help<D: DatabaseRef<Error = E>>(&self, worker: &mut Worker<'_, D>) {
+        let help = || {
+            let mut scratch = Scratch::default();
+            let mut idle = 0;
+            while !self.over.load(Ordering::Acquire) {
+                if self.work(worker, &mut scratch) {
+                    idle = 0;
+                } else {
+                    rest(&mut idle);
+                }
+            }
+        };
+        drop(catch_unwind(AssertUnwindSafe(help)));
+    }
+
+    /// Does one thing that helps; false if there is nothing to do.
+    fn work<D: DatabaseRef<Error = E>>(&self, worker: &mut Worker<'_, D>, scratch: &mut Scratch) -> bool {
+        let job = {
+            let mut planner = lock(&self.planner);
+            let finished = std::mem::take(&mut *lock(&self.finished));
+            planner.absorb(finished);
+            planner.job(self.transactions, self)
+        };
+        match job {
+            Job::Nothing => return false,
+            Job::Run { index, guess } => {
+                let execution = worker.run_ahead(index, &self.transactions[index as usize].env);
+                if let Ok(executed) = &execution {
+                    publish(index, &executed.writes, worker.view().store());
+                }
+                *lock(&self.ahead[index as usize]) = Some(Box::new(Ahead { execution, guess }));
+                self.finish(index);
+                if self.awaited.load(Ordering::SeqCst) == index {
+                    self.committer.unpark();
+                }
+            }
+            Job::Predict(range) => {
+                let state = worker.view().state;
+                let start = Instant::now();
+                let hints = range.clone().map(|index| self.hint(index, state, scratch)).collect();
+                let predicted = Instant::now();
+                let mut planner = lock(&self.planner);
+                planner.insert(range.start, hints, self.transactions, state, self);
+                drop(planner);
+                let time = |since: Duration| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+                self.predicting.fetch_add(time(predicted - start), Ordering::Relaxed);
+                self.planning.fetch_add(time(predicted.elapsed()), Ordering::Relaxed);
+            }
+        }
+        true
+    }
+
+    /// What is known of a transaction.
+    fn hint<D: DatabaseRef>(&self, index: usize, state: &D, scratch: &mut Scratch) -> Hint<'a> {
+        let predictor = match self.predictions {
+            Predictions::None => return Hint::None,
+            Predictions::Given(hints) => return hints.get(index).map_or(Hint::None, Hint::Given),
+            Predictions::ByNeed(predictor) => predictor,
+        };
+        let env = &self.transactions[index].env;
+        let predict = || {
+            if is_transfer(env, state) {
+                return Hint::Transfer;
+            }
+            let context = BlockContext {
+                env: &self.rules.block,
+                spec: self.rules.cfg.spec,
+                chain_id: self.rules.cfg.chain_id,
+            };
+            Hint::Made(Predictor::predict_with(predictor, scratch, env, context, state))
+        };
+        // A state that panics now will do so again for whoever executes the transaction.
+        catch_unwind(AssertUnwindSafe(predict)).unwrap_or_else(|_| {
+            *scratch = Scratch::default();
+            Hint::None
+        })
+    }
+
+    /// Waits until it is clear how the next transaction becomes final; what can be done in the meantime is done.
+    pub(super) fn turn<D: DatabaseRef<Error = E>>(
+        &self,
+        index: Index,
+        worker: &mut Worker<'_, D>,
+        scratch: &mut Scratch,
+    ) -> Turn<E> {
+        if !self.shared {
+            return Turn::Now;
+        }
+        loop {
+            match self.status[index as usize].load(Ordering::Acquire) {
+                DONE => {
+                    let ahead = lock(&self.ahead[index as usize]).take();
+                    return ahead.map_or(Turn::Now, Turn::Ahead);
+                }
+                OPEN => {
+                    if !(self.eager && self.work(worker, scratch)) && self.claim(index) {
+                        return Turn::Now;
+                    }
+                }
+                _ => {
+                    if !self.work(worker, scratch) {
+                        self.wait(index);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until a transaction is executed that somebody is at.
+    fn wait(&self, index: Index) {
+        for _ in 0..SPINS {
+            if self.is_done(index) {
+                return;
+            }
+            spin_loop();
+        }
+        self.awaited.store(index, Ordering::SeqCst);
+        while self.status[index as usize].load(Ordering::SeqCst) != DONE {
+            thread::park_timeout(NAPS[1]);
+        }
+        self.awaited.store(Index::MAX, Ordering::SeqCst);
+    }
+
+    /// Says that a transaction is executed and what it writes is published.
+    pub(super) fn finish(&self, index: Index) {
+        if self.shared {
+            self.status[index as usize].store(DONE, Ordering::SeqCst);
+            lock(&self.finished).push(index);
+        }
+    }
+
+    /// Says that one more transaction is final, and whether it ran ahead by a guess, and then whether that held.
+    pub(super) fn advance(&self, index: Index, guess_held: Option<bool>) {
+        self.committed.store(index as usize + 1, Ordering::Release);
+        match guess_held {
+            Some(true) => drop(self.held.fetch_add(1, Ordering::Relaxed)),
+            Some(false) => drop(self.stale.fetch_add(1, Ordering::Relaxed)),
+            None => {}
+        }
+    }
+
+    /// Sends everybody home.
+    pub(super) fn close(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// The number of edges, and the processor time for predictions and for plans.
+    pub(super) fn figures(&self) -> (u64, Duration, Duration) {
+        let time = |nanoseconds: &AtomicU64| Duration::from_nanos(nanoseconds.load(Ordering::Relaxed));
+        (lock(&self.planner).edges, time(&self.predicting), time(&self.planning))
+    }
+}
+
+/// Whether a transaction moves ether to an account without code, and does nothing else.
+fn is_transfer<D: DatabaseRef>(env: &TxEnv, state: &D) -> bool {
+    let TxKind::Call(to) = env.kind else { return false };
+    env.data.is_empty()
+        && env.authorization_list.is_empty()
+        && to.0[..18] != [0; 18]
+        && state.basic_ref(to).is_ok_and(|info| info.is_none_or(|info| info.is_code_hash_empty_or_zero()))
+}
+
+/// Looks away for a while, longer each time.
+fn rest(idle: &mut u32) {
+    *idle += 1;
+    if *idle == 1 {
+        (0..SPINS).for_each(|_| spin_loop());
+    } else {
+        thread::sleep((NAPS[0] * (1 << (*idle - 2).min(8))).min(NAPS[1]));
+    }
+}
