@@ -128,15 +128,16 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
     let hints = predict(block, &state, predictor, options.config.threads);
     let (edges, critical_path_gas) = order(block, &state, &hints);
     let slow = SlowState { state: &state, latency: options.latency };
+    let executor = Executor::new(options.config);
     let mut best: Option<BlockRun> = None;
     let mut execution = None;
     for _ in 0..options.repeat.max(1) {
         let serial =
             if options.latency.is_zero() { time_serial(block, &state) } else { time_serial(block, &slow) }?;
         let executed = if options.latency.is_zero() {
-            run_once(block, &state, predictor, options)
+            run_once(block, &state, predictor, &executor)
         } else {
-            run_ahead(block, &slow, predictor, options)
+            run_ahead(block, &slow, predictor, &executor, options.config.mode)
         }
         .map_err(|source| RunError::Execute { block: block.number, source: Box::new(source) })?;
         let figures = executed.figures;
@@ -212,9 +213,8 @@ fn run_once<D: DatabaseRef + Sync>(
     block: &Block,
     state: &D,
     predictor: &Predictor,
-    options: &RunOptions,
+    executor: &Executor,
 ) -> Result<Execution, ExecuteError<D::Error>> {
-    let executor = Executor::new(options.config);
     executor.execute_predicting(block.env(), block.rules(), &block.transactions, state, predictor)
 }
 
@@ -223,18 +223,15 @@ fn run_ahead<D: DatabaseRef + Sync>(
     block: &Block,
     slow: &D,
     predictor: &Predictor,
-    options: &RunOptions,
+    executor: &Executor,
+    mode: Mode,
 ) -> Result<Execution, ExecuteError<D::Error>> {
     let cached = CachedState::new(slow);
     let start = Instant::now();
-    let hints = if options.config.mode == Mode::Scheduled {
-        predict(block, &cached, predictor, READERS)
-    } else {
-        Vec::new()
-    };
+    let hints =
+        if mode == Mode::Scheduled { predict(block, &cached, predictor, READERS) } else { Vec::new() };
     let predicted = start.elapsed();
     let stop = AtomicBool::new(false);
-    let executor = Executor::new(options.config);
     let mut executed = std::thread::scope(|scope| {
         if !hints.is_empty() {
             scope.spawn(|| cached.prefetch(&block.transactions, &hints, READERS, &stop));

@@ -11,7 +11,10 @@ mod commit;
 
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,7 +38,7 @@ use crate::{
     predict::Predictor,
     schedule,
     serial::{Outcome, summarize},
-    store::Store,
+    store::{Store, lock},
     worker::{Rules, Worker},
 };
 
@@ -212,16 +215,17 @@ impl Watch<'_> {
     }
 }
 
-/// Executes blocks.
-#[derive(Clone, Copy, Debug, Default)]
+/// Executes blocks. What one block needed of memory is there for the next one.
+#[derive(Clone, Debug, Default)]
 pub struct Executor {
     config: Config,
+    stores: Arc<Mutex<Vec<Store>>>,
 }
 
 impl Executor {
     /// An executor that works as `config` says.
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self { config, ..Self::default() }
     }
 
     /// Executes the transactions of a block on `state`. `hints` are predictions, one a transaction; those that are
@@ -263,7 +267,8 @@ impl Executor {
         let start = Instant::now();
         let rules = Rules { block, cfg: rules };
         let fees = Fees::new(rules.block.beneficiary);
-        let store = Store::default();
+        let mut store = lock(&self.stores).pop().unwrap_or_default();
+        store.reserve(transactions.len());
         let threads = self.threads(transactions);
         let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
         let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
@@ -293,9 +298,10 @@ impl Executor {
             ..RunFigures::default()
         };
         let writes = guarded(transactions.len() as u32, || {
-            let writes = collect(store, &fees, rules.cfg.spec, state);
+            let writes = collect(&mut store, &fees, rules.cfg.spec, state);
             writes.map_err(|source| ExecuteError::Settle { source })
         })?;
+        lock(&self.stores).push(store);
         figures.execute = start.elapsed();
         let outcome = summarize(transactions, rules.cfg.spec, results);
         Ok(Execution { outcome, writes, figures })

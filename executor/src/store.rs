@@ -24,6 +24,14 @@ pub(crate) struct Store {
     pub(crate) resets: Table<Address, Vec<Index>>,
 }
 
+impl Store {
+    /// Makes room for what so many transactions are likely to write.
+    pub(crate) fn reserve(&mut self, transactions: usize) {
+        self.accounts.reserve(2 * transactions);
+        self.slots.reserve(2 * transactions);
+    }
+}
+
 /// What a transaction does to an account outside its storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AccountWrite {
@@ -51,15 +59,85 @@ impl Addition {
     }
 }
 
+/// Versions in the order of their writers. Most pieces of state have one at a time, which needs no allocation.
+#[derive(Debug)]
+struct Versions<T> {
+    first: Option<(Index, T)>,
+    later: Vec<(Index, T)>,
+}
+
+impl<T> Default for Versions<T> {
+    fn default() -> Self {
+        Self { first: None, later: Vec::new() }
+    }
+}
+
+impl<T> Versions<T> {
+    /// The last version before `reader`.
+    fn last(&self, reader: Index) -> Option<&(Index, T)> {
+        if self.later.is_empty() {
+            return self.first.as_ref().filter(|(writer, _)| *writer < reader);
+        }
+        let end = self.later.partition_point(|(writer, _)| *writer < reader);
+        match end.checked_sub(1) {
+            Some(last) => Some(&self.later[last]),
+            None => self.first.as_ref().filter(|(writer, _)| *writer < reader),
+        }
+    }
+
+    /// The versions before `reader`, from the last one back.
+    fn back(&self, reader: Index) -> impl Iterator<Item = &(Index, T)> {
+        let end = self.later.partition_point(|(writer, _)| *writer < reader);
+        let first = self.first.iter().filter(move |(writer, _)| *writer < reader);
+        self.later[..end].iter().rev().chain(first)
+    }
+
+    fn insert(&mut self, writer: Index, version: T) {
+        match &mut self.first {
+            None => self.first = Some((writer, version)),
+            Some(first) if first.0 == writer => first.1 = version,
+            Some(first) if first.0 > writer => {
+                let old = std::mem::replace(first, (writer, version));
+                self.later.insert(0, old);
+            }
+            Some(_) => {
+                let at = self.later.partition_point(|(other, _)| *other < writer);
+                match self.later.get_mut(at) {
+                    Some(old) if old.0 == writer => old.1 = version,
+                    _ => self.later.insert(at, (writer, version)),
+                }
+            }
+        }
+    }
+
+    /// Makes a version final: nobody will ask for an earlier one again.
+    fn settle(&mut self, writer: Index, version: T) {
+        let first = self.first.replace((writer, version)).filter(|first| first.0 > writer);
+        if !self.later.is_empty() {
+            let end = self.later.partition_point(|(other, _)| *other <= writer);
+            self.later.drain(..end);
+        }
+        if let Some(first) = first {
+            self.later.insert(0, first);
+        }
+    }
+
+    fn remove(&mut self, writer: Index) {
+        self.later.retain(|(other, _)| *other != writer);
+        if self.first.as_ref().is_some_and(|first| first.0 == writer) {
+            self.first = if self.later.is_empty() { None } else { Some(self.later.remove(0)) };
+        }
+    }
+
+    /// What was written last.
+    fn into_last(mut self) -> Option<T> {
+        self.later.pop().or(self.first).map(|(_, version)| version)
+    }
+}
+
 /// The versions of an account, by the index of their writer.
 #[derive(Debug, Default)]
-pub(crate) struct AccountVersions(Vec<AccountVersion>);
-
-#[derive(Debug)]
-struct AccountVersion {
-    writer: Index,
-    write: AccountWrite,
-}
+pub(crate) struct AccountVersions(Versions<AccountWrite>);
 
 impl AccountVersions {
     /// The account as transaction `reader` finds it, and the last writer it owes that to. `base` is the account before
@@ -69,122 +147,80 @@ impl AccountVersions {
         reader: Index,
         base: Option<AccountInfo>,
     ) -> (Option<AccountInfo>, Option<Index>) {
-        let end = self.0.partition_point(|version| version.writer < reader);
-        let Some(last) = end.checked_sub(1) else { return (base, None) };
-        let start = self.0[..end].iter().rposition(|version| matches!(version.write, AccountWrite::Set(_)));
-        let (info, rest) = match start.map(|start| (start, &self.0[start].write)) {
-            Some((start, AccountWrite::Set(info))) => (info.clone(), start + 1),
-            _ => (base, 0),
-        };
+        let Some((last, _)) = self.0.last(reader) else { return (base, None) };
         let mut sum = Addition::default();
-        for version in &self.0[rest..end] {
-            if let AccountWrite::Add(addition) = &version.write {
-                sum.credit = sum.credit.saturating_add(addition.credit);
-                sum.debit = sum.debit.saturating_add(addition.debit);
-                sum.nonce = sum.nonce.saturating_add(addition.nonce);
+        let mut start = None;
+        for (_, write) in self.0.back(reader) {
+            match write {
+                AccountWrite::Set(info) => {
+                    start = Some(info.clone());
+                    break;
+                }
+                AccountWrite::Add(addition) => {
+                    sum.credit = sum.credit.saturating_add(addition.credit);
+                    sum.debit = sum.debit.saturating_add(addition.debit);
+                    sum.nonce = sum.nonce.saturating_add(addition.nonce);
+                }
             }
         }
-        let info = if rest == end { info } else { sum.apply(info.clone()).or(info) };
-        (info, Some(self.0[last].writer))
+        let info = start.unwrap_or(base);
+        let info = if sum == Addition::default() { info } else { sum.apply(info.clone()).or(info) };
+        (info, Some(*last))
     }
 
     /// The last writer before `reader`.
     pub(crate) fn writer(&self, reader: Index) -> Option<Index> {
-        let end = self.0.partition_point(|version| version.writer < reader);
-        end.checked_sub(1).map(|last| self.0[last].writer)
+        self.0.last(reader).map(|(writer, _)| *writer)
+    }
+
+    pub(crate) fn insert(&mut self, writer: Index, write: AccountWrite) {
+        self.0.insert(writer, write);
     }
 
     /// The last version before `reader`, if it says all there is to say without what stands before it.
     pub(crate) fn settled(&self, reader: Index) -> Option<(&Option<AccountInfo>, Index)> {
-        let end = self.0.partition_point(|version| version.writer < reader);
-        match self.0.get(end.checked_sub(1)?)? {
-            AccountVersion { writer, write: AccountWrite::Set(info) } => Some((info, *writer)),
-            AccountVersion { .. } => None,
+        match self.0.last(reader)? {
+            (writer, AccountWrite::Set(info)) => Some((info, *writer)),
+            (_, AccountWrite::Add(_)) => None,
         }
     }
 
     /// Makes a version final: nobody will ask for an earlier one again.
     pub(crate) fn settle(&mut self, writer: Index, info: Option<AccountInfo>) {
-        let end = self.0.partition_point(|version| version.writer <= writer);
-        let version = AccountVersion { writer, write: AccountWrite::Set(info) };
-        match end {
-            0 => self.0.insert(0, version),
-            1 => self.0[0] = version,
-            _ => drop(self.0.splice(..end, [version])),
-        }
-    }
-
-    pub(crate) fn insert(&mut self, writer: Index, write: AccountWrite) {
-        let version = AccountVersion { writer, write };
-        let at = self.0.partition_point(|version| version.writer < writer);
-        match self.0.get_mut(at) {
-            Some(old) if old.writer == writer => *old = version,
-            _ => self.0.insert(at, version),
-        }
+        self.0.settle(writer, AccountWrite::Set(info));
     }
 
     pub(crate) fn remove(&mut self, writer: Index) {
-        self.0.retain(|version| version.writer != writer);
+        self.0.remove(writer);
     }
 
     /// What was written last, if anything was.
-    pub(crate) fn last(mut self) -> Option<AccountWrite> {
-        self.0.pop().map(|version| version.write)
+    pub(crate) fn last(self) -> Option<AccountWrite> {
+        self.0.into_last()
     }
 }
 
-/// The versions of a slot, by the index of their writer. Most slots have one.
+/// The versions of a slot, by the index of their writer.
 #[derive(Debug, Default)]
-pub(crate) struct SlotVersions {
-    first: Option<(Index, U256)>,
-    later: Vec<(Index, U256)>,
-}
+pub(crate) struct SlotVersions(Versions<U256>);
 
 impl SlotVersions {
     /// The word that transaction `reader` finds, and who wrote it.
     pub(crate) fn read(&self, reader: Index) -> Option<(Index, U256)> {
-        let end = self.later.partition_point(|(writer, _)| *writer < reader);
-        match end.checked_sub(1) {
-            Some(last) => Some(self.later[last]),
-            None => self.first.filter(|(writer, _)| *writer < reader),
-        }
+        self.0.last(reader).copied()
     }
 
     pub(crate) fn insert(&mut self, writer: Index, word: U256) {
-        match &mut self.first {
-            None => self.first = Some((writer, word)),
-            Some(first) if first.0 == writer => first.1 = word,
-            Some(first) if first.0 > writer => {
-                let old = std::mem::replace(first, (writer, word));
-                self.later.insert(0, old);
-            }
-            Some(_) => {
-                let at = self.later.partition_point(|(other, _)| *other < writer);
-                match self.later.get_mut(at) {
-                    Some(old) if old.0 == writer => old.1 = word,
-                    _ => self.later.insert(at, (writer, word)),
-                }
-            }
-        }
+        self.0.insert(writer, word);
     }
 
     /// Makes a version final: nobody will ask for an earlier one again.
     pub(crate) fn settle(&mut self, writer: Index, word: U256) {
-        if self.later.is_empty() && self.first.is_none_or(|first| first.0 <= writer) {
-            self.first = Some((writer, word));
-            return;
-        }
-        let first = self.first.take().filter(|first| first.0 > writer);
-        self.later.retain(|(other, _)| *other > writer);
-        self.later.splice(0..0, first);
-        self.first = Some((writer, word));
+        self.0.settle(writer, word);
     }
 
     pub(crate) fn remove(&mut self, writer: Index) {
-        self.later.retain(|(other, _)| *other != writer);
-        if self.first.is_some_and(|first| first.0 == writer) {
-            self.first = if self.later.is_empty() { None } else { Some(self.later.remove(0)) };
-        }
+        self.0.remove(writer);
     }
 }
 

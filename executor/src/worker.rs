@@ -32,8 +32,26 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Executed {
     pub(crate) result: ExecutionResult,
+    pub(crate) effects: Box<Effects>,
+}
+
+/// What an execution depended on, and what it changes. The lists are used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
     pub(crate) reads: Reads,
     pub(crate) writes: Writes,
+}
+
+impl Effects {
+    fn clear(&mut self) {
+        self.reads.accounts.clear();
+        self.reads.slots.clear();
+        self.writes.accounts.clear();
+        self.writes.slots.clear();
+        self.writes.resets.clear();
+        self.writes.fee = U256::ZERO;
+        self.writes.keeps_fees = true;
+    }
 }
 
 /// What an execution depended on.
@@ -77,12 +95,14 @@ pub(crate) struct Worker<'a, D: DatabaseRef> {
     rules: &'a Rules,
     evm: MainnetEvm<MainnetContext<View<'a, D>>, ()>,
     plain: Option<Plain>,
+    /// Lists for the next execution.
+    pub(crate) spare: Box<Effects>,
 }
 
 impl<'a, D: DatabaseRef> Worker<'a, D> {
     pub(crate) fn new(rules: &'a Rules, state: &'a D, store: &'a Store, fees: &'a Fees) -> Self {
         let view = View::new(state, store, fees, rules.cfg.spec);
-        Self { rules, evm: build(rules, view), plain: Plain::new(rules) }
+        Self { rules, evm: build(rules, view), plain: Plain::new(rules), spare: Box::default() }
     }
 
     /// Runs a transaction ahead of its turn: what it reads may still change.
@@ -127,10 +147,12 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
     ) -> Result<Executed, Failure<D::Error>> {
         let view = &mut self.evm.ctx.journaled_state.database;
         view.begin(index, assumed);
+        let mut effects = std::mem::take(&mut self.spare);
+        effects.clear();
         if let Some(plain) = &self.plain
-            && let Some(executed) = plain.run(transaction, view).map_err(Failure::Database)?
+            && let Some(result) = plain.run(transaction, view, &mut effects).map_err(Failure::Database)?
         {
-            return Ok(executed);
+            return Ok(Executed { result, effects });
         }
         self.evm.ctx.set_tx(transaction.clone());
         let mut handler = Unpaid { fee: std::cell::Cell::new(U256::ZERO), _view: PhantomData };
@@ -139,15 +161,17 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         let executed = match result {
             Ok(result) => {
                 let view = &mut self.evm.ctx.journaled_state.database;
-                let mut writes = writes(&state, view);
+                note_writes(&state, view, &mut effects.writes);
+                let writes = &mut effects.writes;
                 writes.fee = if writes.keeps_fees || !destroyed(&state, view.fees.beneficiary) {
                     handler.fee.get()
                 } else {
                     U256::ZERO
                 };
-                let reads =
-                    if view.logs { reads(transaction, view, &writes, self.rules) } else { Reads::default() };
-                Ok(Executed { result, reads, writes })
+                if view.logs {
+                    note_reads(transaction, view, &mut effects, self.rules);
+                }
+                Ok(Executed { result, effects })
             }
             Err(EVMError::Transaction(reason)) => Err(Failure::Invalid(reason)),
             Err(EVMError::Database(error)) => Err(Failure::Database(error)),
@@ -193,11 +217,10 @@ fn destroyed(state: &EvmState, address: Address) -> bool {
     state.get(&address).is_some_and(|account| account.is_touched() && account.is_selfdestructed())
 }
 
-/// What a transaction changes, by the state that revm leaves behind.
+/// Notes what a transaction changes, by the state that revm leaves behind.
 #[expect(clippy::iter_over_hash_type, reason = "each account is published on its own, in any order")]
-fn writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>) -> Writes {
+fn note_writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>, writes: &mut Writes) {
     let clears_empty = view.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-    let mut writes = Writes { keeps_fees: true, ..Writes::default() };
     for (&address, account) in state {
         if !account.is_touched() {
             continue;
@@ -244,11 +267,10 @@ fn writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>) -> Writes {
             writes.slots.push((address, slot, word.present_value));
         }
     }
-    writes
 }
 
-/// What an execution depended on, by the log of its view.
-fn reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, writes: &Writes, rules: &Rules) -> Reads {
+/// Notes what an execution depended on, by the log of its view.
+fn note_reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, effects: &mut Effects, rules: &Rules) {
     let log = &mut view.log;
     let all_nonces = log.nonces || transaction.kind.is_create() || !transaction.authorization_list.is_empty();
     for read in &mut log.accounts {
@@ -276,7 +298,7 @@ fn reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, writes: &Writes, rules:
     for address in &log.seen {
         find(address, &mut |read| read.needs = BalanceNeed::Same);
     }
-    for (address, write) in &writes.accounts {
+    for (address, write) in &effects.writes.accounts {
         if matches!(write, AccountWrite::Set(_)) {
             find(address, &mut |read| {
                 read.needs = BalanceNeed::Same;
@@ -284,7 +306,8 @@ fn reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, writes: &Writes, rules:
             });
         }
     }
-    Reads { accounts: std::mem::take(&mut log.accounts), slots: std::mem::take(&mut log.slots) }
+    std::mem::swap(&mut effects.reads.accounts, &mut log.accounts);
+    std::mem::swap(&mut effects.reads.slots, &mut log.slots);
 }
 
 impl Presence {

@@ -67,6 +67,7 @@ fn selection() -> (Vec<PathBuf>, usize) {
 fn blocks_come_out_as_they_do_one_by_one() {
     let (mut files, runs) = selection();
     files.extend(blocks(&workspace().join("fixtures/blocks")));
+    files.extend(blocks(&workspace().join("fixtures/workloads/blocks")));
     let mut reader = BlockReader::default();
     let predictor = Predictor::new();
     let mut reexecuted = std::collections::BTreeMap::new();

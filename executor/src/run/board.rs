@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     block::Transaction,
-    predict::{BlockContext, Predictor, Scratch},
+    predict::{BlockContext, Scratch},
     store::{Index, lock},
-    worker::{Executed, Failure, Rules, Worker},
+    worker::{Effects, Executed, Failure, Rules, Worker},
 };
 
 /// How often a thread looks again before it lets go of its processor.
@@ -62,6 +62,9 @@ pub(super) struct Board<'a, E> {
     status: Vec<AtomicU8>,
     ahead: Vec<Mutex<Option<Box<Ahead<E>>>>>,
     finished: Mutex<Vec<Index>>,
+    /// Lists to be used again by whoever runs ahead: memory stays with the thread that asked for it.
+    #[expect(clippy::vec_box, reason = "a box goes from thread to thread as it is")]
+    spares: Mutex<Vec<Box<Effects>>>,
     planner: Mutex<Planner<'a>>,
     committed: AtomicUsize,
     over: AtomicBool,
@@ -126,6 +129,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             status: (0..count).map(|_| AtomicU8::new(OPEN)).collect(),
             ahead: (0..count).map(|_| Mutex::new(None)).collect(),
             finished: Mutex::default(),
+            spares: Mutex::default(),
             planner: Mutex::new(Planner::new(count, rules.block.beneficiary, knowledge, eager)),
             committed: AtomicUsize::new(0),
             over: AtomicBool::new(false),
@@ -141,7 +145,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     /// Helps until everything is over. A panic that no transaction is to blame for ends the help and nothing else.
     pub(super) fn help<D: DatabaseRef<Error = E>>(&self, worker: &mut Worker<'_, D>) {
         let help = || {
-            let mut scratch = Scratch::default();
+            let mut scratch = None;
             let mut idle = 0;
             while !self.over.load(Ordering::Acquire) {
                 if self.work(worker, &mut scratch) {
@@ -155,7 +159,11 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     }
 
     /// Does one thing that helps; false if there is nothing to do.
-    fn work<D: DatabaseRef<Error = E>>(&self, worker: &mut Worker<'_, D>, scratch: &mut Scratch) -> bool {
+    fn work<D: DatabaseRef<Error = E>>(
+        &self,
+        worker: &mut Worker<'_, D>,
+        scratch: &mut Option<Scratch>,
+    ) -> bool {
         let job = {
             let mut planner = lock(&self.planner);
             let finished = std::mem::take(&mut *lock(&self.finished));
@@ -165,9 +173,12 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         match job {
             Job::Nothing => return false,
             Job::Run { index, guess } => {
+                if let Some(spare) = lock(&self.spares).pop() {
+                    worker.spare = spare;
+                }
                 let execution = worker.run_ahead(index, &self.transactions[index as usize].env);
                 if let Ok(executed) = &execution {
-                    publish(index, &executed.writes, worker.view().store());
+                    publish(index, &executed.effects.writes, worker.view().store());
                 }
                 *lock(&self.ahead[index as usize]) = Some(Box::new(Ahead { execution, guess }));
                 self.finish(index);
@@ -192,7 +203,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     }
 
     /// What is known of a transaction.
-    fn hint<D: DatabaseRef>(&self, index: usize, state: &D, scratch: &mut Scratch) -> Hint<'a> {
+    fn hint<D: DatabaseRef>(&self, index: usize, state: &D, scratch: &mut Option<Scratch>) -> Hint<'a> {
         let predictor = match self.predictions {
             Predictions::None => return Hint::None,
             Predictions::Given(hints) => return hints.get(index).map_or(Hint::None, Hint::Given),
@@ -208,11 +219,11 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
                 spec: self.rules.cfg.spec,
                 chain_id: self.rules.cfg.chain_id,
             };
-            Hint::Made(Predictor::predict_with(predictor, scratch, env, context, state))
+            Hint::Made(predictor.predict_with(scratch.get_or_insert_default(), env, context, state))
         };
         // A state that panics now will do so again for whoever executes the transaction.
         catch_unwind(AssertUnwindSafe(predict)).unwrap_or_else(|_| {
-            *scratch = Scratch::default();
+            *scratch = None;
             Hint::None
         })
     }
@@ -222,7 +233,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         &self,
         index: Index,
         worker: &mut Worker<'_, D>,
-        scratch: &mut Scratch,
+        scratch: &mut Option<Scratch>,
     ) -> Turn<E> {
         if !self.shared {
             return Turn::Now;
@@ -278,6 +289,11 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             Some(false) => drop(self.stale.fetch_add(1, Ordering::Relaxed)),
             None => {}
         }
+    }
+
+    /// Gives lists back that an execution has filled ahead of its turn.
+    pub(super) fn give_back(&self, effects: Box<Effects>) {
+        lock(&self.spares).push(effects);
     }
 
     /// Sends everybody home.

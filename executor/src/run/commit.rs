@@ -18,7 +18,6 @@ use super::{
 use crate::{
     changes::FinalWrites,
     fees::Fees,
-    predict::Scratch,
     store::{AccountWrite, Index, Store},
     validate::holds,
     worker::{Executed, Failure, Rules, Worker, Writes},
@@ -47,7 +46,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         &mut self,
         worker: &mut Worker<'_, D>,
     ) -> Result<(), ExecuteError<E>> {
-        let mut scratch = Scratch::default();
+        let mut scratch = None;
         for index in 0..self.board.transactions.len() as Index {
             match self.board.turn(index, worker, &mut scratch) {
                 Turn::Now => {
@@ -79,12 +78,15 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
     ) -> Result<bool, ExecuteError<E>> {
         let Ok(executed) = execution else { return Ok(false) };
         let database = |source| ExecuteError::Database { index: index as usize, source };
-        let valid = guarded(index, || holds(&executed.reads, worker.view_of(index)).map_err(database))?;
-        if valid && self.settle(index, &executed.writes, worker)? {
+        let valid =
+            guarded(index, || holds(&executed.effects.reads, worker.view_of(index)).map_err(database))?;
+        if valid && self.settle(index, &executed.effects.writes, worker)? {
             self.conclude(index, executed.result)?;
+            self.board.give_back(executed.effects);
             return Ok(true);
         }
-        retract(index, &executed.writes, worker.view().store());
+        retract(index, &executed.effects.writes, worker.view().store());
+        self.board.give_back(executed.effects);
         Ok(false)
     }
 
@@ -105,12 +107,14 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             Failure::Engine(reason) => ExecuteError::Engine { index: number, reason },
             Failure::Panic(message) => ExecuteError::Panicked { index: number, message },
         })?;
-        publish_final(index, &executed.writes, worker.view().store());
-        if !self.settle(index, &executed.writes, worker)? {
+        publish_final(index, &executed.effects.writes, worker.view().store());
+        if !self.settle(index, &executed.effects.writes, worker)? {
             let reason = "a balance or nonce leaves its range".to_owned();
             return Err(ExecuteError::Engine { index: number, reason });
         }
-        self.conclude(index, executed.result)
+        self.conclude(index, executed.result)?;
+        worker.spare = executed.effects;
+        Ok(())
     }
 
     /// Checks that the block has enough gas left for the transaction.
@@ -217,7 +221,7 @@ fn retract(index: Index, writes: &Writes, store: &Store) {
 
 /// What was written last, when everything is final.
 pub(super) fn collect<D: DatabaseRef>(
-    store: Store,
+    store: &mut Store,
     fees: &Fees,
     spec: SpecId,
     state: &D,
@@ -225,7 +229,7 @@ pub(super) fn collect<D: DatabaseRef>(
     let mut writes = FinalWrites::default();
     let beneficiary = fees.beneficiary;
     let mut earner = None;
-    for (address, versions) in store.accounts.into_cells() {
+    for (address, versions) in store.accounts.drain() {
         if let Some(AccountWrite::Set(info)) = versions.last() {
             if address == beneficiary {
                 earner = Some(info);
@@ -242,10 +246,10 @@ pub(super) fn collect<D: DatabaseRef>(
     if earner.is_some() || after != before {
         writes.accounts.push((beneficiary, after));
     }
-    let resets: AddressMap<Index> = (store.resets.into_cells())
+    let resets: AddressMap<Index> = (store.resets.drain())
         .filter_map(|(address, resets)| Some((address, resets.into_iter().max()?)))
         .collect();
-    for (key, versions) in store.slots.into_cells() {
+    for (key, versions) in store.slots.drain() {
         if let Some((writer, word)) = versions.read(Index::MAX)
             && resets.get(&key.0).is_none_or(|reset| *reset <= writer)
         {

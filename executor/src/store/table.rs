@@ -79,9 +79,20 @@ impl<K: Hash + Eq + Copy, C: Default> Table<K, C> {
         change(&mut entry.or_insert_with(|| (key, C::default())).into_mut().1)
     }
 
-    /// All keys with their cells, in no particular order.
-    pub(crate) fn into_cells(self) -> impl Iterator<Item = (K, C)> {
-        self.cells.into_iter().flat_map(|map| map.into_inner().unwrap_or_else(PoisonError::into_inner))
+    /// Makes room for so many keys.
+    pub(crate) fn reserve(&mut self, keys: usize) {
+        for cells in &mut self.cells {
+            let cells = cells.get_mut().unwrap_or_else(PoisonError::into_inner);
+            cells.reserve(keys / SHARDS, |it| FxBuildHasher.hash_one(it.0));
+        }
+    }
+
+    /// Takes all keys with their cells out, in no particular order, and keeps the room that they had.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, C)> {
+        *self.written.get_mut() = false;
+        self.filter.iter_mut().for_each(|word| *word.get_mut() = 0);
+        let cells = self.cells.iter_mut();
+        cells.flat_map(|cells| cells.get_mut().unwrap_or_else(PoisonError::into_inner).drain())
     }
 }
 
@@ -99,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_found() {
-        let table: Table<u64, Vec<u64>> = Table::default();
+        let mut table: Table<u64, Vec<u64>> = Table::default();
         assert_eq!(table.with(&1, Clone::clone), None);
         table.change(1, |cell| cell.push(10));
         table.change(7, |cell| cell.push(70));
@@ -107,8 +118,9 @@ mod tests {
         assert_eq!(table.with(&1, Clone::clone), Some(vec![10]));
         assert_eq!(table.with(&7, Clone::clone), Some(vec![70, 71]));
         assert_eq!(table.with(&8, Clone::clone), None);
-        let mut all: Vec<_> = table.into_cells().collect();
+        let mut all: Vec<_> = table.drain().collect();
         all.sort();
         assert_eq!(all, [(1, vec![10]), (7, vec![70, 71])]);
+        assert_eq!(table.with(&1, Clone::clone), None);
     }
 }

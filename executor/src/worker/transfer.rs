@@ -17,7 +17,7 @@ use revm::{
     state::AccountInfo,
 };
 
-use super::{Executed, Reads, Rules, Writes};
+use super::{Effects, Rules};
 use crate::{
     store::{AccountWrite, Addition},
     view::{BalanceNeed, Presence, View},
@@ -81,7 +81,8 @@ impl Plain {
         &self,
         transaction: &TxEnv,
         view: &mut View<'_, D>,
-    ) -> Result<Option<Executed>, D::Error> {
+        effects: &mut Effects,
+    ) -> Result<Option<ExecutionResult>, D::Error> {
         let TxKind::Call(to) = transaction.kind else { return Ok(None) };
         if !self.admits(transaction) || to == transaction.caller || self.precompiles.contains(&to) {
             return Ok(None);
@@ -112,7 +113,7 @@ impl Plain {
             if self.spec.is_enabled_in(SpecId::LONDON) { price.saturating_sub(self.base_fee) } else { price };
         let used = u128::from(self.gas.tx_gas_used());
         let debit = U256::from(price) * U256::from(used) + transaction.value;
-        let mut accounts = Vec::with_capacity(2);
+        let writes = &mut effects.writes;
         // In its turn the transaction has seen the final state, so that its own is final too.
         let in_turn = view.assumed.is_none();
         let mut write = |address, before, addition: Addition| {
@@ -120,26 +121,19 @@ impl Plain {
                 Some(after) if in_turn && address != view.fees.beneficiary => AccountWrite::Set(Some(after)),
                 _ => AccountWrite::Add(addition),
             };
-            accounts.push((address, write));
+            writes.accounts.push((address, write));
         };
         write(transaction.caller, Some(sender), Addition { debit, nonce: 1, ..Addition::default() });
         if !transaction.value.is_zero() {
             write(to, receiver, Addition { credit: transaction.value, ..Addition::default() });
         }
-        Ok(Some(Executed {
-            result: ExecutionResult::Success {
-                reason: SuccessReason::Stop,
-                gas: self.gas,
-                logs: Vec::new(),
-                output: Output::Call(Bytes::new()),
-            },
-            reads: Reads { accounts: std::mem::take(&mut view.log.accounts), slots: Vec::new() },
-            writes: Writes {
-                accounts,
-                fee: U256::from(tip) * U256::from(used),
-                keeps_fees: true,
-                ..Writes::default()
-            },
+        writes.fee = U256::from(tip) * U256::from(used);
+        std::mem::swap(&mut effects.reads.accounts, &mut view.log.accounts);
+        Ok(Some(ExecutionResult::Success {
+            reason: SuccessReason::Stop,
+            gas: self.gas,
+            logs: Vec::new(),
+            output: Output::Call(Bytes::new()),
         }))
     }
 
