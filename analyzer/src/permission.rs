@@ -2,14 +2,15 @@
 //!
 //! In: the drafts of all entries. Out: [`Permission::Restricted`] where every successful path needs the caller to be an
 //! address held in storage (or in the code), or to hold a role, and only entries that are restricted themselves can
-//! change that storage. A check against something that any user can set is no restriction.
+//! change that storage. A check against something that any user can set is no restriction. An entry that can succeed
+//! once only, such as an initialiser, is restricted as well: it is no part of what users do all the time.
 
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 use std::collections::BTreeSet;
 
 use crate::{
-    access::{ByteRange, Condition, Effect},
+    access::{Access, ByteRange, Condition, Effect, Escapes, WriteForm},
     expression::{Environment, Expressions, Node as Word, Sources, Space},
     flow::field_of,
     id::ExprId,
@@ -29,8 +30,11 @@ type Field = (Slot, ByteRange);
 
 /// Decides the permission of every entry.
 pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
-    let candidates: Vec<Vec<(Condition, Option<Field>)>> =
+    let mut candidates: Vec<Vec<(Condition, Option<Field>)>> =
         drafts.iter().map(|draft| checks(builder, &draft.summary.requires)).collect();
+    for (index, draft) in drafts.iter().enumerate() {
+        candidates[index].extend(once(builder, drafts, draft).map(|condition| (condition, None)));
+    }
     // Start from the largest set and take entries out whose authority an unrestricted entry can change.
     let mut restricted: BTreeSet<usize> =
         (0..drafts.len()).filter(|index| !candidates[*index].is_empty()).collect();
@@ -59,6 +63,83 @@ pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
     }
 }
 
+/// The condition that a call of the entry needs and takes away for good: that a word of storage is still zero, which no
+/// entry ever makes zero again, or still holds what an initialiser replaces by a constant.
+fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condition> {
+    let lasting = |access: &&Access| {
+        access.space == Space::Storage && !access.circumstance.reverts && access.slot.is_fixed()
+    };
+    let sets: Vec<(&Access, ExprId)> = (draft.summary.accesses.iter().filter(lasting))
+        .filter_map(|access| match &access.effect {
+            Effect::Write { value, form } if !matches!(form, WriteForm::NetZero(_)) => Some((access, *value)),
+            _ => None,
+        })
+        .filter(|(access, _)| access.circumstance.always)
+        .collect();
+    // Only ever the same word is stored: a state that goes back and forth is none of an initialiser.
+    let is_flag = |access: &Access, set: ExprId| {
+        drafts.iter().flat_map(|it| &it.summary.accesses).filter(lasting).all(|other| {
+            let same = other.slot == access.slot && other.bytes.overlaps(access.bytes);
+            match other.effect {
+                Effect::Write { value, .. } if same => {
+                    value == set && builder.expressions.constant(value).is_some_and(|it| !it.is_zero())
+                }
+                _ => true,
+            }
+        })
+    };
+    let is_kept = |access: &Access| {
+        drafts.iter().flat_map(|it| &it.summary.accesses).filter(lasting).all(|other| {
+            let same = other.slot == access.slot && other.bytes.overlaps(access.bytes);
+            !same || !matches!(other.effect, Effect::Write { value, .. } if builder.expressions.constant(value) == Some(U256::ZERO))
+        })
+    };
+    let flags: Vec<Field> =
+        sets.iter().filter(|it| is_flag(it.0, it.1)).map(|it| (it.0.slot.clone(), it.0.bytes)).collect();
+    let kept: Vec<Field> =
+        sets.iter().filter(|it| is_kept(it.0)).map(|it| (it.0.slot.clone(), it.0.bytes)).collect();
+    let among = |fields: &[Field], field: &Option<Field>| {
+        field
+            .as_ref()
+            .is_some_and(|(slot, bytes)| fields.iter().any(|it| it.0 == *slot && it.1.overlaps(*bytes)))
+    };
+    for condition in draft.summary.requires.clone() {
+        let field = loaded_field(builder, condition.expression);
+        if !condition.holds && (among(&flags, &field) || among(&kept, &field)) {
+            return Some(condition);
+        }
+    }
+    // An initialiser may ask for more than that its flag is unset, such as for a lower version.
+    let asks = draft.summary.accesses.iter().filter(lasting).any(|access| match access.effect {
+        Effect::Read { escapes, .. } => {
+            escapes.intersects(Escapes::REQUIRE)
+                && flags.iter().any(|it| it.0 == access.slot && it.1.overlaps(access.bytes))
+        }
+        Effect::Write { .. } => false,
+    });
+    if !asks {
+        return None;
+    }
+    let about: Vec<Condition> = sets
+        .iter()
+        .flat_map(|it| it.0.circumstance.requires.iter().chain(&it.0.circumstance.when))
+        .copied()
+        .collect();
+    about.into_iter().find(|condition| {
+        let mut found = None;
+        builder.expressions.any(condition.expression, |part| {
+            if matches!(builder.expressions.node(part), Word::Load { space: Space::Storage, .. }) {
+                found = Some(part);
+            }
+            found.is_some()
+        });
+        found.is_some_and(|load| {
+            let field = loaded_field(builder, load);
+            among(&flags, &field)
+        })
+    })
+}
+
 /// Conditions that tie the caller to something: the authority is the slot that holds it, `None` for the code itself.
 fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Option<Field>)> {
     let mut result = Vec::new();
@@ -71,7 +152,11 @@ fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Opti
                     continue;
                 }
                 let whole = field_of(&builder.expressions, other).map_or(other, |field| field.0);
-                let is_code = matches!(builder.expressions.node(whole), Word::Immutable(_));
+                // The contract's calls to itself are made by functions that are judged on their own.
+                let is_code = matches!(
+                    builder.expressions.node(whole),
+                    Word::Immutable(_) | Word::Environment(Environment::Address)
+                );
                 if is_code || builder.value(other).is_some_and(|value| !value.is_zero()) {
                     result.push((*condition, None));
                 } else if let Some(field) = loaded_field(builder, other)

@@ -27,7 +27,7 @@ pub enum Permission {
     /// Anyone, as far as the analysis can tell.
     Anyone,
     /// Every successful path needs the caller to be an address, or to hold a role, that only restricted entries can
-    /// change: an administrative function, off the hot path.
+    /// change, or needs that no call has succeeded before: an administrative function, off the hot path.
     Restricted(Condition),
 }
 

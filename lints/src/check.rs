@@ -17,7 +17,7 @@ use crate::{
     rules,
     settings::Settings,
     source_map::SourceSpan,
-    unit::{Contract, Origin, Project},
+    unit::{Contract, ContractKind, Origin, Project},
     view::ContractView,
 };
 
@@ -61,9 +61,10 @@ impl Report {
     }
 }
 
-/// Whether a contract is checked at all: dependencies, tests and scripts are not.
+/// Whether a contract is checked at all: dependencies, tests and scripts are not, nor are libraries, which run in the
+/// storage of the contracts that call them.
 pub fn is_checked(contract: &Contract) -> bool {
-    contract.origin == Origin::Project
+    contract.origin == Origin::Project && contract.kind != ContractKind::Library
 }
 
 /// Analyses the code of a contract.

@@ -29,11 +29,11 @@ pub(crate) struct Spot<'a> {
 }
 
 impl<'a> Spot<'a> {
-    /// An access to the reported location. Additions are shown before subtractions, reads only beside writes.
+    /// An access to the reported location. Additions are shown before subtractions and both before other stores, reads
+    /// only beside writes.
     pub(crate) fn of(touch: &Touch<'a>) -> Self {
         let does = if touch.is_write() { "writes it" } else { "reads it" };
-        let subtracts = touch.sum().is_some_and(|(_, subtract)| subtract);
-        let rank = touch.is_write().then_some(u8::from(subtracts));
+        let rank = touch.is_write().then(|| touch.sum().map_or(2, |(_, subtract)| u8::from(subtract)));
         Self { function: touch.function, position: &touch.access.position, does: does.to_owned(), rank }
     }
 }
@@ -209,6 +209,21 @@ impl<'v, 'a> Subject<'v, 'a> {
         labels.extend(library.map(|span| Label { span, text: "in library code, here".to_owned() }));
         labels
     }
+}
+
+/// One finding for each field, worded by what `tell` makes of the variable and the functions that write it.
+pub(crate) fn report_fields(
+    rule: &Rule,
+    view: &ContractView<'_>,
+    fields: &[Field],
+    tell: impl Fn(&str, &str) -> Story,
+) -> Vec<Finding> {
+    let report = |field: &Field| {
+        let subject = Subject::storage(view, field);
+        let (variable, writers) = (subject.variable(), subject.writers());
+        subject.finding(rule, vec![field.clone()], tell(&variable, &writers))
+    };
+    fields.iter().filter_map(report).collect()
 }
 
 impl<'a> ContractView<'a> {

@@ -50,9 +50,8 @@ impl ContractView<'_> {
             return calls;
         }
         match &cause.alias {
-            Alias::Always => 1,
             // A slot that may be any slot: whoever schedules has to take it for the same one.
-            Alias::Unknown => 1,
+            Alias::Always | Alias::Unknown => 1,
             Alias::When(pairs) => {
                 pairs.iter().map(|&(a, b)| self.choices(a).min(self.choices(b))).max().unwrap_or(1).min(calls)
             }

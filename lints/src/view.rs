@@ -4,6 +4,10 @@
 //! In: summaries, conflict matrix, names and places of one contract. Out: [`Touch`]es and plain answers. Every filter
 //! that keeps reports quiet is here, so that all rules mean the same by "user" and "shared".
 
+mod words;
+
+pub(crate) use words::Comparison;
+
 use std::collections::BTreeSet;
 
 use deconflict_analyzer::{
@@ -112,9 +116,8 @@ impl<'a> ContractView<'a> {
         let all = view.users().flat_map(|(function, summary)| {
             summary.accesses.iter().map(move |access| Touch { function, access })
         });
-        let lasting =
-            |touch: &Touch<'_>| touch.access.space == Space::Storage && !touch.access.circumstance.reverts;
-        view.touches = all.filter(lasting).collect();
+        let lasting = all.filter(|touch| words::is_lasting(touch.access));
+        view.touches = lasting.filter(|touch| !view.is_administrative(&touch.access.circumstance)).collect();
         let changes = view.touches.iter().filter(|touch| touch.is_write() && !touch.is_net_zero());
         view.written = changes.map(|touch| &touch.access.slot).collect();
         view
@@ -142,6 +145,71 @@ impl<'a> ContractView<'a> {
         open && !summary.always_reverts
             && !self.names.is_view(summary.entry)
             && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
+    }
+
+    /// Whether only a caller gets here that the contract names: its administrator, or the contract itself.
+    fn is_administrative(&self, circumstance: &Circumstance) -> bool {
+        let expressions = &self.analysis.expressions;
+        let is_caller = |word| matches!(expressions.node(word), Node::Environment(Environment::Caller));
+        let mut conditions = circumstance.when.iter().chain(&circumstance.requires);
+        conditions.any(|condition| match expressions.node(condition.expression) {
+            Node::Binary { op: opcode::EQ, a, b } if condition.holds => {
+                [(a, b), (b, a)].into_iter().any(|(caller, named)| is_caller(caller) && self.is_office(named))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether `word` is an address that no user can choose: one in the code, or in a variable that only
+    /// administrators set.
+    fn is_office(&self, word: ExprId) -> bool {
+        let expressions = &self.analysis.expressions;
+        let code = Sources::IMMUTABLE.with(Sources::ADDRESS);
+        let fixed = code.with(Sources::STORAGE);
+        if expressions.sources(word).is_within(code) {
+            return expressions.constant(word).is_none_or(|it| !it.is_zero());
+        }
+        let offices = self.loads(word);
+        let open = || {
+            let anyone = self.analysis.summaries.iter().filter(|it| it.permission == Permission::Anyone);
+            anyone.flat_map(|summary| &summary.accesses)
+        };
+        expressions.sources(word).is_within(fixed)
+            && offices.iter().all(|office| {
+                office.slot.is_fixed()
+                    && !open().any(|access| {
+                        let is_input = match access.effect {
+                            Effect::Write { value, .. } => self.is_chosen(value),
+                            Effect::Read { .. } => false,
+                        };
+                        let field = Field { slot: access.slot.clone(), bytes: access.bytes };
+                        is_input
+                            && words::is_lasting(access)
+                            && field.overlaps(office)
+                            && !access
+                                .circumstance
+                                .when
+                                .iter()
+                                .chain(&access.circumstance.requires)
+                                .any(|it| expressions.contains(it.expression, word))
+                    })
+            })
+    }
+
+    /// Whether the access happens only while a word that the call sets is still zero: the first deposit of a pool.
+    pub(crate) fn is_first_time(&self, touch: &Touch<'_>) -> bool {
+        let accesses = &self.analysis.summaries[touch.function].accesses;
+        touch.access.circumstance.when.iter().filter(|condition| !condition.holds).any(|condition| {
+            let is_word = self.loaded(condition.expression).is_some_and(|slot| slot.is_fixed());
+            is_word
+                && self.loads(condition.expression).iter().any(|field| {
+                    accesses.iter().any(|access| {
+                        matches!(access.effect, Effect::Write { .. })
+                            && access.slot == field.slot
+                            && access.bytes.overlaps(field.bytes)
+                    })
+                })
+        })
     }
 
     /// The stores that users reach and that do not merely precede a revert.
@@ -222,17 +290,37 @@ impl<'a> ContractView<'a> {
             })
             .map(|access| access.slot.clone())
             .collect();
-        let differs = |condition: &Condition| {
-            let word = condition.expression;
-            let compares = expressions.any(word, |part| {
-                matches!(
-                    expressions.node(part),
-                    Node::Environment(Environment::Timestamp | Environment::Number)
-                )
-            });
-            compares && stamps.iter().any(|slot| self.depends_on(word, slot))
+        let has_stamp = |word: ExprId| stamps.iter().any(|slot| self.depends_on(word, slot));
+        touch.access.circumstance.when.iter().any(|condition| self.says_later(*condition, &has_stamp))
+    }
+
+    /// Whether the condition says that the time or block is another one than that of a stamp.
+    fn says_later(&self, condition: Condition, has_stamp: &dyn Fn(ExprId) -> bool) -> bool {
+        let Condition { expression, holds } = condition;
+        let expressions = &self.analysis.expressions;
+        let about = |word: ExprId| (self.has_time(word), has_stamp(word));
+        let is_stamp = |word: ExprId| {
+            !matches!(expressions.node(word), Node::Binary { op: opcode::ADD | opcode::SUB, .. })
         };
-        touch.access.circumstance.when.iter().any(differs)
+        // `less < more`, or not.
+        let ordered = |less: ExprId, more: ExprId| match (about(less), about(more)) {
+            // `stamp < now`, `span < now - stamp`.
+            ((false, true), (true, false)) | ((false, false), (true, true)) => holds,
+            // `now >= stamp + span`.
+            ((true, false), (false, true)) => !holds && !is_stamp(more),
+            // `now - stamp >= span`.
+            ((true, true), (false, false)) => !holds,
+            _ => false,
+        };
+        match expressions.node(expression) {
+            Node::Unary { op: opcode::ISZERO, a } => {
+                self.says_later(Condition { expression: a, holds: !holds }, has_stamp)
+            }
+            Node::Binary { op: opcode::LT | opcode::SLT, a, b } => ordered(a, b),
+            Node::Binary { op: opcode::GT | opcode::SGT, a, b } => ordered(b, a),
+            Node::Binary { op: opcode::EQ, .. } => !holds && about(expression) == (true, true),
+            _ => holds && about(expression) == (true, true),
+        }
     }
 
     /// Whether every way to call the function that succeeds passes the access.

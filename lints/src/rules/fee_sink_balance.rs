@@ -88,7 +88,7 @@ fn is_sink(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
         |key| view.analysis.expressions.sources(key).is_within(account) && view.is_shared_word(key);
     let is_entry =
         matches!(touch.access.slot.root, Root::Fixed(_)) && mapping_key(touch).is_some_and(is_account);
-    updates && (is_entry || view.names.folded(&touch.access.slot).is_some())
+    updates && !view.is_first_time(touch) && (is_entry || view.names.folded(&touch.access.slot).is_some())
 }
 
 /// Whether `other` writes an entry of the same mapping that the call chooses.

@@ -77,7 +77,10 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 /// Whether `touch` adds to or subtracts from a word that all callers share, more than once a block.
 pub(super) fn is_shared_sum(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    touch.sum().is_some() && view.is_shared(&touch.access.slot) && !view.is_once_per_block(touch)
+    touch.sum().is_some()
+        && !view.is_unrolled(touch)
+        && view.is_shared(&touch.access.slot)
+        && !view.is_once_per_block(touch)
 }
 
 fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding> {

@@ -5,21 +5,37 @@
 //! enumerable set is no mere array, a pool is more than the sums it is made of, an id is more than a counter; two
 //! fields of one word are only blamed for sharing it when no other rule explains either of them.
 
+mod accrue_once_per_block;
 mod array_push;
+mod bitmap_256;
+mod config_beside_hot_field;
+mod create_nonce_address;
 mod enumerable_set;
+mod event_only_read;
 mod false_sharing;
 mod fee_sink_balance;
+mod fifo_queue;
 mod global_accumulator;
 mod global_counter;
+mod global_nonce;
+mod global_rate_limit;
+mod hot_slot_read;
+mod oracle_push_and_read;
 mod pool_reserves;
+mod push_payments;
+mod reward_accumulator;
 mod self_balance_read;
+mod self_counterparty;
 mod sequential_id;
+mod storage_derived_key;
 mod storage_reentrancy_guard;
+mod supply_write_in_transfer;
+mod swap_and_pop;
 mod temp_in_storage;
 mod unknown_slot_write;
 
 use crate::{
-    rule::{Finding, Rule},
+    rule::{Finding, Group, Rule},
     view::{ContractView, Field},
 };
 
@@ -27,16 +43,32 @@ use crate::{
 pub const RULES: &[Rule] = &[
     storage_reentrancy_guard::RULE,
     temp_in_storage::RULE,
+    fifo_queue::RULE,
     enumerable_set::RULE,
+    swap_and_pop::RULE,
     array_push::RULE,
+    push_payments::RULE,
+    reward_accumulator::RULE,
     pool_reserves::RULE,
+    global_rate_limit::RULE,
+    oracle_push_and_read::RULE,
+    supply_write_in_transfer::RULE,
+    global_nonce::RULE,
     sequential_id::RULE,
     fee_sink_balance::RULE,
+    self_counterparty::RULE,
+    event_only_read::RULE,
     global_counter::RULE,
     global_accumulator::RULE,
     unknown_slot_write::RULE,
+    storage_derived_key::RULE,
+    bitmap_256::RULE,
     self_balance_read::RULE,
+    create_nonce_address::RULE,
+    hot_slot_read::RULE,
+    config_beside_hot_field::RULE,
     false_sharing::RULE,
+    accrue_once_per_block::RULE,
 ];
 
 /// The rule of that name or code.
@@ -50,10 +82,20 @@ pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
     let mut kept = Vec::new();
     for rule in RULES {
         let mut findings = (rule.check)(rule, view);
+        let mut own: Vec<Field> = Vec::new();
         findings.retain(|finding| {
-            !finding.claims.iter().any(|claim| claimed.iter().any(|field| field.overlaps(claim)))
+            let again = finding.claims.iter().any(|claim| own.iter().any(|field| field.overlaps(claim)));
+            own.extend(finding.claims.iter().cloned());
+            !again
         });
-        claimed.extend(findings.iter().flat_map(|finding| finding.claims.iter().cloned()));
+        findings.retain(|finding| {
+            rule.group == Group::Pedantic
+                || !finding.claims.iter().any(|claim| claimed.iter().any(|field| field.overlaps(claim)))
+        });
+        // What nobody has asked for must not hide what everybody gets.
+        if rule.group == Group::Default {
+            claimed.extend(findings.iter().flat_map(|finding| finding.claims.iter().cloned()));
+        }
         kept.append(&mut findings);
     }
     kept

@@ -63,9 +63,14 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let counts = |touch: &Touch<'_>| {
-        let up_by_constant =
-            touch.sum().is_some_and(|(amount, subtract)| !subtract && view.is_constant(amount));
-        up_by_constant && view.is_shared(&touch.access.slot) && identifies(view, touch).is_some()
+        let up = touch.sum().filter(|(_, subtract)| !subtract);
+        // What is only stored or returned may be any sum; a number is counted by a constant.
+        let certain = up.is_some_and(|(amount, _)| match identifies(view, touch) {
+            Some(Confidence::Proved) => true,
+            Some(Confidence::Likely) => view.is_constant(amount) && !adds_up(view, &touch.field()),
+            None => false,
+        });
+        certain && view.is_shared(&touch.access.slot) && !view.is_unrolled(touch)
     };
     let writes = view.writes();
     let is_length = |field: &Field| {
@@ -81,6 +86,12 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         .filter(|field| !is_length(field))
         .filter_map(|field| report(rule, view, &writes, field))
         .collect()
+}
+
+/// Whether some call moves the field by an amount that is no constant.
+fn adds_up(view: &ContractView<'_>, field: &Field) -> bool {
+    let varies = |touch: &Touch<'_>| touch.sum().is_some_and(|(amount, _)| !view.is_constant(amount));
+    view.touching(field).iter().any(varies)
 }
 
 /// How sure it is that the counted word is an identifier.

@@ -1,0 +1,169 @@
+//! ## What it does
+//!
+//! Finds a number that a keeper, or anyone, brings in by a call, and that user functions multiply or divide by.
+//!
+//! ## Why it serialises
+//!
+//! A push writes the slot that every user of the price reads. In a block with a push, all users wait for it or run
+//! before it; with a push in every block there is no block without.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! function push(uint256 newPrice) external {
+//!     require(isKeeper[msg.sender]);
+//!     price = newPrice;
+//!     updatedAt = block.timestamp;
+//! }
+//!
+//! function borrow(uint256 amount) external {
+//!     require(collateralOf[msg.sender] * price / 1e18 >= amount * 2);
+//!     debtOf[msg.sender] += amount;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Let the user bring a signed price along in calldata, or fix one price for each epoch under a key of its own, so
+//! that a push writes what the users of the running epoch do not read.
+//!
+//! ```solidity
+//! mapping(uint256 epoch => uint256) public priceOf;
+//!
+//! function push(uint256 newPrice) external {
+//!     require(isKeeper[msg.sender]);
+//!     priceOf[block.number / 32 + 1] = newPrice;
+//! }
+//!
+//! function borrow(uint256 amount) external {
+//!     uint256 price = priceOf[block.number / 32];
+//!     require(collateralOf[msg.sender] * price / 1e18 >= amount * 2);
+//!     debtOf[msg.sender] += amount;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! Prices are pushed rarely, or at the top of a block, before its users.
+//!
+//! ## Known gaps
+//!
+//! A rate that only the owner sets is taken for a setting.
+//! A price in another contract is a call, and not looked at here.
+
+use std::collections::BTreeSet;
+
+use deconflict_analyzer::{Effect, ExprId, Permission, Sources, WriteForm};
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Spot, Story, Subject},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "A606",
+    name: "oracle-push-and-read",
+    group: Group::Default,
+    summary: "a price that a keeper stores and user functions calculate with",
+    source: include_str!("oracle_push_and_read.rs"),
+    check,
+};
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let pushes: Vec<Touch<'_>> = view.everyone().filter(|touch| is_push(view, touch)).collect();
+    let pushed = fields(pushes.iter().copied());
+    pushed.iter().filter_map(|field| report(rule, view, &pushes, field)).collect()
+}
+
+/// Whether a call stores a number that it brings along in a slot that all share, as a keeper does and an owner does not.
+fn is_push(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let Some((value, WriteForm::Plain)) = touch.write() else { return false };
+    let brought = Sources::CALLDATA.with(Sources::RETURN_DATA);
+    if !view.analysis.expressions.sources(value).intersects(brought) || !view.is_shared(&touch.access.slot) {
+        return false;
+    }
+    match view.analysis.summaries[touch.function].permission {
+        Permission::Anyone => true,
+        Permission::Restricted(condition) => {
+            is_stamped(view, touch.function) || is_keeper(view, condition.expression)
+        }
+    }
+}
+
+/// Whether the call notes the time as well: what is stamped is renewed.
+fn is_stamped(view: &ContractView<'_>, function: usize) -> bool {
+    let mut own = view.everyone().filter(|touch| touch.function == function);
+    own.any(|touch| match touch.access.effect {
+        Effect::Write { value, .. } => view.has_time(value),
+        Effect::Read { .. } => false,
+    })
+}
+
+/// Whether the caller has to hold an office that another administrator gives, and that is no owner's.
+fn is_keeper(view: &ContractView<'_>, check: ExprId) -> bool {
+    let offices = view.loads(check);
+    view.everyone().any(|touch| {
+        let appointed = touch.is_write()
+            && offices.iter().any(|office| {
+                touch.access.slot.root == office.slot.root
+                    && touch.access.slot.path.len() == office.slot.path.len()
+            });
+        appointed
+            && match view.analysis.summaries[touch.function].permission {
+                Permission::Restricted(by) => view.loads(by.expression).is_disjoint(&offices),
+                Permission::Anyone => false,
+            }
+    })
+}
+
+/// The words of a user function that decide something or are stored.
+fn calculates_with(view: &ContractView<'_>, function: usize, price: &Field) -> bool {
+    let summary = &view.analysis.summaries[function];
+    let stored = summary.accesses.iter().filter_map(|access| match access.effect {
+        Effect::Write { value, .. } if !access.circumstance.reverts => Some(value),
+        _ => None,
+    });
+    let sent = summary.calls.iter().flat_map(|call| call.arguments.iter().copied().chain(call.value));
+    let conditions = view.conditions(function);
+    let required = conditions.iter().map(|condition| condition.expression);
+    let words: BTreeSet<ExprId> = stored.chain(sent).chain(required).collect();
+    words.into_iter().any(|word| {
+        view.products(word).iter().any(|&(a, b)| {
+            [a, b].into_iter().any(|side| {
+                view.loads(side).iter().any(|load| load.overlaps(price)) && view.is_made_from(side, price)
+            })
+        })
+    })
+}
+
+fn report(rule: &Rule, view: &ContractView<'_>, pushes: &[Touch<'_>], price: &Field) -> Option<Finding> {
+    let pushes: Vec<&Touch<'_>> = pushes.iter().filter(|touch| touch.touches(price)).collect();
+    let pushers: BTreeSet<usize> = pushes.iter().map(|touch| touch.function).collect();
+    let changed =
+        view.touching(price).iter().any(|touch| touch.is_write() && !pushers.contains(&touch.function));
+    let readers: BTreeSet<usize> = view
+        .users()
+        .map(|(function, _)| function)
+        .filter(|function| !pushers.contains(function) && calculates_with(view, *function, price))
+        .collect();
+    if readers.is_empty() || changed {
+        return None;
+    }
+    let mut subject = Subject::storage(view, price);
+    subject.spots.retain(|spot| readers.contains(&spot.function));
+    let users = subject.functions(|_| true);
+    let writes: Vec<Spot<'_>> = pushes.iter().map(|touch| Spot::of(touch)).collect();
+    subject.spots.extend(writes);
+    let (variable, keepers) = (subject.variable(), subject.writers());
+    let story = Story {
+        message: format!("every call to {keepers} writes `{variable}`, with which calls to {users} calculate"),
+        label: format!("all users of `{variable}` in the block wait for this"),
+        help: "let users bring a signed price along in calldata, or store the price of each epoch under a key of its own".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Likely,
+    };
+    subject.finding(rule, vec![price.clone()], story)
+}

@@ -1,0 +1,132 @@
+//! ## What it does
+//!
+//! Finds a write to a mapping entry whose key was loaded from storage that calls change, or came back from another
+//! contract.
+//!
+//! ## Why it serialises
+//!
+//! What the call will write cannot be told from the call: a scheduler has to read the state first, and when that
+//! word changes, the prediction was wrong.
+//! Where calls change the word often, the writes have to wait for it.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! function tip(uint256 id) external payable {
+//!     tipsOf[ownerOf[id]] += msg.value;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Let the caller name the key, and check it: then the slot follows from the call alone.
+//!
+//! ```solidity
+//! function tip(uint256 id, address owner) external payable {
+//!     require(ownerOf[id] == owner);
+//!     tipsOf[owner] += msg.value;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The word that the key comes from hardly ever changes.
+//!
+//! ## Known gaps
+//!
+//! A key that is compared with an argument or the sender on another path than the write is still reported.
+
+use std::collections::BTreeSet;
+
+use deconflict_analyzer::{ByteRange, ExprId, Node, Projection, Root, Sources};
+use revm_bytecode::opcode;
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Story, report_fields},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch, fields},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "X702",
+    name: "storage-derived-key",
+    group: Group::Default,
+    summary: "a write whose slot depends on what other storage or another contract says",
+    source: include_str!("storage_derived_key.rs"),
+    check,
+};
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let derived = view.writes().into_iter().filter(|touch| is_derived(view, touch));
+    let mut found = fields(derived);
+    // Members and elements of one mapping under one kind of key are one finding.
+    let mut seen = BTreeSet::new();
+    found.retain(|field| seen.insert(field.slot.root));
+    report_fields(rule, view, &found, |variable, writers| {
+        Story {
+        message: format!("the slot that a call to {writers} writes is only known from other state: `{variable}`"),
+        label: "the key comes from state that calls change".to_owned(),
+        help: "let the caller name the key and check it (`require(ownerOf[id] == owner)`), so that the slot follows from the call".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Likely,
+    }
+    })
+}
+
+fn is_derived(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let slot = &touch.access.slot;
+    matches!(slot.root, Root::Fixed(_))
+        && slot
+            .path
+            .iter()
+            .any(|step| matches!(*step, Projection::Mapping { key } if is_looked_up(view, touch, key)))
+}
+
+fn is_looked_up(view: &ContractView<'_>, touch: &Touch<'_>, key: ExprId) -> bool {
+    let expressions = &view.analysis.expressions;
+    let key = plain(view, key);
+    if view.is_shared_word(key) || is_named(view, touch.function, key) {
+        return false;
+    }
+    if matches!(expressions.node(key), Node::ReturnWord { .. }) {
+        return true;
+    }
+    // What is computed from a stored word is a place in a list or a running number: other rules.
+    let Some(slot) = view.loaded(key) else { return false };
+    let own = slot.keys().all(|key| is_caller(view, key));
+    let counted = slot.keys().any(|key| !view.loads(key).is_empty());
+    let listed = slot.path.iter().any(|step| matches!(step, Projection::Element { .. }));
+    if slot.is_fixed() {
+        let field = Field { slot, bytes: ByteRange::WORD };
+        let mut writes = view.touching(&field).into_iter().filter(Touch::is_write);
+        return writes.any(|other| other.sum().is_none() && !other.is_net_zero());
+    }
+    matches!(slot.root, Root::Fixed(_)) && !own && !counted && !listed
+}
+
+/// Without the mask and the shift that take a field out of its word.
+fn plain(view: &ContractView<'_>, id: ExprId) -> ExprId {
+    let expressions = &view.analysis.expressions;
+    match expressions.node(id) {
+        Node::Binary { op: opcode::AND, a, b } if expressions.constant(b).is_some() => plain(view, a),
+        Node::Binary { op: opcode::SHR, a, b } if expressions.constant(a).is_some() => plain(view, b),
+        _ => id,
+    }
+}
+
+fn is_caller(view: &ContractView<'_>, key: ExprId) -> bool {
+    view.analysis.expressions.sources(key).is_within(Sources::CALLER.with(Sources::TRANSACTION))
+}
+
+/// Whether the call only succeeds if the key is what the caller named, or is the caller.
+fn is_named(view: &ContractView<'_>, function: usize, key: ExprId) -> bool {
+    let expressions = &view.analysis.expressions;
+    let given = Sources::CALLDATA.with(Sources::CALLER).with(Sources::TRANSACTION);
+    view.comparisons(function).into_iter().filter(|it| it.is_equality()).any(|comparison| {
+        comparison.sides().into_iter().any(|(looked_up, named)| {
+            plain(view, looked_up) == key && expressions.sources(named).is_within(given)
+        })
+    })
+}

@@ -1,0 +1,91 @@
+//! ## What it does
+//!
+//! Finds a token whose `transfer` or `transferFrom` changes the total supply, as a token that burns a part of each
+//! transfer does.
+//!
+//! ## Why it serialises
+//!
+//! Transfers between different accounts touch different balances and can run side by side.
+//! The supply is one slot: with it in every transfer, all transfers of the token run one after the other, and
+//! transfers are what a token is used for most.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! function transfer(address to, uint256 amount) external returns (bool) {
+//!     uint256 burnt = amount / 100;
+//!     balanceOf[msg.sender] -= amount;
+//!     balanceOf[to] += amount - burnt;
+//!     totalSupply -= burnt;
+//!     return true;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Collect what is burnt in shards that the sender picks, and take it off the supply in a function that somebody
+//! calls now and then.
+//! `totalSupply()` subtracts the shards, so that it stays exact.
+//!
+//! ```solidity
+//! mapping(uint256 shard => uint256) private burntIn;
+//!
+//! function transfer(address to, uint256 amount) external returns (bool) {
+//!     uint256 burnt = amount / 100;
+//!     balanceOf[msg.sender] -= amount;
+//!     balanceOf[to] += amount - burnt;
+//!     burntIn[uint160(msg.sender) % 64] += burnt;
+//!     return true;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The token is rarely transferred, or the fee is zero on nearly every transfer and the write is skipped then.
+//!
+//! ## Known gaps
+//!
+//! Functions are told by the selectors of ERC-20. A transfer under another name is reported as
+//! `global-accumulator`.
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Story, report_fields},
+    rule::{Finding, Group, Rule},
+    view::ContractView,
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "C103",
+    name: "supply-write-in-transfer",
+    group: Group::Default,
+    summary: "a transfer of a token that changes the total supply",
+    source: include_str!("supply_write_in_transfer.rs"),
+    check,
+};
+
+const TOTAL_SUPPLY: [u8; 4] = [0x18, 0x16, 0x0d, 0xdd];
+const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
+const TRANSFER_FROM: [u8; 4] = [0x23, 0xb8, 0x72, 0xdd];
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let supply = view.returned_by(TOTAL_SUPPLY);
+    let found = view.shared_fields(|touch| {
+        let transfers = matches!(view.selector(touch.function), Some(TRANSFER | TRANSFER_FROM));
+        let is_supply = supply.iter().any(|field| touch.touches(field));
+        transfers
+            && touch
+                .sum()
+                .is_some_and(|(amount, subtract)| is_supply || (subtract && !view.is_constant(amount)))
+    });
+    report_fields(rule, view, &found, |variable, writers| {
+        Story {
+        message: format!("every call to {writers} changes the supply of the token, `{variable}`"),
+        label: format!("`{variable}` is read and written here by every transfer"),
+        help: "collect what is burnt in shards that the sender picks (`burntIn[uint160(msg.sender) % 64] += burnt`) and settle them in a function of its own".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Proved,
+    }
+    })
+}

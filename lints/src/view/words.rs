@@ -1,0 +1,281 @@
+//! What words are made of: the questions that several rules ask of stored values, keys and conditions.
+//!
+//! In: words of one contract. Out: the loads, products and comparisons in them. Nothing here knows what is worth
+//! reporting; an answer that cannot be given is "no".
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::U256;
+use deconflict_analyzer::{
+    Access, ByteRange, Circumstance, Condition, Effect, Entry, Environment, ExprId, Node, Projection, Root,
+    Slot, Sources, Space,
+};
+use revm_bytecode::opcode;
+
+use super::{ContractView, Field, Touch};
+
+/// A comparison of two words in a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Comparison {
+    /// `EQ`, or one of `LT`, `GT`, `SLT`, `SGT`.
+    pub(crate) op: u8,
+    /// The first side.
+    pub(crate) a: ExprId,
+    /// The second side.
+    pub(crate) b: ExprId,
+}
+
+impl Comparison {
+    /// Both sides, each with the other.
+    pub(crate) fn sides(self) -> [(ExprId, ExprId); 2] {
+        [(self.a, self.b), (self.b, self.a)]
+    }
+
+    /// Whether it tells equal from different rather than less from more.
+    pub(crate) fn is_equality(self) -> bool {
+        self.op == opcode::EQ
+    }
+}
+
+impl<'a> ContractView<'a> {
+    /// Every part of `word` that its value is computed from, without the slots of loads.
+    pub(crate) fn parts(&self, word: ExprId) -> Vec<ExprId> {
+        let expressions = &self.analysis.expressions;
+        let mut seen = BTreeSet::new();
+        let mut open = vec![word];
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            if !matches!(expressions.node(id), Node::Load { .. } | Node::Balance { .. }) {
+                open.extend(expressions.operands(id));
+                open.extend_from_slice(expressions.phi_operands(id));
+            }
+        }
+        seen.into_iter().collect()
+    }
+
+    /// The slot of a load of storage.
+    pub(crate) fn loaded(&self, word: ExprId) -> Option<Slot> {
+        let expressions = &self.analysis.expressions;
+        let Node::Load { space: Space::Storage, slot, .. } = expressions.node(word) else { return None };
+        expressions.constant(slot).map(Slot::fixed).or_else(|| expressions.slot(slot).cloned())
+    }
+
+    /// The bytes of storage that the value of `word` is computed from.
+    pub(crate) fn loads(&self, word: ExprId) -> BTreeSet<Field> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut open = vec![word];
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            if let Some((load, mask)) = self.extracted(id)
+                && let Some(slot) = self.loaded(load)
+            {
+                found.insert(Field { slot, bytes: hull(mask) });
+            } else if !matches!(self.analysis.expressions.node(id), Node::Load { .. } | Node::Balance { .. })
+            {
+                open.extend(self.analysis.expressions.operands(id));
+                open.extend_from_slice(self.analysis.expressions.phi_operands(id));
+            }
+        }
+        found
+    }
+
+    /// Whether the value of `word` is computed from a byte of `field`.
+    pub(crate) fn is_made_from(&self, word: ExprId, field: &Field) -> bool {
+        self.analysis.expressions.sources(word).intersects(Sources::STORAGE.with(Sources::PHI))
+            && self.loads(word).iter().any(|load| load.overlaps(field))
+    }
+
+    /// A load, or some bits of one: the load and the bits.
+    fn extracted(&self, id: ExprId) -> Option<(ExprId, U256)> {
+        let expressions = &self.analysis.expressions;
+        let load = |id: ExprId| matches!(expressions.node(id), Node::Load { .. }).then_some(id);
+        let shifted = |id: ExprId| match expressions.node(id) {
+            Node::Binary { op: opcode::SHR, a, b } => {
+                Some((load(b)?, expressions.constant(a)?.saturating_to::<usize>()))
+            }
+            Node::Binary { op: opcode::DIV, a, b } => {
+                let divisor = expressions.constant(b).filter(|divisor| divisor.is_power_of_two())?;
+                Some((load(a)?, divisor.trailing_zeros()))
+            }
+            _ => Some((load(id)?, 0)),
+        };
+        if let Node::Binary { op: opcode::AND, a, b } = expressions.node(id)
+            && let Some(mask) = expressions.constant(b)
+            && let Some((load, down)) = shifted(a)
+        {
+            return Some((load, mask.checked_shl(down).unwrap_or(U256::MAX)));
+        }
+        let (load, down) = shifted(id)?;
+        Some((load, U256::MAX.checked_shl(down).unwrap_or(U256::MAX << down.min(255))))
+    }
+
+    /// The conditions that a call of `function` meets on its ways.
+    pub(crate) fn conditions(&self, function: usize) -> BTreeSet<Condition> {
+        let summary = &self.analysis.summaries[function];
+        let accesses = summary.accesses.iter().map(|access| &access.circumstance);
+        let calls = summary.calls.iter().map(|call| &call.circumstance);
+        let all = accesses.chain(calls).flat_map(Self::of_circumstance);
+        all.chain(&summary.requires).copied().collect()
+    }
+
+    fn of_circumstance(circumstance: &Circumstance) -> impl Iterator<Item = &Condition> {
+        circumstance.when.iter().chain(&circumstance.requires)
+    }
+
+    /// The comparisons in the conditions of `function`.
+    pub(crate) fn comparisons(&self, function: usize) -> BTreeSet<Comparison> {
+        self.compared(&self.conditions(function))
+    }
+
+    /// The comparisons in some conditions. A word that is tested as it is counts as compared with itself and is left out.
+    pub(crate) fn compared<'c>(
+        &self,
+        conditions: impl IntoIterator<Item = &'c Condition>,
+    ) -> BTreeSet<Comparison> {
+        let expressions = &self.analysis.expressions;
+        let mut found = BTreeSet::new();
+        for condition in conditions {
+            for part in self.parts(condition.expression) {
+                if let Node::Binary {
+                    op: op @ (opcode::LT | opcode::GT | opcode::SLT | opcode::SGT | opcode::EQ),
+                    a,
+                    b,
+                } = expressions.node(part)
+                {
+                    found.insert(Comparison { op, a, b });
+                }
+            }
+        }
+        found
+    }
+
+    /// The reads of `field` by `function`, wherever they stand.
+    pub(crate) fn escapes(&self, function: usize, field: &Field) -> deconflict_analyzer::Escapes {
+        let mut all = deconflict_analyzer::Escapes::default();
+        for touch in self.touching(field).iter().filter(|touch| touch.function == function) {
+            if let Effect::Read { escapes, .. } = touch.access.effect {
+                all = all.with(escapes);
+            }
+        }
+        all
+    }
+
+    /// Whether the time or number of the block is part of `word`.
+    pub(crate) fn has_time(&self, word: ExprId) -> bool {
+        let expressions = &self.analysis.expressions;
+        expressions.sources(word).intersects(Sources::BLOCK.with(Sources::PHI))
+            && self.parts(word).iter().any(|&part| {
+                matches!(
+                    expressions.node(part),
+                    Node::Environment(Environment::Timestamp | Environment::Number)
+                )
+            })
+    }
+
+    /// Whether `word` is made of nothing but words of the block, constants and the time of storage.
+    pub(crate) fn is_block_time(&self, word: ExprId) -> bool {
+        self.is_block_constant(word) && self.has_time(word)
+    }
+
+    /// Whether `word` is, on some ways, made without the field: a join of words one of which does not have it.
+    pub(crate) fn may_be_without(&self, word: ExprId, field: &Field) -> bool {
+        let expressions = &self.analysis.expressions;
+        self.parts(word).into_iter().any(|part| {
+            let operands = expressions.phi_operands(part);
+            operands.iter().any(|&operand| self.is_made_from(operand, field))
+                && operands.iter().any(|&operand| operand != part && !self.is_made_from(operand, field))
+        })
+    }
+
+    /// Whether the caller of the function decides `word`: by arguments, value or who it is.
+    pub(crate) fn is_chosen(&self, word: ExprId) -> bool {
+        let chosen = Sources::CALLER
+            .with(Sources::CALLDATA)
+            .with(Sources::TRANSACTION)
+            .with(Sources::CALL_VALUE)
+            .with(Sources::RETURN_DATA);
+        self.analysis.expressions.sources(word).intersects(chosen)
+    }
+
+    /// The selector of an entry point.
+    pub(crate) fn selector(&self, function: usize) -> Option<[u8; 4]> {
+        match self.analysis.summaries[function].entry {
+            Entry::Function(selector) => Some(selector.0),
+            Entry::Receive | Entry::Fallback => None,
+        }
+    }
+
+    /// What a view function returns, by its selector: the bytes of storage that make up the number.
+    pub(crate) fn returned_by(&self, selector: [u8; 4]) -> BTreeSet<Field> {
+        let found = self.analysis.summaries.iter().enumerate();
+        let mut found = found.filter(|(function, _)| self.selector(*function) == Some(selector));
+        found
+            .next()
+            .map(|(_, summary)| summary.returned.iter().flat_map(|&word| self.loads(word)).collect())
+            .unwrap_or_default()
+    }
+
+    /// The fields that all callers share and that `pick` accepts a write of, more than once a block.
+    pub(crate) fn shared_fields(&self, pick: impl Fn(&Touch<'a>) -> bool) -> Vec<Field> {
+        let writes = self.writes().into_iter();
+        let shared = writes.filter(|touch| {
+            !touch.is_net_zero()
+                && !self.is_unrolled(touch)
+                && self.is_shared(&touch.access.slot)
+                && !self.is_once_per_block(touch)
+                && pick(touch)
+        });
+        super::fields(shared)
+    }
+
+    /// Whether it is one round of a loop, the rest of which is one access for all rounds.
+    pub(crate) fn is_unrolled(&self, touch: &Touch<'_>) -> bool {
+        self.analysis.summaries[touch.function].accesses.iter().any(|other| {
+            other.circumstance.repeated
+                && other.position == touch.access.position
+                && other.slot != touch.access.slot
+        })
+    }
+
+    /// Whether an access reads an element of a storage array, or one was loaded to compute `word`.
+    pub(crate) fn is_from_array(&self, word: ExprId) -> bool {
+        let expressions = &self.analysis.expressions;
+        expressions.any(word, |part| {
+            self.loaded(part).is_some_and(|slot| {
+                matches!(slot.root, Root::Fixed(_))
+                    && slot
+                        .path
+                        .iter()
+                        .any(|step| matches!(step, Projection::Element { .. } | Projection::Index { .. }))
+            })
+        })
+    }
+
+    /// All accesses of all entry points to lasting storage, administrators' too.
+    pub(crate) fn everyone(&self) -> impl Iterator<Item = Touch<'a>> {
+        let analysis = self.analysis;
+        let all = analysis.summaries.iter().enumerate().flat_map(|(function, summary)| {
+            summary.accesses.iter().map(move |access| Touch { function, access })
+        });
+        all.filter(|touch| is_lasting(touch.access))
+    }
+}
+
+/// Whether an access is to storage that outlives the transaction, and happens where the call succeeds.
+pub(super) fn is_lasting(access: &Access) -> bool {
+    access.space == Space::Storage && !access.circumstance.reverts
+}
+
+/// The smallest range of bytes that holds the bits.
+fn hull(mask: U256) -> ByteRange {
+    if mask.is_zero() {
+        return ByteRange::WORD;
+    }
+    let (from, to) = (mask.trailing_zeros() / 8, mask.bit_len().div_ceil(8));
+    ByteRange { from: u8::try_from(from).unwrap_or(0), to: u8::try_from(to).unwrap_or(32) }
+}
