@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use deconflict_lints::Level;
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser},
+};
+use deconflict_lints::{Level, report::FORMATS};
 
 /// Tells which lines of a contract keep a parallel EVM in a single lane.
 #[derive(Debug, Parser)]
@@ -19,9 +22,9 @@ pub(crate) struct Arguments {
 /// How results are shown.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
-    /// The format of the output.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
-    pub(crate) format: Format,
+    /// The format of the output: `human` or `json`; `check` has more.
+    #[arg(long, global = true, default_value = "human", value_name = "FORMAT", value_parser = formats())]
+    pub(crate) format: String,
     /// Short for `--format json`.
     #[arg(long, global = true, conflicts_with = "format")]
     pub(crate) json: bool,
@@ -36,13 +39,20 @@ pub(crate) struct Output {
     pub(crate) verbose: bool,
 }
 
-/// A format of output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// A format that every command has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// For people.
     Human,
     /// For machines.
     Json,
+}
+
+/// The names of all formats, from their registry.
+fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new(
+        FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.summary)),
+    )
 }
 
 /// When to use colour.
@@ -69,10 +79,18 @@ pub(crate) enum Command {
     Run(Run),
     /// Tell how fast real blocks would be on more processors, by the times that their transactions take.
     Simulate(Simulate),
+    /// Hold every pair of functions to the conflicts that the project has agreed to.
+    Budget(Budget),
+    /// Write a commented `deconflict.toml`.
+    Init(Init),
     /// Print the page of a rule.
     Explain(Explain),
     /// List the rules.
     Rules,
+    /// Print what a shell needs to complete commands and options.
+    Completions(Completions),
+    /// Print the manual page.
+    Man,
 }
 
 /// The arguments of `check`.
@@ -94,12 +112,47 @@ pub(crate) struct Check {
     /// Exit with 0 even if a denied rule has fired.
     #[arg(long)]
     pub(crate) exit_zero: bool,
-    /// Never run the project's own build.
+    /// Leave out the findings that this file knows; without it, those of `deconflict-baseline.json` if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Report what a baseline knows as well.
+    #[arg(long, conflicts_with_all = ["baseline", "write_baseline"])]
+    pub(crate) no_baseline: bool,
+    /// Write all findings to the baseline, so that only new ones are reported from now on.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", require_equals = true)]
+    pub(crate) write_baseline: Option<PathBuf>,
+    /// Report only findings that a file has part in which differs from this revision of the git repository.
+    #[arg(long, value_name = "REV")]
+    pub(crate) changed_since: Option<String>,
+    /// Write a comment above each reported line that suppresses its findings, with this reason.
+    #[arg(long, value_name = "REASON", num_args = 0..=1, default_missing_value = "", require_equals = true,
+          conflicts_with = "write_baseline")]
+    pub(crate) add_allow: Option<String>,
+    /// Check again whenever a file changes.
     #[arg(long)]
-    pub(crate) no_build: bool,
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Print the configuration that is in force, and check nothing.
+    #[arg(long)]
+    pub(crate) show_config: bool,
     /// Count the findings by rule instead of listing them.
     #[arg(long)]
     pub(crate) statistics: bool,
+}
+
+/// How projects are read.
+#[derive(Debug, Args)]
+pub(crate) struct Input {
+    /// Never run the project's own build.
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// The configuration to use; without it, the nearest `deconflict.toml` at or above each project.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Use no configuration file.
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) no_config: bool,
 }
 
 /// The arguments of `inspect`.
@@ -206,6 +259,44 @@ pub(crate) enum State {
     Exact,
     /// At the start of the block, as for someone who builds it.
     Block,
+}
+
+/// The arguments of `budget`.
+#[derive(Debug, Args)]
+pub(crate) struct Budget {
+    /// Projects or artifacts, as for `check`.
+    #[arg(default_value = ".", value_name = "PATHS")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Write which functions conflict, and when, as what is agreed to.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) write: bool,
+    /// Exit with 1 if a pair of functions conflicts more than what is agreed to; this is what happens without `--write`.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The file with what is agreed to; without it, `deconflict-budget.json`.
+    #[arg(long = "budget", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input: Input,
+}
+
+/// The arguments of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The folder to write it to.
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    pub(crate) folder: PathBuf,
+    /// Write over a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// The arguments of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// The arguments of `explain`.

@@ -6,17 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use deconflict_lints::Notice;
+use anyhow::{Context, bail};
+use deconflict_lints::{
+    Notice,
+    report::{self, FORMATS},
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::arguments::{Arguments, Color, Format};
+use crate::arguments::{Arguments, Color, Command, Format};
 
 /// How to talk to the user.
 #[derive(Debug)]
 pub(crate) struct Console {
-    /// The format of results.
+    /// The format of results, where there are but two.
     pub(crate) format: Format,
+    /// The format of what `check` reports.
+    pub(crate) report: &'static report::Format,
     /// Whether results may hold escape sequences.
     pub(crate) color: bool,
     quiet: bool,
@@ -32,8 +37,24 @@ impl Console {
             Color::Never => false,
             Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
         };
-        let format = if output.json { Format::Json } else { output.format };
-        Self { format, color, quiet: output.quiet, verbose: output.verbose }
+        let name = if output.json { "json" } else { output.format.as_str() };
+        let format = if name == "json" { Format::Json } else { Format::Human };
+        let report = FORMATS.iter().find(|format| format.name == name).unwrap_or(&FORMATS[0]);
+        Self { format, report, color, quiet: output.quiet, verbose: output.verbose }
+    }
+
+    /// Whether the command can write the format that was asked for.
+    pub(crate) fn fits(&self, command: &Command) -> anyhow::Result<()> {
+        let name = self.report.name;
+        let known = match command {
+            Command::Check(_) => true,
+            Command::Budget(_) => ["human", "json", "markdown"].contains(&name),
+            _ => ["human", "json"].contains(&name),
+        };
+        if !known {
+            bail!("`--format {name}` is a format of `check`: give `human` or `json` here");
+        }
+        Ok(())
     }
 
     /// Prints a result. A reader who has gone away has seen enough.
@@ -46,9 +67,20 @@ impl Console {
         }
     }
 
-    /// Prints what went wrong, with its causes.
+    /// Prints what went wrong, with its causes. Whoever asked for JSON gets a document that says so, and not nothing.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         self.say(&format!("error: {error:#}"));
+        if self.format == Format::Json {
+            // There is nobody left to tell if this fails.
+            let _ = self.result(&report::json::failure(&format!("{error:#}")));
+        }
+    }
+
+    /// Prints what was done, unless told to be quiet.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
     }
 
     /// Prints something that the user should know, unless told to be quiet.

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod command;
+mod configuration;
 mod console;
 
 use std::process::ExitCode;
@@ -14,12 +15,20 @@ use arguments::{Command, Invocation};
 fn main() -> ExitCode {
     let invocation = Invocation::parse();
     let console = console::Console::new(&invocation.arguments);
+    if let Err(error) = console.fits(&invocation.arguments.command) {
+        console.error(&error);
+        return ExitCode::from(2);
+    }
     let outcome = match &invocation.arguments.command {
         Command::Check(options) => command::check::run(options, &invocation.settings, &console),
         Command::Inspect(options) => command::inspect::run(options, &console),
         Command::Audit(options) => command::audit::run(options, &console),
         Command::Run(options) => command::run::run(options, &console),
         Command::Simulate(options) => command::simulate::run(options, &console),
+        Command::Budget(options) => command::budget::run(options, &console),
+        Command::Init(options) => command::setup::init(options, &console),
+        Command::Completions(options) => command::setup::completions(options, &console),
+        Command::Man => command::setup::manual(&console),
         Command::Explain(options) => command::rules::explain(options, &console),
         Command::Rules => command::rules::list(&console),
     };

@@ -46,6 +46,12 @@ pub struct Checked {
 pub struct Report {
     /// In order of file, place and rule.
     pub diagnostics: Vec<Diagnostic>,
+    /// What a comment suppresses.
+    pub suppressed: Vec<Suppressed>,
+    /// How many findings a baseline knows.
+    pub known: usize,
+    /// How many findings lie in files that have not changed, where only changes were asked for.
+    pub unchanged: usize,
     /// How many contracts were checked.
     pub contracts: usize,
     /// How many entry points they have.
@@ -54,7 +60,24 @@ pub struct Report {
     pub incomplete: usize,
 }
 
+/// A finding that a comment covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppressed {
+    /// The finding.
+    pub diagnostic: Diagnostic,
+    /// What the comment says why.
+    pub reason: Option<String>,
+}
+
 impl Report {
+    /// Brings the diagnostics into the order of file, line and rule; those without a line come last.
+    pub(crate) fn sort(&mut self, project: &Project) {
+        self.diagnostics.sort_by_cached_key(|diagnostic| {
+            let place = diagnostic.primary.as_ref().map(|label| line(project, label.span));
+            (place.is_none(), place, diagnostic.code, diagnostic.variable.clone())
+        });
+    }
+
     /// How many diagnostics have that severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
@@ -109,7 +132,7 @@ pub fn merge(project: &Project, checked: impl IntoIterator<Item = Checked>, leve
         report.functions += contract.functions;
         report.incomplete += contract.incomplete;
         for mut finding in contract.findings {
-            let Some(severity) = levels.severity(finding.diagnostic.rule) else { continue };
+            let Some(severity) = levels.severity_of(project, &finding.diagnostic) else { continue };
             finding.diagnostic.severity = severity;
             match by_place.entry(Key::of(project, &finding)) {
                 Entry::Vacant(entry) => {

@@ -1,16 +1,24 @@
-//! Which rules speak, and how loudly: `--allow`, `--warn` and `--deny` as cargo and clippy know them.
+//! Which rules speak, where, and how loudly: `--allow`, `--warn` and `--deny` as cargo and clippy know them.
 //!
-//! In: the settings in the order in which they were given; later ones win. Out: for each rule its [`Level`]. A selector
-//! is a rule's name or code, a group letter, a group (`default`, `pedantic`, `all`), or `warnings`: every rule that
-//! warns at that point.
+//! In: the settings in the order in which they were given; later ones win. Out: for each rule and place its [`Level`]. A
+//! selector is a rule's name or code, a group letter, a group (`default`, `pedantic`, `all`), or `warnings`: every rule
+//! that warns at that point. [`file`] reads the same from `deconflict.toml`.
 
-use std::collections::BTreeMap;
+mod file;
+mod patterns;
+mod template;
 
 use crate::{
-    diagnostic::Severity,
+    diagnostic::{Diagnostic, Severity},
+    hygiene,
     rule::{Group, Rule},
-    rules::{self, RULES},
+    rules::RULES,
+    unit::Project,
 };
+
+pub use file::{Configuration, ConfigurationError, FILE_NAME, OnlyHere};
+pub use patterns::Patterns;
+pub use template::{effective, template};
 
 /// What becomes of a rule's findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,49 +56,105 @@ fn suggest(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |name| format!(", did you mean `{name}`?"))
 }
 
-/// The level of every rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Levels {
-    by_rule: BTreeMap<&'static str, Level>,
+/// Every rule: those that look at code, and those that look at suppressions.
+pub fn all_rules() -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().chain(hygiene::RULES)
 }
 
-impl Default for Levels {
-    fn default() -> Self {
-        Self { by_rule: RULES.iter().map(|rule| (rule.name, default_level(rule))).collect() }
+/// The rule of that name or code.
+pub fn find_rule(name: &str) -> Option<&'static Rule> {
+    all_rules().find(|rule| rule.name == name || rule.code.eq_ignore_ascii_case(name))
+}
+
+/// Where a setting holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The files; `None` for all.
+    pub paths: Option<Patterns>,
+    /// The contracts; none for all.
+    pub contracts: Vec<String>,
+}
+
+impl Scope {
+    fn is_everywhere(&self) -> bool {
+        self.paths.is_none() && self.contracts.is_empty()
+    }
+
+    fn holds(&self, project: &Project, diagnostic: &Diagnostic) -> bool {
+        let path = || diagnostic.primary.as_ref().map(|label| project.source(label.span.source));
+        let here = |patterns: &Patterns| path().is_some_and(|source| patterns.matches(source));
+        (self.contracts.is_empty() || self.contracts.contains(&diagnostic.contract))
+            && self.paths.as_ref().is_none_or(here)
+    }
+}
+
+/// The level of every rule, everywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Levels {
+    settings: Vec<Setting>,
+}
+
+#[derive(Clone, Debug)]
+struct Setting {
+    selector: String,
+    level: Level,
+    scope: Scope,
+}
+
+impl Setting {
+    /// The level after this setting, where it was `before`.
+    fn apply(&self, rule: &Rule, before: Level) -> Level {
+        let selected =
+            if self.selector == "warnings" { before == Level::Warn } else { selects(&self.selector, rule) };
+        if selected { self.level } else { before }
     }
 }
 
 impl Levels {
     /// Applies one setting on top of those before it.
     pub fn set(&mut self, selector: &str, level: Level) -> Result<(), UnknownSelector> {
-        if selector == "warnings" {
-            for current in self.by_rule.values_mut().filter(|current| **current == Level::Warn) {
-                *current = level;
-            }
-            return Ok(());
-        }
-        let selected: Vec<&Rule> = RULES.iter().filter(|rule| selects(selector, rule)).collect();
-        if selected.is_empty() && !GROUPS.contains(&selector) {
+        self.set_within(Scope::default(), selector, level)
+    }
+
+    /// Applies one setting on top of those before it, in some places only.
+    pub fn set_within(&mut self, scope: Scope, selector: &str, level: Level) -> Result<(), UnknownSelector> {
+        if !is_selector(selector) {
             return Err(unknown(selector));
         }
-        self.by_rule.extend(selected.into_iter().map(|rule| (rule.name, level)));
+        self.settings.push(Setting { selector: selector.to_owned(), level, scope });
         Ok(())
     }
 
-    /// The level of a rule.
+    /// The level of a rule wherever no place is set apart.
     pub fn of(&self, rule: &str) -> Level {
-        self.by_rule.get(rule).copied().unwrap_or(Level::Allow)
+        self.fold(rule, Scope::is_everywhere)
     }
 
     /// How a rule's findings are reported, or `None` if they are not. A pedantic rule speaks in notes until it is denied.
     pub fn severity(&self, rule: &str) -> Option<Severity> {
-        match self.of(rule) {
-            Level::Allow => None,
-            Level::Deny => Some(Severity::Error),
-            Level::Warn => {
-                let pedantic = rules::find(rule).is_some_and(|rule| rule.group == Group::Pedantic);
-                Some(if pedantic { Severity::Note } else { Severity::Warning })
-            }
+        severity(rule, self.of(rule))
+    }
+
+    /// How a finding is reported, or `None` if it is not.
+    pub fn severity_of(&self, project: &Project, diagnostic: &Diagnostic) -> Option<Severity> {
+        let level = self.fold(diagnostic.rule, |scope| scope.holds(project, diagnostic));
+        severity(diagnostic.rule, level)
+    }
+
+    fn fold(&self, rule: &str, holds: impl Fn(&Scope) -> bool) -> Level {
+        let Some(rule) = find_rule(rule) else { return Level::Allow };
+        let settings = self.settings.iter().filter(|setting| holds(&setting.scope));
+        settings.fold(default_level(rule), |level, setting| setting.apply(rule, level))
+    }
+}
+
+fn severity(rule: &str, level: Level) -> Option<Severity> {
+    match level {
+        Level::Allow => None,
+        Level::Deny => Some(Severity::Error),
+        Level::Warn => {
+            let pedantic = find_rule(rule).is_some_and(|rule| rule.group == Group::Pedantic);
+            Some(if pedantic { Severity::Note } else { Severity::Warning })
         }
     }
 }
@@ -105,7 +169,13 @@ pub fn default_level(rule: &Rule) -> Level {
 
 const GROUPS: &[&str] = &["default", "pedantic", "all", "warnings"];
 
-fn selects(selector: &str, rule: &Rule) -> bool {
+/// Whether `selector` means anything.
+pub(crate) fn is_selector(selector: &str) -> bool {
+    GROUPS.contains(&selector) || all_rules().any(|rule| selects(selector, rule))
+}
+
+/// Whether `selector` selects the rule; `warnings` selects nothing by itself.
+pub(crate) fn selects(selector: &str, rule: &Rule) -> bool {
     selector == "all"
         || selector == rule.group.name()
         || selector == rule.name
@@ -115,12 +185,15 @@ fn selects(selector: &str, rule: &Rule) -> bool {
 
 /// The error for a name that selects nothing, with the nearest name that would.
 pub fn unknown(selector: &str) -> UnknownSelector {
-    let names = RULES.iter().flat_map(|rule| [rule.name, rule.code]).chain(GROUPS.iter().copied());
-    let wanted = selector.to_lowercase();
+    let names = all_rules().flat_map(|rule| [rule.name, rule.code]).chain(GROUPS.iter().copied());
+    UnknownSelector { selector: selector.to_owned(), suggestion: nearest(selector, names) }
+}
+
+/// The name that is most like `wanted`, if one is like it.
+fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let wanted = wanted.to_lowercase();
     let near = names.map(|name| (strsim::damerau_levenshtein(&wanted, &name.to_lowercase()), name)).min();
-    let suggestion =
-        near.filter(|&(distance, name)| distance <= 1 + name.len() / 3).map(|(_, name)| name.to_owned());
-    UnknownSelector { selector: selector.to_owned(), suggestion }
+    near.filter(|&(distance, name)| distance <= 1 + name.len() / 3).map(|(_, name)| name.to_owned())
 }
 
 #[cfg(test)]

@@ -153,4 +153,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// git could not say what has changed.
+    #[error("cannot tell what has changed since {revision}: {message}")]
+    Git {
+        /// The revision that was asked for.
+        revision: String,
+        /// What git said.
+        message: String,
+    },
 }

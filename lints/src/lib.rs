@@ -17,13 +17,18 @@ mod scenario;
 mod rule;
 mod finding;
 pub mod rules;
+mod hygiene;
 mod config;
 mod check;
+mod suppress;
+mod baseline;
+mod changes;
 mod inspect;
+pub mod budget;
 pub mod report;
 
 pub use error::Error;
-pub use project::{LoadOptions, load, load_bytes};
+pub use project::{LoadOptions, changed_files, load, load_bytes, repository_of};
 pub use source_map::{
     Attribution, Jump, LineColumn, Lines, Location, MapEntry, MapError, Mapped, SourceId, SourceMap,
     SourceSpan, decode, program_counters,
@@ -37,10 +42,16 @@ pub use unit::{
     StateVariable, VariablePlace, Visibility,
 };
 
+pub use baseline::{Baseline, BaselineError};
+pub use changes::keep_changed;
 pub use check::{
-    Analyzed, Checked, Report, analyze_contract, check_analyzed, check_contract, is_checked, merge,
+    Analyzed, Checked, Report, Suppressed, analyze_contract, check_analyzed, check_contract, is_checked,
+    merge,
 };
-pub use config::{Level, Levels, UnknownSelector, default_level, unknown};
+pub use config::{
+    Configuration, ConfigurationError, FILE_NAME, Level, Levels, OnlyHere, Patterns, Scope, UnknownSelector,
+    all_rules, default_level, effective, find_rule, template, unknown,
+};
 pub use diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint};
 pub use inspect::{
     AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect, is_called,
@@ -48,4 +59,5 @@ pub use inspect::{
 pub use naming::ContractNames;
 pub use rule::{Finding, Group, Rule};
 pub use settings::{Profile, Settings};
+pub use suppress::{Insertion, allow_comments, apply as apply_suppressions, insert_comments};
 pub use view::Field;

@@ -11,6 +11,7 @@ mod document;
 mod folder;
 mod foundry;
 mod foundry_artifact;
+mod git;
 mod hardhat;
 mod hardhat_artifact;
 mod not_code;
@@ -23,6 +24,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+pub use git::{changed_files, repository_of};
 
 use assembly::Assembly;
 use document::{Content, Document};

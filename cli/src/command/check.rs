@@ -1,62 +1,109 @@
 //! `deconflict check`: lint projects.
 
-use std::process::ExitCode;
+mod allow;
+mod baseline;
+mod watch;
+
+use std::{collections::BTreeSet, env, path::PathBuf, process::ExitCode};
 
 use deconflict_lints::{
-    Level, Levels, Project, Report, Settings, check_contract, is_checked, merge,
-    report::{Section, Totals, human, json},
+    Configuration, Contract, Level, Levels, Project, Report, apply_suppressions, changed_files,
+    check_contract, effective, is_checked, keep_changed, merge,
+    report::{Rendering, Section, Totals, human},
+    repository_of,
 };
 use rayon::prelude::*;
 
 use super::read;
-use crate::{
-    arguments::{Check, Format},
-    console::Console,
-};
+use crate::{arguments::Check, configuration, console::Console};
 
-/// Checks every input and prints one report.
+/// One input with what is to be done about it.
+struct Checkup {
+    project: Project,
+    configuration: Configuration,
+    levels: Levels,
+    report: Report,
+}
+
+/// Checks every input and prints one report; with `--watch`, again and again.
 pub(crate) fn run(
     options: &Check,
     settings: &[(String, Level)],
     console: &Console,
 ) -> anyhow::Result<ExitCode> {
-    let mut levels = Levels::default();
-    for (selector, level) in settings {
-        levels.set(selector, *level)?;
-    }
-    let mut projects = Vec::new();
+    if options.watch { watch::run(options, settings, console) } else { once(options, settings, console) }
+}
+
+fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> anyhow::Result<ExitCode> {
+    let changed = match &options.changed_since {
+        Some(revision) => Some(changed_files(&env::current_dir()?, revision)?),
+        None => None,
+    };
+    let mut checkups = Vec::new();
     for path in &options.paths {
-        projects.push(read(path, options.no_build, console)?);
+        let project = read(path, options.input.no_build, console)?;
+        let configuration = configuration::find(&options.input, &project)?;
+        let levels = configuration::levels(&configuration, settings)?;
+        checkups.push(Checkup { project, configuration, levels, report: Report::default() });
     }
-    let reports: Vec<Report> = projects.iter().map(|project| check(project, &levels, console)).collect();
+    if options.show_config {
+        for checkup in &checkups {
+            console.result(&effective(&checkup.configuration, &checkup.levels))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    for checkup in &mut checkups {
+        checkup.report = check(checkup, changed.as_ref(), console);
+    }
+    if let Some(reason) = &options.add_allow {
+        return allow::write(&checkups, reason, console);
+    }
+    baseline::apply(options, &mut checkups, console)?;
     let sections: Vec<Section<'_>> =
-        projects.iter().zip(&reports).map(|(project, report)| Section { project, report }).collect();
+        checkups.iter().map(|it| Section { project: &it.project, report: &it.report }).collect();
     let totals = Totals::of(&sections);
-    let text = match console.format {
-        Format::Json => json::render(&sections),
-        Format::Human if options.statistics => human::statistics(&totals) + &human::summary(&totals),
-        Format::Human => human::render(&sections, console.color),
+    let folder = env::current_dir().and_then(|folder| folder.canonicalize()).unwrap_or_default();
+    let repository = repository_of(&folder).unwrap_or_else(|| folder.clone());
+    let rendering =
+        Rendering { sections: &sections, repository: &repository, folder: &folder, color: console.color };
+    let text = if options.statistics && console.report.name == human::FORMAT.name {
+        human::statistics(&totals) + &human::summary(&totals)
+    } else {
+        (console.report.render)(&rendering)
     };
     console.result(&text)?;
     let failed = totals.errors > 0 && !options.exit_zero;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn check(project: &Project, levels: &Levels, console: &Console) -> Report {
-    let contracts: Vec<_> = project.contracts.iter().filter(|contract| is_checked(contract)).collect();
-    if contracts.is_empty() && !project.contracts.is_empty() {
+fn check(checkup: &Checkup, changed: Option<&BTreeSet<PathBuf>>, console: &Console) -> Report {
+    let Checkup { project, configuration, levels, .. } = checkup;
+    let own = |contract: &&Contract| is_checked(contract);
+    if !project.contracts.iter().any(|it| own(&it)) && !project.contracts.is_empty() {
         console.warn("every contract here belongs to a dependency, a test or a script, so none was checked");
     }
-    let settings = Settings::default();
+    let excluded =
+        |source| configuration.exclude.as_ref().is_some_and(|it| it.matches(project.source(source)));
+    let contracts = project.contracts.iter().filter(own);
+    let contracts: Vec<_> = contracts.filter(|contract| !contract.source.is_some_and(excluded)).collect();
     let progress = console.progress(contracts.len());
     let checked: Vec<_> = contracts
         .par_iter()
         .map(|contract| {
-            let checked = check_contract(project, contract, &settings);
+            let checked = check_contract(project, contract, &configuration.settings);
             progress.step();
             checked
         })
         .collect();
     progress.finish();
-    merge(project, checked, levels)
+    let mut report = merge(project, checked, levels);
+    report
+        .diagnostics
+        .retain(|diagnostic| !diagnostic.primary.as_ref().is_some_and(|label| excluded(label.span.source)));
+    let reasons = configuration.require_reason;
+    apply_suppressions(project, contracts.iter().copied(), &mut report, levels, reasons);
+    if let Some(changed) = changed {
+        keep_changed(project, &mut report, changed);
+    }
+    report
 }

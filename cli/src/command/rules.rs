@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use deconflict_lints::{report::rule_page, rules, unknown};
+use deconflict_lints::{find_rule, report::rule_page, unknown};
 
 use crate::{
     arguments::{Explain, Format},
@@ -21,7 +21,7 @@ pub(crate) fn list(console: &Console) -> anyhow::Result<ExitCode> {
 /// Prints one page.
 pub(crate) fn explain(options: &Explain, console: &Console) -> anyhow::Result<ExitCode> {
     const WIDTH: usize = 80;
-    let rule = rules::find(&options.rule).ok_or_else(|| unknown(&options.rule))?;
+    let rule = find_rule(&options.rule).ok_or_else(|| unknown(&options.rule))?;
     console.result(&match console.format {
         Format::Human => rule_page::plain(rule, WIDTH),
         Format::Json => rule_page::page_json(rule),

@@ -6,11 +6,18 @@ use std::{collections::BTreeMap, fmt::Write as _, ops::Range};
 
 use ariadne::{Color, Config, IndexType, Label, ReportKind};
 
-use super::{Section, Totals};
+use super::{Format, Section, Totals};
 use crate::{
     diagnostic::{Confidence, Diagnostic, Severity},
     source_map::SourceSpan,
     unit::Project,
+};
+
+/// The format's entry in the registry.
+pub const FORMAT: Format = Format {
+    name: "human",
+    summary: "for people: the source with the lines to blame",
+    render: |rendering| render(rendering.sections, rendering.color),
 };
 
 /// The whole report: each diagnostic, then a line that counts them.
@@ -123,6 +130,14 @@ pub fn summary(totals: &Totals) -> String {
     if totals.incomplete > 0 {
         let functions = plural(totals.functions, "function");
         let _ = write!(text, "; {} of {functions} could not be analysed in full", totals.incomplete);
+    }
+    let aside = [
+        (totals.suppressed, "suppressed by comments"),
+        (totals.known, "known to the baseline"),
+        (totals.unchanged, "in files that have not changed"),
+    ];
+    for (count, what) in aside.into_iter().filter(|&(count, _)| count > 0) {
+        let _ = write!(text, "; {count} {what}");
     }
     text.push('\n');
     text

@@ -7,11 +7,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Section, Totals};
+use super::{Format, Section, Totals};
 use crate::{
     diagnostic::{self, Diagnostic, Label},
     source_map::SourceSpan,
     unit::Project,
+};
+
+/// The format's entry in the registry.
+pub const FORMAT: Format = Format {
+    name: "json",
+    summary: "for programs: everything that is known of each finding",
+    render: |rendering| render(rendering.sections),
 };
 
 #[derive(Serialize)]
@@ -78,6 +85,9 @@ struct Summary<'a> {
     contracts: usize,
     functions: usize,
     incomplete_functions: usize,
+    suppressed: usize,
+    known: usize,
+    unchanged: usize,
     rules: BTreeMap<&'a str, usize>,
 }
 
@@ -98,12 +108,29 @@ pub fn render(sections: &[Section<'_>]) -> String {
             contracts: totals.contracts,
             functions: totals.functions,
             incomplete_functions: totals.incomplete,
+            suppressed: totals.suppressed,
+            known: totals.known,
+            unchanged: totals.unchanged,
             rules: totals.rules.iter().map(|(&(_, rule), &count)| (rule, count)).collect(),
         },
         notices: notices.filter(|notice| notice.is_warning()).map(ToString::to_string).collect(),
     };
     let mut text =
         serde_json::to_string_pretty(&document).expect("the document holds strings and numbers only");
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    schema: &'static str,
+    error: &'a str,
+}
+
+/// What stands in for a document where there is nothing to report on: `deconflict/error/1`.
+pub fn failure(error: &str) -> String {
+    let failure = Failure { schema: "deconflict/error/1", error };
+    let mut text = serde_json::to_string_pretty(&failure).expect("the document holds strings only");
     text.push('\n');
     text
 }

@@ -2,15 +2,72 @@
 //!
 //! In: what was checked or inspected. Out: text. Every format says the same; none of them decides anything.
 
+pub mod budget;
+mod concise;
+mod github;
+mod gitlab;
 pub mod human;
 pub mod inspect_human;
 pub mod inspect_json;
 pub mod json;
+mod junit;
+mod markdown;
+mod region;
 pub mod rule_page;
+mod sarif;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use crate::{check::Report, diagnostic::Severity, unit::Project};
+use crate::{
+    check::Report,
+    diagnostic::{Diagnostic, Severity},
+    unit::Project,
+};
+
+/// The formats of `check`. A new one is a file here and a line in this list.
+pub const FORMATS: &[Format] = &[
+    human::FORMAT,
+    concise::FORMAT,
+    json::FORMAT,
+    sarif::FORMAT,
+    github::FORMAT,
+    gitlab::FORMAT,
+    markdown::FORMAT,
+    junit::FORMAT,
+];
+
+/// A format of output.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it is for, in one line.
+    pub summary: &'static str,
+    /// Writes a report in it, with a line break at its end.
+    pub render: fn(&Rendering<'_>) -> String,
+}
+
+/// What a format writes, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendering<'a> {
+    /// What was checked.
+    pub sections: &'a [Section<'a>],
+    /// The folder of the repository, to which build servers take paths to be relative.
+    pub repository: &'a Path,
+    /// The folder that the command runs in, to which a terminal takes paths to be relative.
+    pub folder: &'a Path,
+    /// Whether escape sequences are wanted.
+    pub color: bool,
+}
+
+impl<'a> Rendering<'a> {
+    /// All diagnostics, each with the project that it is about.
+    fn diagnostics(&self) -> impl Iterator<Item = (&'a Project, &'a Diagnostic)> {
+        self.sections.iter().flat_map(|&Section { project, report }| {
+            report.diagnostics.iter().map(move |diagnostic| (project, diagnostic))
+        })
+    }
+}
 
 /// One checked input.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +93,12 @@ pub struct Totals {
     pub functions: usize,
     /// Entry points that the analysis does not cover in full.
     pub incomplete: usize,
+    /// Findings that a comment suppresses.
+    pub suppressed: usize,
+    /// Findings that a baseline knows.
+    pub known: usize,
+    /// Findings in files that have not changed.
+    pub unchanged: usize,
     /// Findings by rule: code and name.
     pub rules: BTreeMap<(&'static str, &'static str), usize>,
 }
@@ -51,6 +114,9 @@ impl Totals {
             totals.contracts += report.contracts;
             totals.functions += report.functions;
             totals.incomplete += report.incomplete;
+            totals.suppressed += report.suppressed.len();
+            totals.known += report.known;
+            totals.unchanged += report.unchanged;
             for diagnostic in &report.diagnostics {
                 *totals.rules.entry((diagnostic.code, diagnostic.rule)).or_default() += 1;
             }

@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::{config::default_level, rule::Rule, rules::RULES};
+use crate::{
+    config::{all_rules, default_level},
+    rule::Rule,
+};
 
 /// The rule's page in the book.
 pub fn markdown(rule: &Rule) -> String {
@@ -120,7 +123,7 @@ fn capitalise(text: &str) -> String {
 
 /// All rules in order of their codes.
 pub fn by_code() -> Vec<&'static Rule> {
-    let mut rules: Vec<&Rule> = RULES.iter().collect();
+    let mut rules: Vec<&Rule> = all_rules().collect();
     rules.sort_by_key(|rule| rule.code);
     rules
 }
@@ -148,6 +151,7 @@ struct Entry {
     group: &'static str,
     level: &'static str,
     summary: &'static str,
+    docs: String,
 }
 
 /// The list of rules for machines: `deconflict/rules/1`.
@@ -182,6 +186,7 @@ fn entry(rule: &Rule) -> Entry {
         group: rule.group.name(),
         level: default_level(rule).name(),
         summary: rule.summary,
+        docs: format!("docs/rules/{}.md", rule.name),
     }
 }
 
@@ -191,7 +196,7 @@ mod tests {
 
     #[test]
     fn paragraphs_are_filled_and_code_is_not() {
-        for rule in RULES {
+        for rule in all_rules() {
             let page = plain(rule, 80);
             let prose = page.lines().filter(|line| !line.starts_with("    "));
             // A word of code may be longer than what is left of a line, never longer than the line.

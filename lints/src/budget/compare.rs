@@ -1,0 +1,216 @@
+//! What has become of a budget.
+//!
+//! In: what was agreed to and what there is. Out: the pairs that conflict more, and those that conflict less. A pair
+//! conflicts more if it conflicts where it did not, always where it did sometimes, on one more variable or under one more
+//! condition, or in a way that no executor can merge any longer. A function that is new may conflict sometimes (as two
+//! calls about the same key do), never always.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use super::{Budget, ContractBudget, Terms};
+
+/// What differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What fails the check.
+    pub worse: Vec<Change>,
+    /// What does not.
+    pub better: Vec<Change>,
+    /// How many pairs were compared.
+    pub pairs: usize,
+}
+
+/// One pair whose terms have changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// `path:Name`.
+    pub contract: String,
+    /// The first function.
+    pub a: String,
+    /// The second function.
+    pub b: String,
+    /// When they conflicted, in words.
+    pub was: String,
+    /// When they do now, in words.
+    pub now: String,
+}
+
+impl Change {
+    /// `transfer × transfer: was conditional (same to), now always (totalVolume)`.
+    pub fn sentence(&self) -> String {
+        format!("{} × {}: was {}, now {}", short(&self.a), short(&self.b), self.was, self.now)
+    }
+
+    /// The contract's name without its path.
+    pub fn contract_name(&self) -> &str {
+        self.contract.rsplit_once(':').map_or(self.contract.as_str(), |(_, name)| name)
+    }
+}
+
+fn short(signature: &str) -> &str {
+    signature.split('(').next().unwrap_or(signature)
+}
+
+/// Compares what there is with what was agreed to. A contract that is gone is nothing to complain about.
+pub fn compare(agreed: &Budget, actual: &Budget) -> Comparison {
+    let mut comparison = Comparison::default();
+    let nothing = ContractBudget::default();
+    for (name, after) in &actual.contracts {
+        let before = agreed.contracts.get(name).unwrap_or(&nothing);
+        compare_contract(name, before, after, &mut comparison);
+    }
+    comparison
+}
+
+fn compare_contract(name: &str, before: &ContractBudget, after: &ContractBudget, found: &mut Comparison) {
+    let change = |a: &str, b: &str, was: String, now: String| Change {
+        contract: name.to_owned(),
+        a: a.to_owned(),
+        b: b.to_owned(),
+        was,
+        now,
+    };
+    let names: Vec<&String> = after.functions.keys().collect();
+    found.pairs += names.len() * (names.len() + 1) / 2;
+    let pairs: BTreeSet<&(String, String)> = before.conflicts.keys().chain(after.conflicts.keys()).collect();
+    for pair @ (a, b) in pairs {
+        let is_known = |name| before.functions.contains_key(name);
+        if !after.functions.contains_key(a) || !after.functions.contains_key(b) {
+            continue;
+        }
+        let (was, now) = (before.conflicts.get(pair), after.conflicts.get(pair));
+        if !is_known(a) || !is_known(b) {
+            if let Some(terms) = now.filter(|terms| terms.always) {
+                found.worse.push(change(a, b, "not there".to_owned(), describe(terms, None)));
+            }
+            continue;
+        }
+        match (was, now) {
+            (None, Some(terms)) => {
+                found.worse.push(change(a, b, "never".to_owned(), describe(terms, None)));
+            }
+            (Some(terms), None) => {
+                found.better.push(change(a, b, describe(terms, None), "never".to_owned()));
+            }
+            (Some(was), Some(now)) if is_worse(was, now) => {
+                found.worse.push(change(a, b, describe(was, None), describe(now, Some(was))));
+            }
+            (Some(was), Some(now)) if is_worse(now, was) => {
+                found.better.push(change(a, b, describe(was, Some(now)), describe(now, None)));
+            }
+            _ => {}
+        }
+    }
+    for (function, &complete) in &after.functions {
+        if !complete && before.functions.get(function) == Some(&true) {
+            let (was, now) = ("analysed in full".to_owned(), "not".to_owned());
+            found.worse.push(change(function, function, was, now));
+        }
+    }
+}
+
+/// Whether `now` is more of a conflict than `was`.
+fn is_worse(was: &Terms, now: &Terms) -> bool {
+    match (was.always, now.always) {
+        (false, true) => true,
+        (true, false) => false,
+        (true, true) => !now.variables.is_subset(&was.variables) || was.mergeable && !now.mergeable,
+        (false, false) => !now.conditions.is_subset(&was.conditions) || was.mergeable && !now.mergeable,
+    }
+}
+
+/// The terms in words. Beside other terms of the same kind, what is new is what is said.
+fn describe(terms: &Terms, beside: Option<&Terms>) -> String {
+    const SHOWN: usize = 3;
+    let all = if terms.always { &terms.variables } else { &terms.conditions };
+    let known = beside.filter(|it| it.always == terms.always);
+    let known = known.map(|it| if it.always { &it.variables } else { &it.conditions });
+    let new: Vec<&str> =
+        all.iter().filter(|it| known.is_none_or(|known| !known.contains(*it))).map(String::as_str).collect();
+    let (shown, also) = if new.is_empty() {
+        (all.iter().map(String::as_str).collect(), "")
+    } else {
+        (new, if known.is_some() { "also " } else { "" })
+    };
+    let more = shown.len().saturating_sub(SHOWN);
+    let mut text = shown[..shown.len().min(SHOWN)].join(if terms.always { ", " } else { " or " });
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    let verdict = if terms.always { "always" } else { "conditional" };
+    let merged = if terms.mergeable { ", mergeable" } else { "" };
+    format!("{also}{verdict} ({text}{merged})")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn set(items: &[&str]) -> BTreeSet<String> {
+        items.iter().map(ToString::to_string).collect()
+    }
+
+    fn when(conditions: &[&str]) -> Terms {
+        Terms { always: false, variables: set(&["balances"]), conditions: set(conditions), mergeable: false }
+    }
+
+    fn always(variables: &[&str]) -> Terms {
+        Terms { always: true, variables: set(variables), conditions: set(&[]), mergeable: false }
+    }
+
+    fn budget(functions: &[&str], terms: Option<Terms>) -> Budget {
+        let functions: BTreeMap<_, _> = functions.iter().map(|name| ((*name).to_owned(), true)).collect();
+        let pair = ("transfer(address)".to_owned(), "transfer(address)".to_owned());
+        let conflicts = terms.into_iter().map(|terms| (pair.clone(), terms)).collect();
+        let contract = ContractBudget { functions, conflicts };
+        Budget { contracts: BTreeMap::from([("src/Token.sol:Token".to_owned(), contract)]) }
+    }
+
+    /// The sentences of what is worse and the number of what is better.
+    fn check(was: Option<Terms>, now: Option<Terms>) -> (Vec<String>, usize) {
+        let functions = &["transfer(address)"];
+        let found = compare(&budget(functions, was), &budget(functions, now));
+        (found.worse.iter().map(Change::sentence).collect(), found.better.len())
+    }
+
+    fn worse(was: impl Into<Option<Terms>>, now: impl Into<Option<Terms>>, sentence: &str) {
+        let (was, now) = (was.into(), now.into());
+        assert_eq!(check(was.clone(), now.clone()), (vec![format!("transfer × transfer: {sentence}")], 0));
+        assert_eq!(check(now, was), (Vec::new(), 1), "the way back is better");
+    }
+
+    #[test]
+    fn every_way_of_getting_worse_is_named() {
+        worse(
+            when(&["same to"]),
+            always(&["totalVolume"]),
+            "was conditional (same to), now always (totalVolume)",
+        );
+        worse(None, when(&["same to"]), "was never, now conditional (same to)");
+        worse(always(&["a"]), always(&["a", "b"]), "was always (a), now also always (b)");
+        worse(
+            when(&["same to"]),
+            when(&["same caller", "same to"]),
+            "was conditional (same to), now also conditional (same caller)",
+        );
+        let merged = |terms| Terms { mergeable: true, ..terms };
+        worse(
+            merged(always(&["total"])),
+            always(&["total"]),
+            "was always (total, mergeable), now always (total)",
+        );
+        assert_eq!(check(Some(when(&["same to"])), Some(when(&["same to"]))), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn what_is_new_may_conflict_sometimes() {
+        let old = budget(&["mint()"], None);
+        let found = |terms| compare(&old, &budget(&["mint()", "transfer(address)"], Some(terms))).worse;
+        assert_eq!(found(when(&["same to"])), []);
+        let sentences: Vec<_> = found(always(&["total"])).iter().map(Change::sentence).collect();
+        assert_eq!(sentences, ["transfer × transfer: was not there, now always (total)"]);
+        assert_eq!(compare(&old, &Budget::default()), Comparison::default(), "what is gone is no loss");
+    }
+}

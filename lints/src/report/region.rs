@@ -1,0 +1,76 @@
+//! Where a finding stands, as other programs count it.
+//!
+//! In: a span and the folder that paths are to be relative to. Out: a [`Region`]: a path with forward slashes, lines, and
+//! columns in the unit that each format asks for. Nothing here may show a path of the machine.
+
+use std::path::Path;
+
+use crate::{
+    diagnostic::Diagnostic,
+    source_map::{LineColumn, SourceSpan},
+    unit::{Project, Source},
+};
+
+/// A stretch of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Region {
+    /// The path of the file.
+    pub(super) file: String,
+    /// Where it starts, the column in UTF-8 bytes.
+    pub(super) start: LineColumn,
+    /// Where it ends, the column in UTF-8 bytes.
+    pub(super) end: LineColumn,
+    /// The column of the start in UTF-16 code units, which is what most programs count.
+    pub(super) start_utf16: u32,
+    /// The column of the end in UTF-16 code units.
+    pub(super) end_utf16: u32,
+}
+
+/// The region of a span.
+pub(super) fn region(project: &Project, span: SourceSpan, base: &Path) -> Region {
+    let source = project.source(span.source);
+    let (start, end) = (source.position(span.start), source.position(span.end));
+    Region {
+        file: file(source, base),
+        start,
+        end,
+        start_utf16: utf16_column(source, span.start, start),
+        end_utf16: utf16_column(source, span.end, end),
+    }
+}
+
+/// The region of the line to blame, if there is one.
+pub(super) fn primary(project: &Project, diagnostic: &Diagnostic, base: &Path) -> Option<Region> {
+    diagnostic.primary.as_ref().map(|label| region(project, label.span, base))
+}
+
+/// What to call the input of a finding without a line: the artifact, else the contract.
+pub(super) fn artifact(project: &Project, diagnostic: &Diagnostic, base: &Path) -> String {
+    let contract = project.contracts.iter().find(|contract| contract.name == diagnostic.contract);
+    let Some(path) = contract.and_then(|contract| contract.artifact.as_deref()) else {
+        return contract.map_or_else(|| diagnostic.contract.clone(), |contract| contract.source_path.clone());
+    };
+    let below = [base, &project.root].into_iter().find_map(|folder| path.strip_prefix(folder).ok());
+    let shown = match below {
+        None if path.is_absolute() => path.file_name().map_or(path, Path::new),
+        None => path,
+        Some(path) => path,
+    };
+    with_slashes(shown)
+}
+
+/// The path of a source relative to `base` where it lies below it, else as the project calls it.
+fn file(source: &Source, base: &Path) -> String {
+    let below = source.absolute.as_deref().and_then(|path| path.strip_prefix(base).ok());
+    below.map_or_else(|| source.path.clone(), with_slashes)
+}
+
+fn with_slashes(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
+}
+
+fn utf16_column(source: &Source, offset: u32, place: LineColumn) -> u32 {
+    let start = (offset + 1).saturating_sub(place.column) as usize;
+    let before = source.text.get(start..offset as usize);
+    before.map_or(place.column, |text| text.encode_utf16().count() as u32 + 1)
+}
