@@ -10,7 +10,7 @@ use revm_bytecode::opcode as op;
 use std::collections::BTreeSet;
 
 use crate::{
-    access::{Access, ByteRange, Condition, Effect, Escapes, WriteForm},
+    access::{Access, ByteRange, CallKind, Condition, Effect, Escapes, WriteForm},
     expression::{Environment, Expressions, Node as Word, Sources, Space},
     flow::field_of,
     id::ExprId,
@@ -18,7 +18,7 @@ use crate::{
     simplify::Builder,
     slot::normalise,
     summarize::Draft,
-    summary::Permission,
+    summary::{Permission, Summary},
     update::hull,
 };
 
@@ -31,7 +31,7 @@ type Field = (Slot, ByteRange);
 /// Decides the permission of every entry.
 pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
     let mut candidates: Vec<Vec<(Condition, Option<Field>)>> =
-        drafts.iter().map(|draft| checks(builder, &draft.summary.requires)).collect();
+        drafts.iter().map(|draft| checks(builder, &draft.summary)).collect();
     for (index, draft) in drafts.iter().enumerate() {
         candidates[index].extend(once(builder, drafts, draft).map(|condition| (condition, None)));
     }
@@ -74,7 +74,6 @@ fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condit
             Effect::Write { value, form } if !matches!(form, WriteForm::NetZero(_)) => Some((access, *value)),
             _ => None,
         })
-        .filter(|(access, _)| access.circumstance.always)
         .collect();
     // Only ever the same word is stored: a state that goes back and forth is none of an initialiser.
     let is_flag = |access: &Access, set: ExprId| {
@@ -112,7 +111,7 @@ fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condit
     // An initialiser may ask for more than that its flag is unset, such as for a lower version.
     let asks = draft.summary.accesses.iter().filter(lasting).any(|access| match access.effect {
         Effect::Read { escapes, .. } => {
-            escapes.intersects(Escapes::REQUIRE)
+            escapes.intersects(Escapes::REQUIRE.with(Escapes::BRANCH))
                 && flags.iter().any(|it| it.0 == access.slot && it.1.overlaps(access.bytes))
         }
         Effect::Write { .. } => false,
@@ -141,9 +140,9 @@ fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condit
 }
 
 /// Conditions that tie the caller to something: the authority is the slot that holds it, `None` for the code itself.
-fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Option<Field>)> {
+fn checks(builder: &mut Builder, summary: &Summary) -> Vec<(Condition, Option<Field>)> {
     let mut result = Vec::new();
-    for condition in requires {
+    for condition in &summary.requires {
         if let Word::Binary { op: op::EQ, a, b } = builder.expressions.node(condition.expression)
             && condition.holds
         {
@@ -157,6 +156,7 @@ fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Opti
                     builder.expressions.node(whole),
                     Word::Immutable(_) | Word::Environment(Environment::Address)
                 );
+                let is_code = is_code || is_named_elsewhere(builder, summary, whole);
                 if is_code || builder.value(other).is_some_and(|value| !value.is_zero()) {
                     result.push((*condition, None));
                 } else if let Some(field) = loaded_field(builder, other)
@@ -184,6 +184,18 @@ fn checks(builder: &mut Builder, requires: &[Condition]) -> Vec<(Condition, Opti
         }
     }
     result
+}
+
+/// Whether another contract says who it is, asked without an argument: the configurator of an address book.
+fn is_named_elsewhere(builder: &Builder, summary: &Summary, word: ExprId) -> bool {
+    let Word::ReturnWord { site, .. } = builder.expressions.node(word) else { return false };
+    let pc = builder.expressions.site_pc(site);
+    summary.calls.iter().filter(|call| call.position.pc == pc).any(|call| {
+        call.kind == CallKind::StaticCall
+            && call.selector.is_some()
+            && call.arguments.is_empty()
+            && !depends_on_input(&builder.expressions, call.target)
+    })
 }
 
 fn is_caller(expressions: &Expressions, id: ExprId) -> bool {

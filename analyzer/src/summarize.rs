@@ -17,7 +17,7 @@ use crate::{
         Position, SelfDestruct, WriteForm,
     },
     code::Pc,
-    expression::{Node as Word, Space},
+    expression::{Node as Word, Sources, Space},
     facts::{Facts, strip},
     flow::Flow,
     graph::{Event, EventKind, Exit, Graph, Node},
@@ -374,6 +374,7 @@ impl Summarizer<'_> {
             .collect();
         summary.returned = returned.unwrap_or_default();
         summary.always_reverts &= summary.is_complete();
+        self.drop_contradicted(&mut summary);
         merge_accesses(self.builder, &mut summary.accesses);
         merge_by(
             &mut summary.calls,
@@ -385,6 +386,42 @@ impl Summarizer<'_> {
             |call| &mut call.circumstance,
         );
         Draft { summary, exits }
+    }
+
+    /// Marks what happens only under a condition whose opposite every successful call needs: where paths have met
+    /// before the check, the graph no longer shows that these calls fail. Sound because a word that does not change
+    /// during the call is non-zero or zero throughout.
+    fn drop_contradicted(&self, summary: &mut Summary) {
+        if !summary.is_complete() {
+            return;
+        }
+        let expressions = &self.builder.expressions;
+        let lasts = |id: ExprId| {
+            let moving = Sources::PHI
+                .with(Sources::UNKNOWN)
+                .with(Sources::RETURN_DATA)
+                .with(Sources::BALANCE)
+                .with(Sources::GAS)
+                .with(Sources::TRANSIENT);
+            !expressions.sources(id).intersects(moving)
+                && !expressions.any(id, |part| {
+                    matches!(expressions.node(part), Word::Load { epoch, .. } if epoch != Epoch::ENTRY)
+                })
+        };
+        let needed: FxHashSet<(ExprId, bool)> = (summary.requires.iter())
+            .filter(|condition| lasts(condition.expression))
+            .map(|condition| (condition.expression, !condition.holds))
+            .collect();
+        let fails = |circumstance: &Circumstance| {
+            let mut all = circumstance.when.iter().chain(&circumstance.requires);
+            all.any(|condition| needed.contains(&(condition.expression, condition.holds)))
+        };
+        for access in &mut summary.accesses {
+            access.circumstance.reverts |= fails(&access.circumstance);
+        }
+        for call in &mut summary.calls {
+            call.circumstance.reverts |= fails(&call.circumstance);
+        }
     }
 
     fn event(

@@ -241,7 +241,11 @@ impl<'a> ContractView<'a> {
         }
         !expressions.any(word, |part| match expressions.node(part) {
             Node::Load { slot, .. } => {
-                expressions.constant(slot).is_none_or(|number| self.written.contains(&Slot::fixed(number)))
+                // An entry under a constant key is no variable that somebody has set.
+                expressions.preimage(slot).is_some()
+                    || expressions
+                        .constant(slot)
+                        .is_none_or(|number| self.written.contains(&Slot::fixed(number)))
             }
             _ => false,
         })

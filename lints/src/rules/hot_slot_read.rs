@@ -62,8 +62,9 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
-    let mut found =
-        view.shared_fields(|touch| touch.write().is_some_and(|(value, _)| !view.is_constant(value)));
+    let mut found = view.shared_fields(|touch| {
+        touch.write().is_some_and(|(value, _)| !view.is_constant(value)) && !view.asks_who(touch.function)
+    });
     found.retain(|field| !readers(view, field).is_empty());
     report_fields(rule, view, &found, |variable, writers| {
         let readers: BTreeSet<String> = found

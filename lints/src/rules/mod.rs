@@ -7,11 +7,17 @@
 
 mod accrue_once_per_block;
 mod array_push;
+mod best_price_pointer;
 mod bitmap_256;
+mod block_data_key;
+mod capped_counter;
+mod coinbase_touch;
 mod config_beside_hot_field;
 mod create_nonce_address;
 mod enumerable_set;
 mod event_only_read;
+mod exact_version_check;
+mod factory_registry;
 mod false_sharing;
 mod fee_sink_balance;
 mod fifo_queue;
@@ -19,20 +25,29 @@ mod global_accumulator;
 mod global_counter;
 mod global_nonce;
 mod global_rate_limit;
+mod global_statistics;
 mod hot_slot_read;
+mod last_touched;
+mod linked_list_head;
 mod oracle_push_and_read;
 mod pool_reserves;
+mod protocol_fee_slot;
 mod push_payments;
 mod reward_accumulator;
+mod running_max;
 mod self_balance_read;
 mod self_counterparty;
+mod selfdestruct_redeploy;
 mod sequential_id;
+mod storage_array_scan;
 mod storage_derived_key;
 mod storage_reentrancy_guard;
 mod supply_write_in_transfer;
 mod swap_and_pop;
 mod temp_in_storage;
 mod unknown_slot_write;
+mod upgrade_slot_written_by_user_path;
+mod vote_tally;
 
 use crate::{
     rule::{Finding, Group, Rule},
@@ -46,6 +61,7 @@ pub const RULES: &[Rule] = &[
     fifo_queue::RULE,
     enumerable_set::RULE,
     swap_and_pop::RULE,
+    factory_registry::RULE,
     array_push::RULE,
     push_payments::RULE,
     reward_accumulator::RULE,
@@ -54,20 +70,34 @@ pub const RULES: &[Rule] = &[
     oracle_push_and_read::RULE,
     supply_write_in_transfer::RULE,
     global_nonce::RULE,
+    best_price_pointer::RULE,
+    linked_list_head::RULE,
+    exact_version_check::RULE,
     sequential_id::RULE,
     fee_sink_balance::RULE,
     self_counterparty::RULE,
+    global_statistics::RULE,
+    protocol_fee_slot::RULE,
+    capped_counter::RULE,
+    running_max::RULE,
     event_only_read::RULE,
     global_counter::RULE,
     global_accumulator::RULE,
     unknown_slot_write::RULE,
+    vote_tally::RULE,
+    block_data_key::RULE,
+    upgrade_slot_written_by_user_path::RULE,
     storage_derived_key::RULE,
     bitmap_256::RULE,
     self_balance_read::RULE,
+    coinbase_touch::RULE,
+    selfdestruct_redeploy::RULE,
+    storage_array_scan::RULE,
     create_nonce_address::RULE,
     hot_slot_read::RULE,
     config_beside_hot_field::RULE,
     false_sharing::RULE,
+    last_touched::RULE,
     accrue_once_per_block::RULE,
 ];
 

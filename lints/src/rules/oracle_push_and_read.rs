@@ -86,7 +86,7 @@ fn is_push(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
         return false;
     }
     match view.analysis.summaries[touch.function].permission {
-        Permission::Anyone => true,
+        Permission::Anyone => !view.asks_who(touch.function),
         Permission::Restricted(condition) => {
             is_stamped(view, touch.function) || is_keeper(view, condition.expression)
         }

@@ -90,6 +90,14 @@ fn matters(view: &ContractView<'_>, summary: &Summary, read: &BalanceRead) -> bo
         return false;
     }
     let implied = Escapes::CALL.with(Escapes::REQUIRE).with(Escapes::OVERFLOW_CHECK);
+    // Where bytes of memory are lost, the words of an error that was not raised seem to be returned.
+    let shown = implied.with(Escapes::RETURN).with(Escapes::LOG);
+    let covers = read.escapes.is_within(shown)
+        && !is_spent_in_part(view, summary, read)
+        && is_covered(view, summary, read);
+    if covers {
+        return false;
+    }
     !read.escapes.is_within(implied)
         || is_spent_in_part(view, summary, read)
         || is_checked(view, summary, read)
@@ -123,4 +131,9 @@ fn is_checked(view: &ContractView<'_>, summary: &Summary, read: &BalanceRead) ->
                 expressions.constant(value).is_none() && expressions.contains(check.expression, value)
             })
         })
+}
+
+/// Whether what is sent away is compared with the balance.
+fn is_covered(view: &ContractView<'_>, summary: &Summary, read: &BalanceRead) -> bool {
+    read.escapes.intersects(Escapes::REQUIRE) && !is_checked(view, summary, read)
 }

@@ -98,7 +98,7 @@ fn is_looked_up(view: &ContractView<'_>, touch: &Touch<'_>, key: ExprId) -> bool
     let own = slot.keys().all(|key| is_caller(view, key));
     let counted = slot.keys().any(|key| !view.loads(key).is_empty());
     let listed = slot.path.iter().any(|step| matches!(step, Projection::Element { .. }));
-    if slot.is_fixed() {
+    if slot.is_fixed() && !view.loads(key).iter().any(|own| view.is_made_from_itself(own)) {
         let field = Field { slot, bytes: ByteRange::WORD };
         let mut writes = view.touching(&field).into_iter().filter(Touch::is_write);
         return writes.any(|other| other.sum().is_none() && !other.is_net_zero());

@@ -80,7 +80,7 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
         slot.path.iter().any(|step| matches!(step, Projection::Mapping { .. } | Projection::Element { .. }));
     match slot.root {
         _ if hashed => None,
-        Root::Raw(word) if is_derived_by_hash(view, word) => None,
+        Root::Raw(word) if is_derived_by_hash(view, word) || has_hash(view, word) => None,
         // A sum that cannot leave a short stretch of slots is an array in place.
         Root::Raw(word) if view.analysis.expressions.bits(word) <= SHORT => None,
         Root::Raw(_) => Some(Confidence::Proved),
@@ -97,6 +97,12 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
             loose.then_some(Confidence::Likely)
         }
     }
+}
+
+/// Whether a hash went into the slot in a way that is not followed: no call can choose what comes out.
+fn has_hash(view: &ContractView<'_>, word: ExprId) -> bool {
+    let expressions = &view.analysis.expressions;
+    view.parts(word).into_iter().any(|part| matches!(expressions.node(part), Node::Keccak(_)))
 }
 
 /// A hash, or a hash with something added that cannot undo it: a shape of its own, which collides with no variable.

@@ -192,6 +192,28 @@ impl<'a> ContractView<'a> {
         })
     }
 
+    /// Whether calls move the field along: what they store was found under what stood there.
+    pub(crate) fn is_made_from_itself(&self, field: &Field) -> bool {
+        self.touching(field).iter().any(|touch| {
+            touch.write().is_some_and(|(value, _)| {
+                self.loads(value).iter().any(|load| load.slot.keys().any(|key| self.is_made_from(key, field)))
+            })
+        })
+    }
+
+    /// Whether the function compares its caller with an address that the contract names, on some way.
+    pub(crate) fn asks_who(&self, function: usize) -> bool {
+        let expressions = &self.analysis.expressions;
+        let named = Sources::STORAGE.with(Sources::IMMUTABLE).with(Sources::ADDRESS).with(Sources::CODE);
+        self.comparisons(function).into_iter().filter(|it| it.is_equality()).any(|it| {
+            it.sides().into_iter().any(|(caller, office)| {
+                matches!(expressions.node(caller), Node::Environment(Environment::Caller))
+                    && expressions.sources(office).is_within(named)
+                    && self.loads(office).iter().all(|load| load.slot.is_fixed())
+            })
+        })
+    }
+
     /// Whether the caller of the function decides `word`: by arguments, value or who it is.
     pub(crate) fn is_chosen(&self, word: ExprId) -> bool {
         let chosen = Sources::CALLER

@@ -1,0 +1,74 @@
+//! ## What it does
+//!
+//! Finds a function that anyone can call and that writes the slot of ERC-1967 in which a proxy keeps its
+//! implementation, beacon or admin.
+//!
+//! ## Why it serialises
+//!
+//! Every call of a proxy reads its implementation. Whoever can replace it makes all calls wait, and no access set
+//! that was predicted for the old code holds.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! function upgradeTo(address code) external {
+//!     StorageSlot.getAddressSlot(IMPLEMENTATION).value = code;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Let only an administrator upgrade, with a delay, so that everybody knows the code of the next blocks.
+//!
+//! ```solidity
+//! function upgradeTo(address code) external {
+//!     require(msg.sender == admin);
+//!     StorageSlot.getAddressSlot(IMPLEMENTATION).value = code;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The check of the caller is made by another contract, which the rule does not see.
+//!
+//! ## Known gaps
+//!
+//! Slots of other proxy standards are not known.
+
+use alloy_primitives::{U256, uint};
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Story, report_fields},
+    rule::{Finding, Group, Rule},
+    view::ContractView,
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "X704",
+    name: "upgrade-slot-written-by-user-path",
+    group: Group::Default,
+    summary: "a function for everybody that replaces the implementation of a proxy",
+    source: include_str!("upgrade_slot_written_by_user_path.rs"),
+    check,
+};
+
+/// The slots of ERC-1967: implementation, beacon and admin.
+const SLOTS: [U256; 3] = [
+    uint!(0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc_U256),
+    uint!(0xa3f0ad74e5423aebfd80d3ef4346578335a9a72aeaee59ff6cb3582b35133d50_U256),
+    uint!(0xb53127684a568b3173ae13b9f8a6016e243e63b6e8ee1178d6a717850b5d6103_U256),
+];
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let found =
+        view.shared_fields(|touch| touch.access.slot.number().is_some_and(|number| SLOTS.contains(&number)));
+    report_fields(rule, view, &found, |variable, writers| Story {
+        message: format!("anyone who calls {writers} replaces what the proxy runs, in `{variable}`"),
+        label: format!("every call of the proxy reads `{variable}`"),
+        help: "let only an administrator upgrade, with a delay".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Likely,
+    })
+}
