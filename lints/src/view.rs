@@ -142,7 +142,8 @@ impl<'a> ContractView<'a> {
             Permission::Anyone => !self.settings.is_administrative(self.contract, &signature),
             Permission::Restricted(_) => self.settings.is_hot(self.contract, &signature),
         };
-        open && !summary.always_reverts
+        open && !is_set_up(&signature)
+            && !summary.always_reverts
             && !self.names.is_view(summary.entry)
             && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
     }
@@ -200,15 +201,18 @@ impl<'a> ContractView<'a> {
     pub(crate) fn is_first_time(&self, touch: &Touch<'_>) -> bool {
         let accesses = &self.analysis.summaries[touch.function].accesses;
         touch.access.circumstance.when.iter().filter(|condition| !condition.holds).any(|condition| {
-            let is_word = self.loaded(condition.expression).is_some_and(|slot| slot.is_fixed());
-            is_word
-                && self.loads(condition.expression).iter().any(|field| {
-                    accesses.iter().any(|access| {
-                        matches!(access.effect, Effect::Write { .. })
-                            && access.slot == field.slot
-                            && access.bytes.overlaps(field.bytes)
-                    })
+            let loads = self.loads(condition.expression);
+            let is_set = |field: &Field| {
+                accesses.iter().any(|access| {
+                    matches!(access.effect, Effect::Write { .. })
+                        && access.slot == field.slot
+                        && access.bytes.overlaps(field.bytes)
                 })
+            };
+            !loads.is_empty()
+                && !self.has_time(condition.expression)
+                && self.products(condition.expression).is_empty()
+                && loads.iter().all(is_set)
         })
     }
 
@@ -347,6 +351,17 @@ impl<'a> ContractView<'a> {
         found.retain(|&(a, b)| expressions.constant(a).is_none() && expressions.constant(b).is_none());
         found
     }
+}
+
+/// Whether a function is named as what runs once, when a contract is set up.
+fn is_set_up(signature: &str) -> bool {
+    let name = signature.split('(').next().unwrap_or(signature).trim_start_matches('_').to_lowercase();
+    let is = |prefix: &str| name == prefix || name == format!("{prefix}v2");
+    name.starts_with("initialize")
+        || name.starts_with("reinitialize")
+        || is("init")
+        || is("setup")
+        || name.ends_with("_init")
 }
 
 /// The fields among `touches`, overlapping ones joined, in order.

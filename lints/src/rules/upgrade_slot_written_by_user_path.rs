@@ -36,6 +36,7 @@
 //! Slots of other proxy standards are not known.
 
 use alloy_primitives::{U256, uint};
+use deconflict_analyzer::Sources;
 
 use crate::{
     diagnostic::Confidence,
@@ -62,8 +63,11 @@ const SLOTS: [U256; 3] = [
 ];
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
-    let found =
-        view.shared_fields(|touch| touch.access.slot.number().is_some_and(|number| SLOTS.contains(&number)));
+    let given = |value| view.analysis.expressions.sources(value).intersects(Sources::CALLDATA);
+    let found = view.shared_fields(|touch| {
+        let known = touch.access.slot.number().is_some_and(|number| SLOTS.contains(&number));
+        known && touch.write().is_some_and(|(value, _)| given(value)) && !view.asks_who(touch.function)
+    });
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!("anyone who calls {writers} replaces what the proxy runs, in `{variable}`"),
         label: format!("every call of the proxy reads `{variable}`"),

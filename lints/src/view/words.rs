@@ -204,12 +204,24 @@ impl<'a> ContractView<'a> {
     /// Whether the function compares its caller with an address that the contract names, on some way.
     pub(crate) fn asks_who(&self, function: usize) -> bool {
         let expressions = &self.analysis.expressions;
-        let named = Sources::STORAGE.with(Sources::IMMUTABLE).with(Sources::ADDRESS).with(Sources::CODE);
-        self.comparisons(function).into_iter().filter(|it| it.is_equality()).any(|it| {
-            it.sides().into_iter().any(|(caller, office)| {
-                matches!(expressions.node(caller), Node::Environment(Environment::Caller))
-                    && expressions.sources(office).is_within(named)
-                    && self.loads(office).iter().all(|load| load.slot.is_fixed())
+        let named = Sources::STORAGE
+            .with(Sources::IMMUTABLE)
+            .with(Sources::ADDRESS)
+            .with(Sources::CODE)
+            .with(Sources::CALLER)
+            .with(Sources::PHI);
+        let is_caller =
+            |&part: &ExprId| matches!(expressions.node(part), Node::Environment(Environment::Caller));
+        self.conditions(function).iter().any(|condition| {
+            self.parts(condition.expression).iter().any(|&part| {
+                let compares = matches!(
+                    expressions.node(part),
+                    Node::Binary { op: opcode::EQ | opcode::XOR | opcode::SUB, .. }
+                );
+                compares
+                    && expressions.sources(part).is_within(named)
+                    && self.parts(part).iter().any(is_caller)
+                    && self.loads(part).iter().all(|load| load.slot.is_fixed())
             })
         })
     }
