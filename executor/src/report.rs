@@ -75,6 +75,8 @@ pub struct BlockRun {
     pub ahead: u64,
     /// Those of them that ran again in it.
     pub reexecutions: u64,
+    /// The memory that the versions of what was written take, in bytes.
+    pub store_bytes: usize,
     /// Pairs of transactions one of which depends on the other, by prediction.
     pub edges: u64,
     /// The most gas on a path of transactions that depend on each other, by prediction.
@@ -153,6 +155,7 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
             execute: figures.execute,
             serial,
             ahead: figures.ahead,
+            store_bytes: figures.store_bytes,
             reexecutions: figures.reexecutions,
             edges,
             critical_path_gas,

@@ -112,6 +112,8 @@ pub struct RunFigures {
     pub predict: Duration,
     /// Processor time for working out who waits for whom, most of it beside execution.
     pub schedule: Duration,
+    /// The memory that the versions of what was written take, in bytes.
+    pub store_bytes: usize,
     /// The time from the call until everything is final; the root of the receipts is computed after that.
     pub execute: Duration,
 }
@@ -301,6 +303,7 @@ impl Executor {
             let writes = collect(&mut store, &fees, rules.cfg.spec, state);
             writes.map_err(|source| ExecuteError::Settle { source })
         })?;
+        figures.store_bytes = store.bytes();
         lock(&self.stores).push(store);
         figures.execute = start.elapsed();
         let outcome = summarize(transactions, rules.cfg.spec, results);

@@ -30,6 +30,11 @@ impl Store {
         self.accounts.reserve(2 * transactions);
         self.slots.reserve(2 * transactions);
     }
+
+    /// The memory that the tables have, in bytes; lists of several versions come on top.
+    pub(crate) fn bytes(&mut self) -> usize {
+        self.accounts.bytes() + self.slots.bytes() + self.resets.bytes()
+    }
 }
 
 /// What a transaction does to an account outside its storage.

@@ -7,7 +7,7 @@ use super::BlockRun;
 /// The table of executions: a row for each block, and the total.
 pub fn render(runs: &[BlockRun]) -> String {
     let mut text = format!(
-        "{:>9} {:>5} {:>6} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6} {:>8}  {}\n",
+        "{:>9} {:>5} {:>6} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6} {:>6} {:>8}  {}\n",
         "block",
         "txs",
         "Mgas",
@@ -17,6 +17,7 @@ pub fn render(runs: &[BlockRun]) -> String {
         "schedule",
         "execute",
         "speed-up",
+        "ahead",
         "again",
         "edges",
         "path",
@@ -36,11 +37,12 @@ pub fn render(runs: &[BlockRun]) -> String {
             run.gas_used,
             &run.threads.to_string(),
             [run.serial, run.predict, run.schedule, run.execute],
-            (run.reexecutions, run.edges),
+            [run.ahead, run.reexecutions, run.edges],
             &format!("{path:.0} %"),
             checked,
         );
     }
+    let total = |field: fn(&BlockRun) -> u64| runs.iter().map(field).sum::<u64>();
     let time = |field: fn(&BlockRun) -> Duration| runs.iter().map(field).sum::<Duration>();
     row(
         &mut text,
@@ -49,12 +51,20 @@ pub fn render(runs: &[BlockRun]) -> String {
         runs.iter().map(|run| run.gas_used).sum(),
         "",
         [time(|it| it.serial), time(|it| it.predict), time(|it| it.schedule), time(|it| it.execute)],
-        (runs.iter().map(|it| it.reexecutions).sum(), runs.iter().map(|it| it.edges).sum()),
+        [total(|it| it.ahead), total(|it| it.reexecutions), total(|it| it.edges)],
         "",
         "",
     );
-    text += "\nserial is plain revm on one thread; times are those of the fastest run, in milliseconds.\n\
-             again counts transactions that ran twice; path is the predicted critical path's share of the gas.\n";
+    let memory = runs.iter().map(|run| run.store_bytes).max().unwrap_or(0);
+    text += "\nserial is plain revm on one thread; times are those of the fastest run, in milliseconds. execute is all of\n\
+             the time that the block took; predict and schedule are processor time, most of it beside execution.\n\
+             ahead counts transactions that ran before their turn, and again those of them that ran twice; path is the\n\
+             predicted critical path's share of the gas.\n";
+    let _ = writeln!(
+        text,
+        "The versions of one block took {:.1} MiB of memory at most.",
+        memory as f64 / f64::from(1 << 20)
+    );
     for run in runs {
         if let Some(Err(difference)) = &run.verified {
             let _ = writeln!(text, "\nblock {}: {difference}", run.number);
@@ -71,7 +81,7 @@ fn row(
     gas: u64,
     threads: &str,
     times: [Duration; 4],
-    (again, edges): (u64, u64),
+    [ahead, again, edges]: [u64; 3],
     path: &str,
     checked: &str,
 ) {
@@ -80,7 +90,7 @@ fn row(
     let speed_up = serial.as_secs_f64() / execute.as_secs_f64().max(1e-9);
     let _ = writeln!(
         text,
-        "{block:>9} {transactions:>5} {:>6.1} {threads:>7} {:>9} {:>9} {:>9} {:>9} {speed_up:>8.2} {again:>6} \
+        "{block:>9} {transactions:>5} {:>6.1} {threads:>7} {:>9} {:>9} {:>9} {:>9} {speed_up:>8.2} {ahead:>6} {again:>6} \
          {edges:>6} {path:>8}  {checked}",
         gas as f64 / 1e6,
         milliseconds(serial),

@@ -79,6 +79,12 @@ impl<K: Hash + Eq + Copy, C: Default> Table<K, C> {
         change(&mut entry.or_insert_with(|| (key, C::default())).into_mut().1)
     }
 
+    /// The memory that the table has, in bytes.
+    pub(crate) fn bytes(&mut self) -> usize {
+        let cells = self.cells.iter_mut();
+        cells.map(|cells| cells.get_mut().unwrap_or_else(PoisonError::into_inner).allocation_size()).sum()
+    }
+
     /// Makes room for so many keys.
     pub(crate) fn reserve(&mut self, keys: usize) {
         for cells in &mut self.cells {

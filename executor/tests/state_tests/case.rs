@@ -73,7 +73,6 @@ fn case(name: String, test: &Value, post: &Value, spec: SpecId) -> Option<Case> 
     let since = |fork: SpecId| spec.is_enabled_in(fork);
     let number = u64_of(&env["currentNumber"])?;
     let excess_blob_gas = since(SpecId::CANCUN).then(|| u64_of(&env["currentExcessBlobGas"]).unwrap_or(0));
-    let fraction = u64::from(BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN);
     let header = Header {
         coinbase: address_of(&env["currentCoinbase"])?,
         timestamp: u64_of(&env["currentTimestamp"])?,
@@ -88,7 +87,7 @@ fn case(name: String, test: &Value, post: &Value, spec: SpecId) -> Option<Case> 
             .then(|| B256::from(word_of(&env["currentRandom"]).unwrap_or_default())),
         excess_blob_gas,
         blob_base_fee: excess_blob_gas.map(|excess| {
-            BlobExcessGasAndPrice::new(excess, fraction.try_into().expect("it is small")).blob_gasprice
+            BlobExcessGasAndPrice::new(excess, BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN).blob_gasprice
         }),
         ..Header::default()
     };
