@@ -119,8 +119,8 @@ pub(crate) struct Check {
     #[arg(long, conflicts_with_all = ["baseline", "write_baseline"])]
     pub(crate) no_baseline: bool,
     /// Write all findings to the baseline, so that only new ones are reported from now on.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", require_equals = true)]
-    pub(crate) write_baseline: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) write_baseline: Option<Option<PathBuf>>,
     /// Report only findings that a file has part in which differs from this revision of the git repository.
     #[arg(long, value_name = "REV")]
     pub(crate) changed_since: Option<String>,

@@ -71,7 +71,9 @@ impl SourceStore {
         let user_name = compilation.user_names.get(name).map_or(name, String::as_str);
         let absolute = self.on_disk(user_name);
         let display = self.display(user_name, absolute.as_deref());
-        let disk = absolute.as_deref().and_then(|path| fs::read_to_string(path).ok());
+        let bytes = absolute.as_deref().and_then(|path| fs::read(path).ok());
+        let no_text = bytes.as_ref().is_some_and(|bytes| std::str::from_utf8(bytes).is_err());
+        let disk = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         let command = || compilation.command.clone();
         let text: Arc<str> = match (compilation.texts.get(name), disk) {
             (Some(text), disk) => {
@@ -102,6 +104,10 @@ impl SourceStore {
                     }
                     Arc::from(disk)
                 }
+            }
+            (None, None) if no_text => {
+                notices.push(Notice::NotUtf8 { source_path: display });
+                return (None, notices);
             }
             (None, None) => {
                 notices.push(Notice::MissingSource { source_path: name.to_owned() });

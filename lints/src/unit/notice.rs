@@ -64,6 +64,14 @@ pub enum Notice {
         /// The source as the compiler names it.
         source_path: String,
     },
+    /// The file of a source is no text.
+    #[error(
+        "{source_path} is not UTF-8, so its lines cannot be shown: save it as UTF-8 and compile it again"
+    )]
+    NotUtf8 {
+        /// The source as displayed.
+        source_path: String,
+    },
     /// Artifacts without a source map: findings name the contract and not a line.
     #[error("no source map for {}, so findings there have no line: {advice}", list(contracts))]
     MissingSourceMap {

@@ -31,6 +31,9 @@ pub(super) fn write(checkups: &[Checkup], reason: &str, console: &Console) -> an
         }
         count += comments.len();
     }
+    if count == 0 && checkups.iter().any(|it| !it.report.diagnostics.is_empty()) {
+        bail!("no finding has a line that a comment could be written to: compile the project again first");
+    }
     for (path, text) in &files {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -22,8 +22,8 @@ pub(super) fn apply(options: &Check, checkups: &mut [Checkup], console: &Console
     let configured = || checkups.iter().find_map(|it| it.configuration.baseline.clone());
     let named = options.baseline.clone().or_else(configured);
     let path = match &options.write_baseline {
-        Some(file) if !file.as_os_str().is_empty() => file.clone(),
-        Some(_) => named.unwrap_or_else(|| PathBuf::from(DEFAULT)),
+        Some(Some(file)) => file.clone(),
+        Some(None) => named.unwrap_or_else(|| PathBuf::from(DEFAULT)),
         None => match named {
             Some(path) => path,
             None if Path::new(DEFAULT).is_file() => PathBuf::from(DEFAULT),
@@ -34,7 +34,8 @@ pub(super) fn apply(options: &Check, checkups: &mut [Checkup], console: &Console
         let text = Baseline::render(checkups.iter().map(|it| (&it.project, &it.report)));
         let count: usize = checkups.iter().map(|it| it.report.diagnostics.len()).sum();
         replace(&path, "deconflict/baseline/", &text)?;
-        console.note(&format!("wrote {count} findings to {}", path.display()));
+        let findings = if count == 1 { "finding" } else { "findings" };
+        console.note(&format!("wrote {count} {findings} to {}", path.display()));
     }
     let text = fs::read_to_string(&path).with_context(|| {
         let path = path.display();
