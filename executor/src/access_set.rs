@@ -105,6 +105,11 @@ pub enum ShortfallReason {
 }
 
 impl ShortfallReason {
+    /// Whether it says something of the view of the state, and nothing of the transaction.
+    pub(crate) fn is_of_the_view(self) -> bool {
+        matches!(self, Self::StateUnavailable | Self::CodeUnavailable)
+    }
+
     /// The name that reports use, in kebab case.
     pub fn name(self) -> &'static str {
         match self {

@@ -13,18 +13,19 @@ mod world;
 mod ledger;
 mod codes;
 mod frame;
+mod template;
 mod machine;
 mod call;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use alloy_primitives::{Address, TxKind, U256, keccak256};
-use deconflict_analyzer::{Slice, Variant};
+use alloy_primitives::{Address, TxKind, U256, keccak256, uint};
+use deconflict_analyzer::{FrameWord, Slice, Variant};
 use revm::{
     DatabaseRef,
     context::{BlockEnv, TxEnv},
-    context_interface::{Transaction, either::Either},
+    context_interface::{Transaction, either::Either, transaction::SignedAuthorization},
     precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
 };
@@ -34,7 +35,8 @@ use self::codes::{CodeCache, Runnable};
 use self::frame::Frame;
 use self::machine::{Machine, Path, Workspace};
 use self::taint::Taint;
-use self::world::{AccountCode, Word, World};
+use self::template::{Node, NodeId, Root, Subject, Templates, Trail};
+use self::world::{AccountCode, AccountId, Word, World};
 use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason};
 use crate::cache::SliceCache;
 
@@ -48,6 +50,8 @@ const MAX_RESTARTS: usize = 16;
 #[derive(Debug, Default)]
 pub struct Predictor {
     codes: CodeCache,
+    templates: Templates,
+    follows_codes: bool,
 }
 
 /// The block that a transaction is predicted in.
@@ -67,6 +71,18 @@ pub struct Scratch {
     workspace: Workspace,
 }
 
+impl Scratch {
+    /// How many predictions a template has answered without any code being followed.
+    pub fn answered(&self) -> u64 {
+        self.workspace.answered
+    }
+
+    /// How many predictions have followed code.
+    pub fn followed(&self) -> u64 {
+        self.workspace.followed
+    }
+}
+
 impl std::fmt::Debug for Scratch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scratch").finish_non_exhaustive()
@@ -81,7 +97,15 @@ impl Predictor {
 
     /// A predictor that knows the codes in a cache, and adds those that it comes across.
     pub fn with_cache(cache: SliceCache) -> Self {
-        Self { codes: CodeCache::over(cache) }
+        Self { codes: CodeCache::over(cache), ..Self::default() }
+    }
+
+    /// The same predictor without templates: it follows the codes of every transaction anew, and learns nothing from one
+    /// for the next.
+    #[must_use]
+    pub fn without_templates(mut self) -> Self {
+        self.follows_codes = true;
+        self
     }
 
     /// The cache, if there is one.
@@ -137,7 +161,7 @@ impl Predictor {
         eager: bool,
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
-        let Workspace { ledger, at_hand, spare, world } = workspace;
+        let Workspace { ledger, at_hand, spare, world, templates, replay, answered, followed } = workspace;
         ledger.clear();
         let mut machine = Machine {
             codes: &self.codes,
@@ -156,34 +180,96 @@ impl Predictor {
             intrinsic: intrinsic_gas(tx),
             // Before EIP-150 loads and calls cost less than they do now.
             gas_shift: if spec.is_enabled_in(SpecId::TANGERINE) { 0 } else { 3 },
+            trails: Vec::new(),
+            numbers: 1,
+            noted_shortfalls: 0,
             widen: None,
         };
         let mut first = std::mem::take(world);
         first.clear();
         let mut set = AccessSet::default();
-        let frame = machine.begin(&mut first, tx);
+        let begun = machine.begin(&mut first, tx);
+        let mut recorded = None;
+        let frame = match begun {
+            Begun::Nothing => None,
+            Begun::Frame(frame) => Some((frame, None)),
+            Begun::Code { slice, to, account, delegated } => {
+                let root =
+                    Root { code_hash: slice.hash, selector: tx.data.first_chunk().copied(), spec, delegated };
+                let template = self.templates.get(templates, root);
+                let program = template.program();
+                let subject = Subject {
+                    tx,
+                    block: block.env,
+                    chain_id: block.chain_id,
+                    state,
+                    precompiles: machine.precompiles,
+                    to,
+                    fee: fee(tx, block.env),
+                    gas: tx.gas_limit.saturating_sub(machine.intrinsic),
+                };
+                let may_learn = tx.authorization_list.is_empty() && !self.follows_codes;
+                let gas = if may_learn {
+                    replay.run(&program, &subject, &mut machine.ledger.keccak, &mut set)
+                } else {
+                    None
+                };
+                if let Some(gas) = gas {
+                    template.answered();
+                    *answered += 1;
+                    machine.ledger.gas = gas;
+                    None
+                } else {
+                    set = AccessSet::default();
+                    *followed += 1;
+                    let frame = machine.call_frame(&first, slice, (to, account));
+                    if may_learn && template.wants_more() {
+                        // What is written down holds for whatever signers there are.
+                        machine.eager = true;
+                        recorded = Some((root, template));
+                        Some((frame, Some(Trail::new())))
+                    } else {
+                        Some((frame, None))
+                    }
+                }
+            }
+        };
         match frame {
             None => collect(&mut set, &first),
-            Some(frame) => {
-                let mut path = Path {
-                    world: first,
-                    frame,
-                    waiting: Vec::new(),
-                    gas_left: tx.gas_limit.min(MAX_GAS).saturating_sub(21_000),
-                };
+            Some((mut frame, trail)) => {
+                let gas_left = tx.gas_limit.min(MAX_GAS).saturating_sub(21_000);
+                let trail = trail.map(|mut trail| {
+                    frame.call_data.set_call_data(&tx.data);
+                    frame.address_node = trail.node(Node::To);
+                    frame.caller_node = trail.node(Node::Frame(FrameWord::Origin));
+                    frame.value.node = trail.node(Node::Value);
+                    trail.transfer(frame.caller_node, frame.address_node, &frame.value);
+                    frame.trail_checkpoint = trail.checkpoint();
+                    Box::new(trail)
+                });
+                let mut path = Path { world: first, frame, waiting: Vec::new(), gas_left, trail };
                 machine.follow(&mut path);
+                machine.put_down(&mut path, gas_left);
                 collect(&mut set, &path.world);
                 while let Some(mut other) = machine.pending.pop() {
-                    if machine.widen.is_some() || (machine.ledger.wants_signers && !eager) {
+                    if machine.widen.is_some() || (machine.ledger.wants_signers && !machine.eager) {
                         break;
                     }
                     machine.follow(&mut other);
+                    machine.put_down(&mut other, gas_left);
                     collect(&mut set, &other.world);
                 }
                 machine.spare.push(path.frame);
                 machine.spare.append(&mut path.waiting);
                 first = path.world;
             }
+        }
+        let eager = machine.eager;
+        if let Some((root, template)) = recorded
+            && machine.widen.is_none()
+            && !machine.ledger.shortfalls.iter().any(|shortfall| shortfall.reason.is_of_the_view())
+        {
+            self.templates.learn(root, &template, std::mem::take(&mut machine.trails));
         }
         let intrinsic = machine.intrinsic;
         let widen = machine.widen.take();
@@ -192,6 +278,7 @@ impl Predictor {
         }
         *world = first;
         if let Some(slice) = widen {
+            // What was found out about the rest is lost, the code is not.
             return (set, Some(Again::Widen(slice)));
         }
         if workspace.ledger.wants_signers && !eager {
@@ -213,6 +300,16 @@ impl Predictor {
         set.incomplete.sort_unstable();
         (set, None)
     }
+}
+
+/// What a transaction does first.
+enum Begun {
+    /// It runs no code.
+    Nothing,
+    /// It runs the code of a new account.
+    Frame(Box<Frame>),
+    /// It runs this code, of this account.
+    Code { slice: Arc<Slice>, to: Address, account: AccountId, delegated: bool },
 }
 
 /// Why a prediction is started again.
@@ -239,16 +336,12 @@ fn collect(set: &mut AccessSet, world: &World) {
 }
 
 impl<D: DatabaseRef> Machine<'_, D> {
-    /// What happens before the first instruction. The frame that runs first, if there is one.
-    fn begin(&mut self, world: &mut World, tx: &TxEnv) -> Option<Box<Frame>> {
+    /// What happens before the first instruction.
+    fn begin(&mut self, world: &mut World, tx: &TxEnv) -> Begun {
         let sender = world.account(tx.caller);
         self.ledger.accounts.push(AccountAccess::NonceWrite(tx.caller));
         self.ledger.accounts.push(AccountAccess::BalanceDebit(tx.caller));
-        let price = effective_gas_price(tx, self.block);
-        let blob_price = self.block.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice);
-        let blob_fee = U256::from(blob_price).wrapping_mul(U256::from(tx.total_blob_gas()));
-        let fee = U256::from(price).wrapping_mul(U256::from(tx.gas_limit)).wrapping_add(blob_fee);
-        world.adjust_balance(sender, fee.wrapping_neg(), Taint::CLEAN);
+        world.adjust_balance(sender, fee(tx, self.block).wrapping_neg(), Taint::CLEAN);
         let value = Word::clean(tx.value);
         match tx.kind {
             TxKind::Call(to) => {
@@ -260,28 +353,21 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 let address_is_low = to.0[..18] == [0; 18];
                 if address_is_low && self.precompiles.contains(&to) {
-                    return None;
+                    return Begun::Nothing;
                 }
                 self.ledger.accounts.push(AccountAccess::CodeRead(to));
-                let Some(code) = self.runnable(world, account, Variant::Lean) else {
+                let before = self.ledger.accounts.len();
+                let code = self.runnable(world, None, (account, NodeId::CONSTANT), Variant::Lean);
+                let delegated = self.ledger.accounts.len() > before;
+                let Some(code) = code else {
                     self.ledger.fall_short(
                         ShortfallReason::CodeUnavailable,
                         ledger::Place { code_hash: alloy_primitives::B256::ZERO, selector: [0; 4], pc: 0 },
                     );
-                    return None;
+                    return Begun::Nothing;
                 };
-                let Runnable::Slice(slice) = code else { return None };
-                let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
-                frame.start(slice);
-                frame.call_data.set(&tx.data);
-                frame.checkpoint = world.checkpoint();
-                frame.is_static = false;
-                frame.account = account;
-                frame.address = to;
-                frame.caller = tx.caller;
-                frame.value = value;
-                self.choose_entry(&mut frame);
-                Some(frame)
+                let Runnable::Slice(slice) = code else { return Begun::Nothing };
+                Begun::Code { slice, to, account, delegated }
             }
             TxKind::Create => {
                 let address = tx.caller.create(tx.nonce);
@@ -289,18 +375,64 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 let hash = keccak256(&tx.data);
                 let from = (sender, tx.caller, value);
                 match self.creation(world, tx.data.clone(), hash, address, from, (true, u64::MAX)) {
-                    Creation::Runs(frame) => Some(frame),
-                    Creation::Fails | Creation::Empty(_) => None,
+                    Creation::Runs(frame) => Begun::Frame(frame),
+                    Creation::Fails | Creation::Empty(_) => Begun::Nothing,
                 }
             }
         }
+    }
+
+    /// The frame that the transaction's call runs in.
+    fn call_frame(
+        &mut self,
+        world: &World,
+        slice: Arc<Slice>,
+        (to, account): (Address, AccountId),
+    ) -> Box<Frame> {
+        let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
+        frame.start(slice);
+        frame.call_data.set(&self.tx.data);
+        frame.checkpoint = world.checkpoint();
+        frame.is_static = false;
+        frame.account = account;
+        frame.address = to;
+        frame.caller = self.tx.caller;
+        frame.value = Word::clean(self.tx.value);
+        self.choose_entry(&mut frame);
+        frame
+    }
+
+    /// Keeps what was written down of a path that has ended.
+    fn put_down(&mut self, path: &mut Path, gas_left: u64) {
+        self.note_shortfalls(path);
+        let Some(mut trail) = path.trail.take() else { return };
+        let all = self.tx.gas_limit.saturating_sub(self.intrinsic);
+        let least = if path.gas_left == 0 { all } else { gas_left - path.gas_left + 1 };
+        trail.rely_on_gas(least.min(all), least.min(all));
+        self.trails.push(*trail);
+    }
+
+    /// Who signed an authorization. The precompile recovers signers several times faster than portable code does.
+    fn authority(&self, signed: &SignedAuthorization) -> Option<Address> {
+        // Half the order of the curve: a signature with a larger `s` is not valid, by EIP-2.
+        let half = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
+        if signed.s() > half || signed.y_parity() > 1 {
+            return None;
+        }
+        let v = U256::from(27 + signed.y_parity());
+        let input = [U256::from_be_bytes(signed.signature_hash().0), v, signed.r(), signed.s()];
+        let input = input.map(|word| word.to_be_bytes::<32>()).concat();
+        let recover = self.precompiles.get(&Address::with_last_byte(1))?;
+        let recovered = recover.execute(&input, 3_000, 0).ok()?;
+        let word = recovered.bytes.first_chunk::<32>()?;
+        Some(Address::from_word(alloy_primitives::B256::from(*word)))
     }
 
     /// Applies the authorizations of a transaction, by EIP-7702.
     fn authorize(&mut self, world: &mut World, tx: &TxEnv) {
         for authorization in &tx.authorization_list {
             let (authority, inner) = match authorization {
-                Either::Left(signed) => (signed.recover_authority().ok(), signed.inner()),
+                Either::Left(signed) => (self.authority(signed), signed.inner()),
                 Either::Right(recovered) => (recovered.authority(), &**recovered),
             };
             let Some(authority) = authority else { continue };
@@ -329,6 +461,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
             world.increment_nonce(account);
         }
     }
+}
+
+/// What the transaction pays in advance for gas and blobs.
+fn fee(tx: &TxEnv, block: &BlockEnv) -> U256 {
+    let price = effective_gas_price(tx, block);
+    let blob_price = block.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice);
+    let blob_fee = U256::from(blob_price).wrapping_mul(U256::from(tx.total_blob_gas()));
+    U256::from(price).wrapping_mul(U256::from(tx.gas_limit)).wrapping_add(blob_fee)
 }
 
 /// What the transaction pays for one unit of gas.

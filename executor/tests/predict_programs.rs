@@ -102,6 +102,10 @@ fn what_random_scenes_touch_is_predicted() {
     assert!(10 * tally.compared > 9 * scenes, "too few transactions are valid: {tally:?}");
     assert!(2 * tally.complete > tally.compared, "too few predictions are complete: {tally:?}");
     assert!(tally.accesses > 2 * tally.compared, "too little is touched: {tally:?}");
+    assert!(
+        2 * tally.answered > tally.alike,
+        "too little is learnt from one transaction for the next: {tally:?}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use deconflict_analyzer::{CallSite, CreateSite, Operand, Slice, Variant};
+use deconflict_analyzer::{BinaryOp, CallSite, CreateSite, Operand, Slice, Variant};
 use revm::{DatabaseRef, primitives::hardfork::SpecId};
 use revm_bytecode::opcode;
 
@@ -16,6 +16,7 @@ use super::frame::{Frame, Resume};
 use super::machine::{Event, Machine, Path};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
+use super::template::{Checkpoint, Node, NodeId, TouchKind, Trail};
 use super::world::{AccountCode, AccountId, Word, World};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
@@ -48,6 +49,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if !self.ledger.need(taint) {
             self.ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
             return false;
+        }
+        if let Some(trail) = &mut path.trail {
+            for word in [input, input_length, output, output_length] {
+                trail.fix(&word);
+            }
+            if !value.taint.is_unknown() {
+                trail.branch(&value);
+            }
         }
         let (Some((input, input_length)), Some((output, output_length))) =
             (range(input.value, input_length.value), range(output.value, output_length.value))
@@ -91,6 +100,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
             self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
             let suffices = balance.value >= value.value || balance.taint.is_unknown();
             let matters = !lean || !suffices;
+            if let Some(trail) = &mut path.trail {
+                trail.touch(TouchKind::BalanceRead, path.frame.address_node);
+                if matters {
+                    let balance = Word { node: trail.balance(path.frame.address_node), ..balance };
+                    let falls_short = trail.binary(BinaryOp::Lt, &balance, &value);
+                    trail.require(falls_short, U256::from(balance.value < value.value));
+                }
+            }
             if matters && !self.ledger.need(balance.taint.union(value.taint)) {
                 self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
             }
@@ -99,9 +116,24 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
         }
         let checkpoint = path.world.checkpoint();
+        let trail_checkpoint = path.trail.as_deref().map_or_else(Checkpoint::default, Trail::checkpoint);
         let code_account = path.world.account(code_address);
         self.ledger.accounts.push(AccountAccess::CodeRead(code_address));
-        if is_call && (moves_value || !value.taint.is_clean()) {
+        let mut address_node = NodeId::CONSTANT;
+        let may_move_value = is_call && (moves_value || !value.taint.is_clean());
+        if let Some(trail) = &mut path.trail {
+            address_node = trail.address(&target);
+            trail.touch(TouchKind::CodeRead, address_node);
+            if may_move_value {
+                trail.touch(TouchKind::BalanceDebit, path.frame.address_node);
+                trail.touch(TouchKind::BalanceCredit, address_node);
+                trail.transfer(path.frame.address_node, address_node, &value);
+            }
+            if !gas.taint.is_unknown() {
+                trail.fix(&gas);
+            }
+        }
+        if may_move_value {
             self.transfer(&mut path.world, path.frame.account, code_account, value);
         }
         let stipend = if carries_value { STIPEND } else { 0 };
@@ -112,9 +144,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
             u64::try_from(gas.value).unwrap_or(u64::MAX).saturating_add(stipend)
         };
         if let Some(precompile) = self.precompile(&code_address) {
+            if let Some(trail) = &mut path.trail {
+                trail.fix(&target);
+            }
             let settled = self.run_precompile(path, precompile, (input, input_length), offered, lean);
             return settled.unwrap_or_else(|| {
                 path.world.revert(checkpoint);
+                revert_trail(&mut path.trail, trail_checkpoint);
                 if !lean {
                     path.frame.gas += offered.min(self.gas_at_hand(path));
                 }
@@ -122,35 +158,51 @@ impl<D: DatabaseRef> Machine<'_, D> {
             });
         }
         let variant = if lean { Variant::Lean } else { Variant::Strict };
-        let Some(code) = self.runnable(&mut path.world, code_account, variant) else {
+        let account = (code_account, address_node);
+        let Some(code) = self.runnable(&mut path.world, path.trail.as_deref_mut(), account, variant) else {
             self.ledger.fall_short(ShortfallReason::CodeUnavailable, place);
             return false;
         };
         let Runnable::Slice(callee) = code else {
+            if let Some(trail) = &mut path.trail {
+                let word = Word { node: trail.node(Node::IsPrecompile(address_node)), ..Word::default() };
+                trail.branch(&word);
+            }
             return self.settle_empty(path, true);
         };
         let mut next = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&callee))));
         next.start(callee);
         next.call_data.take(&path.frame.memory, input, input_length, &mut self.ledger.marks);
         next.checkpoint = checkpoint;
+        next.trail_checkpoint = trail_checkpoint;
         next.is_static = path.frame.is_static || site.opcode == opcode::STATICCALL;
         if keeps_self {
             next.account = path.frame.account;
             next.address = path.frame.address;
+            next.address_node = path.frame.address_node;
         } else {
             next.account = code_account;
             next.address = code_address;
+            next.address_node = address_node;
         }
         if site.opcode == opcode::DELEGATECALL {
             next.caller = path.frame.caller;
+            next.caller_node = path.frame.caller_node;
             next.value = path.frame.value;
         } else {
             next.caller = path.frame.address;
+            next.caller_node = path.frame.address_node;
             next.value = value;
         }
         if !lean {
             next.gas_given = offered;
             next.gas_limit = offered.min(self.gas_at_hand(path).saturating_add(stipend));
+        }
+        if let Some(trail) = &mut path.trail
+            && next.slice.selectors.contains_key(&next.selector())
+            && !next.call_data.taint(0, 4, &self.ledger.marks).is_unknown()
+        {
+            trail.fix_bytes(&next.call_data, 0, 4);
         }
         if !self.choose_entry(&mut next) {
             return false;
@@ -176,6 +228,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
 
     /// Starts a creation, or settles it at once. False if the path cannot be followed any further.
     pub(super) fn create(&mut self, path: &mut Path, slice: &Slice, site: &CreateSite, to: u16) -> bool {
+        if let Some(trail) = &mut path.trail {
+            trail.give_up();
+        }
         let base = path.frame.base;
         let word = |operand: Operand| read(&path.frame, slice, base, operand);
         let (value, offset, length) = (word(site.value), word(site.offset), word(site.length));
@@ -310,13 +365,19 @@ impl<D: DatabaseRef> Machine<'_, D> {
             let success = success && (path.frame.creates.is_none() || self.deploy(path, offset, length));
             if !success {
                 path.world.revert(path.frame.checkpoint);
+                revert_trail(&mut path.trail, path.frame.trail_checkpoint);
             }
             path.frame.gas += 3 * (path.frame.memory.len() / 32) as u64;
             let Some(below) = path.waiting.pop() else {
                 self.ledger.gas = self.ledger.gas.max(path.frame.gas);
+                if let Some(trail) = &mut path.trail {
+                    trail.finish(path.frame.gas);
+                }
                 return false;
             };
             let done = std::mem::replace(&mut path.frame, below);
+            rely_on_gas(path, &done);
+            path.frame.gas_margin += done.gas_margin;
             // A frame that halts takes all the gas that it was given with it.
             let burns = matches!(event, Event::Halt) && done.gas_limit != u64::MAX;
             path.frame.gas += if burns { done.gas.max(done.gas_limit) } else { done.gas };
@@ -363,6 +424,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             memory.copy_from(resume.output, return_data, 0, copied, &mut self.ledger.marks);
         }
         *return_size_taint = size_taint;
+        path.frame.return_size_word = Word::default();
         true
     }
 
@@ -403,7 +465,16 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return true;
         }
         let heir = path.world.account(beneficiary.address());
-        let balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
+        let mut balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
+        if let Some(trail) = &mut path.trail {
+            let (from, to) = (path.frame.address_node, trail.operand(&beneficiary));
+            balance.node = trail.balance(from);
+            trail.transfer(from, to, &balance);
+            trail.touch(TouchKind::BalanceDebit, from);
+            trail.touch(TouchKind::BalanceCredit, to);
+            trail.touch(TouchKind::BalanceRead, from);
+            trail.touch(TouchKind::CodeWrite, from);
+        }
         self.transfer(&mut path.world, path.frame.account, heir, balance);
         self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
         self.ledger.accounts.push(AccountAccess::CodeWrite(path.frame.address));
@@ -422,15 +493,21 @@ impl<D: DatabaseRef> Machine<'_, D> {
     pub(super) fn runnable(
         &mut self,
         world: &mut World,
-        account: AccountId,
+        mut trail: Option<&mut Trail>,
+        account: (AccountId, NodeId),
         variant: Variant,
     ) -> Option<Runnable> {
-        let code = self.code_of(world, account, variant)?;
-        let Runnable::Delegation(delegate) = code else { return Some(code) };
-        let delegate = world.account(delegate);
-        self.ledger.accounts.push(AccountAccess::CodeRead(world.address(delegate)));
+        let code = self.code_of(world, trail.as_deref_mut(), account, variant)?;
+        let Runnable::Delegation(address) = code else { return Some(code) };
+        let delegate = world.account(address);
+        self.ledger.accounts.push(AccountAccess::CodeRead(address));
+        let mut node = NodeId::CONSTANT;
+        if let Some(trail) = trail.as_deref_mut() {
+            node = trail.operand(&Word::clean(address.into_word().into()));
+            trail.touch(TouchKind::CodeRead, node);
+        }
         // One step only: a designator that leads to another runs that as code, which halts at once.
-        match self.code_of(world, delegate, variant)? {
+        match self.code_of(world, trail, (delegate, node), variant)? {
             Runnable::Delegation(_) => {
                 let designator = Bytes::from_static(&[0xef]);
                 let compiled = self.codes.get(self.at_hand, keccak256(&designator), variant, || {
@@ -442,10 +519,24 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
     }
 
-    fn code_of(&mut self, world: &mut World, account: AccountId, variant: Variant) -> Option<Runnable> {
+    fn code_of(
+        &mut self,
+        world: &mut World,
+        trail: Option<&mut Trail>,
+        (account, node): (AccountId, NodeId),
+        variant: Variant,
+    ) -> Option<Runnable> {
         let (code, taint) = world.code(account, self.state, &mut self.ledger.sources);
         if !self.ledger.need(taint) {
             return None;
+        }
+        if let Some(trail) = trail {
+            if let AccountCode::Stored(hash) = &code {
+                let node = trail.node(Node::CodeHash(node));
+                trail.require(node, (*hash).into());
+            } else {
+                trail.give_up();
+            }
         }
         match code {
             AccountCode::Delegated(address) => Some(Runnable::Delegation(address)),
@@ -510,11 +601,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if let Some(length) = deferred_length {
             let taint = taint.union(deferred);
             path.frame.return_data.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
+            if path.trail.is_some() {
+                path.frame.return_data.set_unknown();
+            }
             // Recovering a signature never fails; the others do on points that are off their curve.
             let result = if number == 0x01 {
                 Word::clean(U256::from(1))
             } else {
-                Word { value: U256::from(1), taint }
+                Word { node: NodeId::UNKNOWN, ..Word::new(U256::from(1), taint) }
             };
             return Some(self.settle_word(path, result, taint));
         }
@@ -535,14 +629,78 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 path.frame.gas += result.gas_used;
                 path.frame.return_data.set_tainted(&result.bytes, mark);
                 let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
-                Some(self.settle_word(path, Word { value: U256::from(1), taint: about }, about))
+                let mut size_word = Word::default();
+                if let Some(trail) = &mut path.trail {
+                    let input = input..input + input_length;
+                    let frame = &mut path.frame;
+                    size_word = note_precompile(trail, number, frame, input, result.bytes.len());
+                }
+                let node = if taint.is_unknown() { NodeId::UNKNOWN } else { NodeId::CONSTANT };
+                let result = Word { node, ..Word::new(U256::from(1), about) };
+                let goes_on = self.settle_word(path, result, about);
+                path.frame.return_size_word = size_word;
+                Some(goes_on)
             }
             _ => {
+                if let Some(trail) = &mut path.trail {
+                    trail.give_up();
+                }
                 if !path.frame.resume.success_required {
                     self.ledger.need(taint);
                 }
                 None
             }
+        }
+    }
+}
+
+fn revert_trail(trail: &mut Option<Box<Trail>>, to: Checkpoint) {
+    if let Some(trail) = trail {
+        trail.revert(to);
+    }
+}
+
+/// Notes how much gas the transaction has to have for a frame that is done to have had enough, on any state.
+fn rely_on_gas(path: &mut Path, done: &Frame) {
+    let Some(trail) = &mut path.trail else { return };
+    if done.gas_limit == u64::MAX {
+        return;
+    }
+    let taken = done.gas + done.gas_margin;
+    if done.gas > done.gas_given / 5 * 4 {
+        trail.give_up();
+    }
+    if taken > done.gas_given / 5 * 4 {
+        // It has enough of what it is given only where stores cost as much as they did here, whatever the transaction has.
+        trail.rely_on_gas(u64::MAX, 0);
+    }
+    let below = path.waiting.iter().chain([&path.frame]);
+    let spent: u64 = below.map(|frame| frame.gas + frame.gas_margin).sum();
+    // All but one 64th of what is left is given on, of which four fifths have to suffice.
+    let spent_alike: u64 = path.waiting.iter().chain([&path.frame]).map(|frame| frame.gas).sum();
+    let least = |spent: u64, taken: u64| spent + taken / 4 * 5 / 63 * 64 + 100;
+    trail.rely_on_gas(least(spent, taken), least(spent_alike, done.gas));
+}
+
+/// Writes down what a precompile returned. A word that is not zero where it returned so much.
+fn note_precompile(
+    trail: &mut Trail,
+    number: u16,
+    frame: &mut Frame,
+    input: std::ops::Range<usize>,
+    length: usize,
+) -> Word {
+    let words = length.div_ceil(32);
+    let (nodes, returned) = trail.precompile(number, &frame.memory, input, words as u32);
+    frame.return_data.set_nodes(&nodes);
+    match (number, nodes.first()) {
+        // A signature that nobody made gives nothing, which only matters where something asks for the length; the two
+        // hashes always succeed.
+        (0x01, Some(signer)) => Word { node: *signer, ..Word::clean(frame.return_data.word(0)) },
+        (0x02 | 0x03, _) => Word::default(),
+        _ => {
+            trail.require(returned, U256::from(length));
+            Word::default()
         }
     }
 }
@@ -600,12 +758,17 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         call_data: Region::default(),
         return_data: Region::default(),
         return_size_taint: Taint::CLEAN,
+        address_node: NodeId::CONSTANT,
+        caller_node: NodeId::CONSTANT,
+        return_size_word: Word::default(),
         account: 0,
         address: Address::ZERO,
         caller: Address::ZERO,
         value: Word::default(),
         is_static: false,
         checkpoint: World::default().checkpoint(),
+        trail_checkpoint: Checkpoint::default(),
+        gas_margin: 0,
         gas: 0,
         least_gas: 0,
         gas_given: u64::MAX,

@@ -8,6 +8,7 @@ use deconflict_analyzer::Slice;
 use super::ledger::Place;
 use super::region::Region;
 use super::taint::Taint;
+use super::template::{self, NodeId};
 use super::world::{AccountId, Checkpoint, Word};
 
 /// Frames that wait or are spare. Each has a place of its own: they change hands at every call, and are large.
@@ -29,6 +30,11 @@ pub(super) struct Frame {
     pub return_data: Region,
     /// Where the length of the return data comes from.
     pub return_size_taint: Taint,
+    /// The expressions of its address and its caller, while a path is recorded.
+    pub address_node: NodeId,
+    pub caller_node: NodeId,
+    /// A word that is not zero where the return data has the length that it has; constant if nothing decides that.
+    pub return_size_word: Word,
     /// Whose storage is touched.
     pub account: AccountId,
     pub address: Address,
@@ -37,8 +43,11 @@ pub(super) struct Frame {
     pub is_static: bool,
     /// The state to come back to if the frame fails.
     pub checkpoint: Checkpoint,
+    pub trail_checkpoint: template::Checkpoint,
     /// The gas that the frame and those below it took, by estimate.
     pub gas: u64,
+    /// The gas that it and those below it may take beyond the estimate on another state.
+    pub gas_margin: u64,
     /// The gas that its instructions took at the least.
     pub least_gas: u64,
     /// The gas that its caller names, where running out of it decides something; without bound where that only reverts
@@ -75,6 +84,11 @@ impl Frame {
         self.memory.clear();
         self.return_data.clear();
         self.return_size_taint = Taint::CLEAN;
+        self.address_node = NodeId::CONSTANT;
+        self.caller_node = NodeId::CONSTANT;
+        self.return_size_word = Word::default();
+        self.trail_checkpoint = template::Checkpoint::default();
+        self.gas_margin = 0;
         self.gas = 0;
         self.least_gas = 0;
         self.gas_given = u64::MAX;

@@ -20,6 +20,7 @@ use super::frame::{Frame, Frames};
 use super::ledger::Ledger;
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
+use super::template::{Definition, Effect, Node, NodeId, Replay, TemplatesAtHand, TouchKind, Trail};
 use super::words;
 use super::world::{AccountCode, Word, World};
 use crate::access_set::{AccountAccess, ShortfallReason};
@@ -42,6 +43,8 @@ pub(super) struct Path {
     pub waiting: Frames,
     /// The gas that the instructions may still cost, at the least that they do cost.
     pub gas_left: u64,
+    /// What it does is written down here, if it is.
+    pub trail: Option<Box<Trail>>,
 }
 
 /// What is kept from one prediction to the next: room, hashes, and codes at hand.
@@ -51,6 +54,11 @@ pub(super) struct Workspace {
     pub at_hand: CodesAtHand,
     pub spare: Frames,
     pub world: World,
+    pub templates: TemplatesAtHand,
+    pub replay: Replay,
+    /// How many predictions a template has answered, and for how many code was followed.
+    pub answered: u64,
+    pub followed: u64,
 }
 
 /// A prediction under way.
@@ -73,6 +81,12 @@ pub(super) struct Machine<'a, D> {
     pub intrinsic: u64,
     /// By how many bits the costs of instructions are lowered to be lower bounds on the fork of the block.
     pub gas_shift: u32,
+    /// What was written down of paths that have ended.
+    pub trails: Vec<Trail>,
+    /// How many trails there are.
+    pub numbers: usize,
+    /// How many shortfalls have been written down.
+    pub noted_shortfalls: usize,
     /// A code that computes jump targets in a way that was not seen when it was compiled.
     pub widen: Option<Arc<Slice>>,
 }
@@ -107,7 +121,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
     pub(super) fn follow(&mut self, path: &mut Path) {
         loop {
             let slice = Arc::clone(&path.frame.slice);
-            let event = self.run(path, &slice);
+            let event = if path.trail.is_some() {
+                self.run::<true>(path, &slice)
+            } else {
+                self.run::<false>(path, &slice)
+            };
+            self.note_shortfalls(path);
             let goes_on = match event {
                 Event::Call { site, to } => self.call(path, &slice, &slice.calls[site as usize], to),
                 Event::Create { site, to } => self.create(path, &slice, &slice.creates[site as usize], to),
@@ -124,11 +143,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Runs the frame until something happens that is not its own affair.
-    fn run(&mut self, path: &mut Path, slice: &Slice) -> Event {
+    fn run<const RECORDS: bool>(&mut self, path: &mut Path, slice: &Slice) -> Event {
         let constants = &slice.constants[..];
         let ops = &slice.ops[..];
         let state = self.state;
-        let Path { world, frame, gas_left, waiting } = path;
+        let Path { world, frame, gas_left, waiting, trail } = path;
+        let mut trail = trail.as_deref_mut();
         let ledger = &mut *self.ledger;
         let mut ip = frame.ip;
         let mut base = frame.base;
@@ -165,6 +185,23 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 frame.stack[base + usize::from($to)] = $word
             };
         }
+        // What is written down of the path, if it is.
+        macro_rules! record {
+            (|$trail:ident| $what:expr) => {
+                if RECORDS && let Some($trail) = trail.as_deref_mut() {
+                    $what
+                }
+            };
+        }
+        // The expression of a result, constant where nothing is written down.
+        macro_rules! node {
+            (|$trail:ident| $what:expr) => {
+                match trail.as_deref_mut() {
+                    Some($trail) if RECORDS => $what,
+                    _ => NodeId::CONSTANT,
+                }
+            };
+        }
         // A number that memory can have as offset or length.
         macro_rules! number {
             ($operand:expr) => {{
@@ -174,6 +211,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
                     return Event::Abandon;
                 }
+                record!(|trail| trail.fix(&word!($operand)));
                 value!($operand)
             }};
         }
@@ -260,6 +298,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         frame.ip = likely.0 as usize;
                         return Event::Fork { other, pc: trace_pc, taint };
                     }
+                    record!(|trail| trail.branch(&word!(condition)));
                     ip = if value!(condition).is_zero() { fallthrough.0 } else { taken.0 } as usize;
                 }
                 Op::Dynamic { target } => {
@@ -273,6 +312,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         ledger.fall_short_of(condition.taint, ShortfallReason::TooManyBranches, place);
                         return Event::Abandon;
                     }
+                    record!(|trail| trail.branch(&condition));
                     if !condition.value.is_zero() {
                         return Event::Computed { target, pc: trace_pc };
                     }
@@ -295,6 +335,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Op::Binary { op, to, a, b } => {
                     let value = words::binary(op, value!(a), value!(b));
                     let taint = taint!(a).union(taint!(b));
+                    record!(|trail| {
+                        let node = trail.binary(op, &word!(a), &word!(b));
+                        frame.stack[base + usize::from(to)].node = node;
+                    });
                     let result = &mut frame.stack[base + usize::from(to)];
                     result.value = value;
                     result.taint = taint;
@@ -302,6 +346,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Op::Unary { op, to, a } => {
                     let value = words::unary(op, value!(a));
                     let taint = taint!(a);
+                    record!(|trail| {
+                        let node = trail.unary(op, &word!(a));
+                        frame.stack[base + usize::from(to)].node = node;
+                    });
                     let result = &mut frame.stack[base + usize::from(to)];
                     result.value = value;
                     result.taint = taint;
@@ -309,13 +357,15 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Op::Modular { multiply, to, a, b, modulus } => {
                     let (a, b, modulus) = (word!(a), word!(b), word!(modulus));
                     let value = words::modular(multiply, a.value, b.value, modulus.value);
-                    put!(to, Word { value, taint: a.taint.union(b.taint).union(modulus.taint) });
+                    let node = node!(|trail| trail.modular(multiply, [&a, &b, &modulus]));
+                    put!(to, Word { value, taint: a.taint.union(b.taint).union(modulus.taint), node });
                 }
                 Op::MLoad { to, offset } => {
                     let offset = cell!(offset, 32);
                     let result = &mut frame.stack[base + usize::from(to)];
                     result.value = frame.memory.word(offset);
                     result.taint = frame.memory.taint(offset, 32, &ledger.marks);
+                    record!(|trail| result.node = trail.word_of(&frame.memory, offset));
                 }
                 Op::MStore { offset, word } => {
                     let offset = cell!(offset, 32);
@@ -325,20 +375,28 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         frame.memory.blur_ends(offset, 32, taint, &mut ledger.marks);
                     }
                     frame.memory.store(offset, value!(word), mark);
+                    if RECORDS {
+                        frame.memory.set_node(offset, 0, word!(word).node);
+                    }
                 }
                 Op::MStore8 { offset, word } => {
                     let offset = cell!(offset, 1);
                     let word = word!(word);
                     frame.memory.store_byte(offset, word.value.byte(0), word.taint, &mut ledger.marks);
+                    if RECORDS {
+                        frame.memory.set_node(offset, 31, word.node);
+                    }
                 }
                 Op::KeccakPair { to, first, second } => {
                     let (first, second) = (word!(first), word!(second));
                     let value = ledger.keccak.pair(first.value, second.value);
-                    put!(to, Word { value, taint: first.taint.union(second.taint) });
+                    let node = node!(|trail| trail.pair(&first, &second));
+                    put!(to, Word { value, taint: first.taint.union(second.taint), node });
                 }
                 Op::KeccakWord { to, word } => {
                     let word = word!(word);
-                    put!(to, Word { value: super::keccak::word(word.value), taint: word.taint });
+                    let node = node!(|trail| trail.hash_of_word(&word));
+                    put!(to, Word { value: super::keccak::word(word.value), taint: word.taint, node });
                 }
                 Op::Keccak { to, offset, length } => {
                     let (offset, length) = range!(offset, length);
@@ -346,19 +404,34 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     let value = ledger.keccak.bytes(bytes);
                     let taint = frame.memory.taint(offset, length, &ledger.marks);
                     frame.gas += 6 * length.div_ceil(32) as u64;
-                    put!(to, Word { value, taint });
+                    let node = node!(|trail| trail.hash(&frame.memory, offset, length));
+                    put!(to, Word { value, taint, node });
                 }
                 Op::SLoad { to, key, pc, delta } => {
                     let key = word!(key);
                     let word = if ledger.need(key.taint) {
-                        let (word, cold) =
+                        let (mut word, cold) =
                             world.load(frame.account, key.value, delta, state, &mut ledger.sources);
                         frame.gas += if cold { 2_000 } else { 0 };
+                        record!(|trail| {
+                            let place = [frame.address_node, trail.operand(&key)];
+                            trail.effect(Effect::Read { address: place[0], key: place[1], delta });
+                            let mut fresh = NodeId::CONSTANT;
+                            let defined = world.define(frame.account, key.value, || {
+                                let (definition, node) = trail.load(place);
+                                fresh = node;
+                                (definition, node)
+                            });
+                            word.node = defined.map_or(fresh, |definition| trail.forward(definition, place));
+                        });
                         word
                     } else {
                         let place = place(&frame.call_data, pc);
                         ledger.fall_short_of(key.taint, ShortfallReason::UnknownKey, place);
-                        Word { value: U256::ZERO, taint: Taint::UNKNOWN.union(key.taint) }
+                        Word {
+                            node: NodeId::UNKNOWN,
+                            ..Word::new(U256::ZERO, Taint::UNKNOWN.union(key.taint))
+                        }
                     };
                     if word.taint.is_unavailable() {
                         let place = place(&frame.call_data, pc);
@@ -371,6 +444,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     if frame.is_static {
                         // The attempt counts, though it only ends the frame.
                         if ledger.need(key.taint) {
+                            record!(|trail| {
+                                let (address, key) = (frame.address_node, trail.operand(&key));
+                                trail.effect(Effect::Attempt { address, key });
+                            });
                             world.attempt(frame.account, key.value, state, &mut ledger.sources);
                         } else {
                             let place = place(&frame.call_data, pc);
@@ -379,9 +456,20 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         return Event::Halt;
                     }
                     if ledger.need(key.taint) {
-                        let (cold, clears) =
-                            world.store(frame.account, key.value, word, delta, state, &mut ledger.sources);
-                        frame.gas += store_gas(cold, clears);
+                        let mut definition = Definition::default();
+                        record!(|trail| {
+                            let place = [frame.address_node, trail.operand(&key)];
+                            definition = trail.store(place, &word, delta);
+                        });
+                        let how = (delta, definition);
+                        let (cold, sets) =
+                            world.store(frame.account, key.value, word, how, state, &mut ledger.sources);
+                        frame.gas += store_gas(cold, sets);
+                        record!(|trail| {
+                            let before = state.storage_ref(frame.address, key.value);
+                            trail.stored(before.is_ok_and(|word| word.is_zero()));
+                        });
+                        frame.gas_margin += store_gas(true, true) - store_gas(cold, sets);
                     } else {
                         let place = place(&frame.call_data, pc);
                         ledger.fall_short_of(key.taint, ShortfallReason::UnknownKey, place);
@@ -394,6 +482,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         ledger.fall_short_of(key.taint, ShortfallReason::UnknownKey, place);
                         return Event::Abandon;
                     }
+                    record!(|trail| {
+                        trail.fix(&key);
+                        trail.require(frame.address_node, address_word(frame.address).value);
+                    });
                     put!(to, world.load_transient(frame.account, key.value));
                 }
                 Op::TStore { key, word } => {
@@ -406,6 +498,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         ledger.fall_short_of(key.taint, ShortfallReason::UnknownKey, place);
                         return Event::Abandon;
                     }
+                    record!(|trail| {
+                        trail.fix(&key);
+                        trail.require(frame.address_node, address_word(frame.address).value);
+                    });
                     world.store_transient(frame.account, key.value, word);
                 }
                 Op::CallDataLoad { to, offset } => {
@@ -415,60 +511,109 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         ledger.fall_short_of(offset.taint, ShortfallReason::UnknownMemory, place);
                         return Event::Abandon;
                     }
+                    record!(|trail| trail.fix(&offset));
                     let at = clamp(offset.value);
                     let value = frame.call_data.word(at);
                     let taint = frame.call_data.taint(at, 32, &ledger.marks);
-                    put!(to, Word { value, taint });
+                    let node = node!(|trail| trail.word_of(&frame.call_data, at));
+                    put!(to, Word { value, taint, node });
                 }
                 Op::Frame { word, to } => {
                     let word = match word {
-                        FrameWord::Address => address_word(frame.address),
-                        FrameWord::Caller => address_word(frame.caller),
+                        FrameWord::Address => {
+                            Word { node: frame.address_node, ..address_word(frame.address) }
+                        }
+                        FrameWord::Caller => Word { node: frame.caller_node, ..address_word(frame.caller) },
                         FrameWord::CallValue => frame.value,
-                        FrameWord::CallDataSize => Word::clean(U256::from(frame.call_data.len())),
+                        FrameWord::CallDataSize => {
+                            let size = U256::from(frame.call_data.len());
+                            let of_transaction = waiting.is_empty();
+                            let node = node!(|trail| if of_transaction {
+                                trail.node(Node::CallDataSize)
+                            } else {
+                                NodeId::CONSTANT
+                            });
+                            Word { node, ..Word::clean(size) }
+                        }
                         FrameWord::CodeSize => Word::clean(U256::from(slice.code.len())),
-                        other => Word::clean(block_word(other, self.tx, self.block, self.chain_id)),
+                        other => {
+                            let node = node!(|trail| trail.node(Node::Frame(other)));
+                            Word {
+                                node,
+                                ..Word::clean(block_word(other, self.tx, self.block, self.chain_id))
+                            }
+                        }
                     };
                     put!(to, word);
                 }
                 Op::SelfBalance { to } => {
-                    let word = world.balance(frame.account, state, &mut ledger.sources);
+                    let mut word = world.balance(frame.account, state, &mut ledger.sources);
                     ledger.accounts.push(AccountAccess::BalanceRead(frame.address));
+                    record!(|trail| {
+                        trail.touch(TouchKind::BalanceRead, frame.address_node);
+                        word.node = trail.balance(frame.address_node);
+                    });
                     put!(to, word);
                 }
                 Op::Query { op, to, a } => {
                     let a = word!(a);
                     if !ledger.need(a.taint) {
-                        put!(to, Word { value: U256::ZERO, taint: Taint::UNKNOWN.union(a.taint) });
+                        let unknown = Word::new(U256::ZERO, Taint::UNKNOWN.union(a.taint));
+                        put!(to, Word { node: NodeId::UNKNOWN, ..unknown });
                         continue;
                     }
                     let word = match op {
                         QueryOp::BlobHash => {
                             let hash = self.tx.blob_hashes.get(clamp(a.value));
-                            Word::clean(hash.map_or(U256::ZERO, |hash| (*hash).into()))
+                            let node = node!(|trail| trail.question(&a, Node::BlobHash));
+                            Word { node, ..Word::clean(hash.map_or(U256::ZERO, |hash| (*hash).into())) }
                         }
-                        QueryOp::BlockHash => block_hash(a.value, self.block, state),
+                        QueryOp::BlockHash => {
+                            let node = node!(|trail| trail.question(&a, Node::BlockHash));
+                            Word { node, ..block_hash(a.value, self.block, state) }
+                        }
                         QueryOp::Balance => {
                             let account = world.account(a.address());
                             ledger.accounts.push(AccountAccess::BalanceRead(a.address()));
-                            world.balance(account, state, &mut ledger.sources)
+                            let node = node!(|trail| {
+                                let address = trail.operand(&a);
+                                trail.touch(TouchKind::BalanceRead, address);
+                                trail.balance(address)
+                            });
+                            Word { node, ..world.balance(account, state, &mut ledger.sources) }
                         }
                         QueryOp::ExtCodeSize | QueryOp::ExtCodeHash => {
                             let account = world.account(a.address());
                             ledger.accounts.push(AccountAccess::CodeRead(a.address()));
                             let (code, taint) = world.code(account, state, &mut ledger.sources);
+                            let node = node!(|trail| {
+                                let address = trail.operand(&a);
+                                trail.touch(TouchKind::CodeRead, address);
+                                // What an account without code hashes to depends on more than its code.
+                                if op == QueryOp::ExtCodeSize {
+                                    trail.node(Node::CodeSize(address))
+                                } else if let (false, AccountCode::Stored(hash)) = (code.is_nothing(), &code)
+                                {
+                                    let node = trail.node(Node::CodeHash(address));
+                                    trail.require(node, (*hash).into());
+                                    NodeId::CONSTANT
+                                } else {
+                                    trail.give_up();
+                                    NodeId::CONSTANT
+                                }
+                            });
                             if op == QueryOp::ExtCodeHash {
                                 let (empty, about) = world.is_empty(account, state, &mut ledger.sources);
                                 // An account with code is there, whatever else it has.
                                 let taint = if code.is_nothing() { taint.union(about) } else { taint };
                                 let hash = if empty { U256::ZERO } else { code.hash() };
-                                Word { value: hash, taint }
+                                Word { value: hash, taint, node }
                             } else if let Some(bytes) = super::call::code_bytes(&code, state) {
-                                Word { value: U256::from(bytes.len()), taint }
+                                Word { value: U256::from(bytes.len()), taint, node }
                             } else {
                                 let place = place(&frame.call_data, trace_pc);
                                 ledger.fall_short(ShortfallReason::CodeUnavailable, place);
-                                Word { value: U256::ZERO, taint: Taint::UNAVAILABLE }
+                                Word { node: NodeId::UNKNOWN, ..Word::new(U256::ZERO, Taint::UNAVAILABLE) }
                             }
                         }
                     };
@@ -476,7 +621,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 Op::ReturnDataSize { to } => {
                     let value = U256::from(frame.return_data.len());
-                    put!(to, Word { value, taint: frame.return_size_taint });
+                    record!(|trail| trail.branch(&frame.return_size_word));
+                    let node = if RECORDS && frame.return_size_taint.is_unknown() {
+                        NodeId::UNKNOWN
+                    } else {
+                        NodeId::CONSTANT
+                    };
+                    put!(to, Word { value, taint: frame.return_size_taint, node });
                 }
                 Op::Copy { source, into, from, length } => {
                     let from = *number!(from);
@@ -492,6 +643,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
                             return Event::Abandon;
                         }
+                        record!(|trail| trail.branch(&frame.return_size_word));
                         if end > U256::from(size) {
                             return Event::Halt;
                         }
@@ -533,6 +685,16 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     ledger.accounts.push(AccountAccess::CodeRead(target.address()));
                     let (code, taint) = world.code(account, state, &mut ledger.sources);
                     ledger.need(taint);
+                    record!(|trail| {
+                        let address = trail.operand(&target);
+                        trail.touch(TouchKind::CodeRead, address);
+                        if let AccountCode::Stored(hash) = &code {
+                            let node = trail.node(Node::CodeHash(address));
+                            trail.require(node, (*hash).into());
+                        } else {
+                            trail.give_up();
+                        }
+                    });
                     let Some(bytes) = super::call::code_bytes(&code, state) else {
                         let place = place(&frame.call_data, site.pc);
                         ledger.fall_short(ShortfallReason::CodeUnavailable, place);
@@ -553,7 +715,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         // What is announced need not be followed beyond its likely end.
                         return Event::Abandon;
                     }
-                    put!(to, Word { value: U256::from(left), taint: Taint::GAS });
+                    put!(to, Word { value: U256::from(left), taint: Taint::GAS, node: NodeId::UNKNOWN });
                 }
                 Op::Call { site, to } => {
                     frame.ip = ip;
@@ -570,7 +732,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Follows both arms of a branch: this path takes one, another path the other.
-    fn fork(&mut self, path: &Path, other: TraceId, pc: u32, taint: Taint) -> bool {
+    fn fork(&mut self, path: &mut Path, other: TraceId, pc: u32, taint: Taint) -> bool {
         if taint.awaits_signer() && self.paths >= MAX_UNSIGNED_PATHS {
             // By now recovering the signer costs less than doing without it.
             self.ledger.wants_signers = true;
@@ -578,20 +740,44 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         if self.paths >= MAX_PATHS {
             // What is left out is announced, so that the likeliest way is as good as a dozen.
-            self.pending.clear();
+            for mut left_out in self.pending.drain(..) {
+                self.trails.extend(left_out.trail.take().map(|trail| *trail));
+            }
             self.ledger.fall_short(ShortfallReason::TooManyBranches, path.frame.place(pc));
+            self.note_shortfalls(path);
             return true;
         }
         self.paths += 1;
+        let mut trail = path.trail.take();
         let mut arm = path.clone();
         arm.frame.ip = other.0 as usize;
+        if let Some(trail) = &mut trail {
+            let numbers = (self.numbers, self.numbers + 1);
+            self.numbers += 2;
+            let (first, second) = trail.fork(numbers);
+            path.trail = Some(Box::new(first));
+            arm.trail = Some(Box::new(second));
+        }
+        self.trails.extend(trail.map(|trail| *trail));
         self.pending.push(arm);
         true
     }
 
+    /// Writes down what the prediction said of itself since the last time.
+    pub(super) fn note_shortfalls(&mut self, path: &mut Path) {
+        if let Some(trail) = &mut path.trail {
+            trail.shortfalls(&self.ledger.shortfalls[self.noted_shortfalls..]);
+            self.noted_shortfalls = self.ledger.shortfalls.len();
+        }
+    }
+
     /// No execution gets here with the gas it has. Where a guard was left out that failed, everything reverted there;
     /// where a frame may fail on its own, what its caller does then is not known.
-    fn run_out(&mut self, path: &Path) -> bool {
+    fn run_out(&mut self, path: &mut Path) -> bool {
+        if let Some(trail) = &mut path.trail {
+            trail.run_out(self.tx.gas_limit.saturating_sub(self.intrinsic));
+            trail.finish(path.frame.gas);
+        }
         let all_lean = |frames: &Frames| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
         let bounded = self.tx.gas_limit > super::MAX_GAS;
         if bounded || path.frame.slice.variant == Variant::Strict || !all_lean(&path.waiting) {
@@ -608,6 +794,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return false;
         }
         let destination = u32::try_from(target.value).ok();
+        if let Some(trail) = &mut path.trail {
+            trail.fix(&target);
+        }
         match destination.and_then(|pc| slice.destinations.get(&pc)) {
             Some(trace) => {
                 path.frame.ip = trace.0 as usize;
@@ -664,7 +853,7 @@ fn store_gas(cold: bool, sets: bool) -> u64 {
     (if cold { 2_100 } else { 0 }) + if sets { 20_000 } else { 2_900 }
 }
 
-fn block_word(word: FrameWord, tx: &TxEnv, block: &BlockEnv, chain_id: u64) -> U256 {
+pub(super) fn block_word(word: FrameWord, tx: &TxEnv, block: &BlockEnv, chain_id: u64) -> U256 {
     let address = |address: Address| address.into_word().into();
     match word {
         FrameWord::Origin => address(tx.caller),
@@ -690,12 +879,12 @@ fn block_word(word: FrameWord, tx: &TxEnv, block: &BlockEnv, chain_id: u64) -> U
 }
 
 /// The hash of one of the last 256 blocks, zero for any other.
-fn block_hash<D: DatabaseRef>(number: U256, block: &BlockEnv, state: &D) -> Word {
+pub(super) fn block_hash<D: DatabaseRef>(number: U256, block: &BlockEnv, state: &D) -> Word {
     let known = block.number.checked_sub(number).is_some_and(|age| !age.is_zero() && age <= U256::from(256));
     let Some(number) = u64::try_from(number).ok().filter(|_| known) else { return Word::default() };
     match state.block_hash_ref(number) {
         Ok(hash) => Word::clean(hash.into()),
-        Err(_) => Word { value: U256::ZERO, taint: Taint::UNAVAILABLE },
+        Err(_) => Word { node: NodeId::UNKNOWN, ..Word::new(U256::ZERO, Taint::UNAVAILABLE) },
     }
 }
 

@@ -6,6 +6,7 @@
 use alloy_primitives::U256;
 
 use super::taint::{Mark, Marks, Taint};
+use super::template::{CALL_DATA, NodeId};
 
 /// How many bytes share a mark.
 const CELL: usize = 4;
@@ -19,6 +20,11 @@ pub(super) struct Region {
     bytes: Vec<u8>,
     /// A mark a cell, or nothing while all bytes are clean.
     marks: Vec<Mark>,
+    /// While a path is recorded, the word that each byte belongs to and which of its bytes it is, the most significant
+    /// first; or nothing while all bytes are constant.
+    nodes: Vec<(NodeId, u32)>,
+    /// Whether this is the transaction's calldata, on a path that is recorded.
+    is_call_data: bool,
 }
 
 impl Region {
@@ -26,6 +32,8 @@ impl Region {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.marks.clear();
+        self.nodes.clear();
+        self.is_call_data = false;
     }
 
     /// Makes the content these bytes, all of them clean.
@@ -44,6 +52,71 @@ impl Region {
         self.bytes.len()
     }
 
+    /// Makes the content the transaction's calldata, on a path that is recorded.
+    pub(super) fn set_call_data(&mut self, bytes: &[u8]) {
+        self.set(bytes);
+        self.is_call_data = true;
+    }
+
+    /// Whether some bytes may differ between the transactions of a path.
+    pub(super) fn has_nodes(&self) -> bool {
+        self.is_call_data || !self.nodes.is_empty()
+    }
+
+    /// The word that a byte belongs to, and which of its bytes it is.
+    pub(super) fn node(&self, at: usize) -> (NodeId, u32) {
+        if self.is_call_data {
+            return (CALL_DATA, at as u32);
+        }
+        self.nodes.get(at).copied().unwrap_or_default()
+    }
+
+    /// The byte at an offset; zero past the end.
+    pub(super) fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or_default()
+    }
+
+    /// Notes which word the bytes at an offset are; `skip` of its first bytes are left out.
+    pub(super) fn set_node(&mut self, offset: usize, skip: usize, node: NodeId) {
+        if node == NodeId::CONSTANT && self.nodes.is_empty() {
+            return;
+        }
+        if self.nodes.is_empty() {
+            self.nodes.resize(self.bytes.len(), (NodeId::CONSTANT, 0));
+        }
+        for (at, byte) in (skip..32).enumerate() {
+            if let Some(entry) = self.nodes.get_mut(offset + at) {
+                *entry = if node == NodeId::CONSTANT { (node, 0) } else { (node, byte as u32) };
+            }
+        }
+    }
+
+    /// Notes which words the content is.
+    pub(super) fn set_nodes(&mut self, nodes: &[NodeId]) {
+        for (index, node) in nodes.iter().enumerate() {
+            self.set_node(32 * index, 0, *node);
+        }
+    }
+
+    /// Notes that nothing is known of the content.
+    pub(super) fn set_unknown(&mut self) {
+        self.nodes.clear();
+        self.nodes.resize(self.bytes.len(), (NodeId::UNKNOWN, 0));
+    }
+
+    /// Notes which words the bytes of a range are that were copied from another region.
+    fn copy_nodes(&mut self, into: usize, other: &Self, from: usize, length: usize) {
+        if !other.has_nodes() && self.nodes.is_empty() {
+            return;
+        }
+        if self.nodes.is_empty() {
+            self.nodes.resize(self.bytes.len(), (NodeId::CONSTANT, 0));
+        }
+        for (at, entry) in self.nodes[into..into + length].iter_mut().enumerate() {
+            *entry = other.node(from.saturating_add(at));
+        }
+    }
+
     /// Grows to hold `end` bytes, rounded up to words.
     #[inline]
     pub(super) fn grow(&mut self, end: usize) {
@@ -52,6 +125,9 @@ impl Region {
             self.bytes.resize(size, 0);
             if !self.marks.is_empty() {
                 self.marks.resize(size / CELL, 0);
+            }
+            if !self.nodes.is_empty() {
+                self.nodes.resize(size, (NodeId::CONSTANT, 0));
             }
         }
     }
@@ -148,6 +224,7 @@ impl Region {
             self.bytes[into..into + present].copy_from_slice(&other.bytes[from..from + present]);
         }
         self.bytes[into + present..into + length].fill(0);
+        self.copy_nodes(into, other, from, length);
         if other.marks.is_empty() {
             self.set_mark(into, length, 0);
             return;
@@ -192,6 +269,9 @@ impl Region {
             self.bytes[into..into + present].copy_from_slice(&other[from..from + present]);
         }
         self.bytes[into + present..into + length].fill(0);
+        if !self.nodes.is_empty() {
+            self.nodes[into..into + length].fill((NodeId::CONSTANT, 0));
+        }
         self.set_mark(into, length, 0);
     }
 

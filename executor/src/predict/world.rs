@@ -10,6 +10,7 @@ use revm::DatabaseRef;
 use rustc_hash::FxBuildHasher;
 
 use super::taint::{Sources, Taint};
+use super::template::{Definition, NodeId};
 use crate::access_set::StateKey;
 
 /// An account that the transaction came across, by index.
@@ -20,13 +21,21 @@ pub(super) type AccountId = u32;
 pub(super) struct Word {
     pub value: U256,
     pub taint: Taint,
+    /// How the word follows from the transaction and the state, while a path is recorded.
+    pub node: NodeId,
 }
 
 impl Word {
     /// A word that follows from the transaction and the block alone.
     #[inline]
     pub(super) fn clean(value: U256) -> Self {
-        Self { value, taint: Taint::CLEAN }
+        Self { value, taint: Taint::CLEAN, node: NodeId::CONSTANT }
+    }
+
+    /// A word of a path that is not recorded.
+    #[inline]
+    pub(super) fn new(value: U256, taint: Taint) -> Self {
+        Self { value, taint, node: NodeId::CONSTANT }
     }
 
     /// The word as an address.
@@ -91,11 +100,13 @@ struct Slot {
     word: Word,
     loaded: bool,
     touch: Touch,
+    /// What gave the slot its word, while a path is recorded.
+    definition: Definition,
 }
 
 #[derive(Clone)]
 enum Undo {
-    Slot(u32, Word, bool),
+    Slot(u32, Word, bool, Definition),
     Transient(AccountId, U256, Word),
     Adjustment(AccountId, U256, Taint),
     Nonce(AccountId),
@@ -192,10 +203,8 @@ impl World {
     ) -> Word {
         let info = self.info(id, state, sources);
         let account = &self.accounts[id as usize];
-        Word {
-            value: info.balance.wrapping_add(account.adjustment),
-            taint: info.balance_taint.union(account.adjustment_taint),
-        }
+        let taint = info.balance_taint.union(account.adjustment_taint);
+        Word::new(info.balance.wrapping_add(account.adjustment), taint)
     }
 
     /// Adds to a balance, or takes from it, modulo 2^256.
@@ -278,7 +287,14 @@ impl World {
     ) -> usize {
         let slots = &mut self.slots;
         let index = *self.by_key.entry((account, key)).or_insert_with(|| {
-            slots.push(Slot { account, key, word: Word::default(), loaded: false, touch: Touch::default() });
+            slots.push(Slot {
+                account,
+                key,
+                word: Word::default(),
+                loaded: false,
+                touch: Touch::default(),
+                definition: Definition::default(),
+            });
             slots.len() as u32 - 1
         }) as usize;
         if load && !self.slots[index].loaded {
@@ -287,8 +303,8 @@ impl World {
                 Word::default()
             } else {
                 match state.storage_ref(holder.address, key) {
-                    Ok(value) => Word { value, taint: sources.add(StateKey::Storage(holder.address, key)) },
-                    Err(_) => Word { value: U256::ZERO, taint: Taint::UNAVAILABLE },
+                    Ok(value) => Word::new(value, sources.add(StateKey::Storage(holder.address, key))),
+                    Err(_) => Word::new(U256::ZERO, Taint::UNAVAILABLE),
                 }
             };
             self.slots[index].word = word;
@@ -314,6 +330,24 @@ impl World {
         (slot.word, cold)
     }
 
+    /// What gave a slot that was loaded its word, and the word; `fresh` if nothing did before.
+    pub(super) fn define(
+        &mut self,
+        account: AccountId,
+        key: U256,
+        fresh: impl FnOnce() -> (Definition, NodeId),
+    ) -> Option<Definition> {
+        let index = *self.by_key.get(&(account, key))?;
+        let slot = &mut self.slots[index as usize];
+        if slot.definition != Definition::default() {
+            return Some(slot.definition);
+        }
+        let (definition, node) = fresh();
+        slot.definition = definition;
+        slot.word.node = node;
+        None
+    }
+
     /// Notes that a store to a slot was tried and refused.
     pub(super) fn attempt<D: DatabaseRef>(
         &mut self,
@@ -333,7 +367,7 @@ impl World {
         account: AccountId,
         key: U256,
         word: Word,
-        delta: bool,
+        (delta, definition): (bool, Definition),
         state: &D,
         sources: &mut Sources,
     ) -> (bool, bool) {
@@ -349,8 +383,9 @@ impl World {
             holder.created || state.storage_ref(holder.address, key).is_ok_and(|word| word.is_zero())
         };
         let sets = was_zero && !word.value.is_zero();
-        self.journal.push(Undo::Slot(index as u32, slot.word, slot.loaded));
+        self.journal.push(Undo::Slot(index as u32, slot.word, slot.loaded, slot.definition));
         slot.word = word;
+        slot.definition = definition;
         slot.loaded = true;
         slot.touch.written = true;
         slot.touch.beyond_delta |= !delta;
@@ -377,8 +412,9 @@ impl World {
     pub(super) fn revert(&mut self, to: Checkpoint) {
         while self.journal.len() > to.0 {
             match self.journal.pop() {
-                Some(Undo::Slot(slot, word, loaded)) => {
+                Some(Undo::Slot(slot, word, loaded, definition)) => {
                     let slot = &mut self.slots[slot as usize];
+                    slot.definition = definition;
                     slot.word = word;
                     slot.loaded = loaded;
                 }

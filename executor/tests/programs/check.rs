@@ -34,6 +34,10 @@ pub(crate) struct Tally {
     pub(crate) aged: usize,
     /// Those of them whose prediction claims to be complete.
     pub(crate) aged_complete: usize,
+    /// Transactions that are like one before them, or the same, and were predicted after it.
+    pub(crate) alike: usize,
+    /// Those of them that a template answered.
+    pub(crate) answered: usize,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -45,6 +49,8 @@ impl std::ops::AddAssign for Tally {
         self.made += other.made;
         self.aged += other.aged;
         self.aged_complete += other.aged_complete;
+        self.alike += other.alike;
+        self.answered += other.answered;
     }
 }
 
@@ -63,8 +69,27 @@ impl Oracle {
         self.compare(&scene, &mut choices)
     }
 
-    /// Predicts and executes a scene, then also where the state is another and where it is not to be had.
+    /// Predicts and executes a scene, and scenes that are like it: what is learnt from one transaction has to hold for the
+    /// next.
     pub(crate) fn compare(&mut self, scene: &Scene, choices: &mut Choices<'_>) -> Result<Tally, String> {
+        let mut tally = self.hold(scene, choices, 3)?;
+        let mut like = vec![scene.clone()];
+        for _ in 0..3 {
+            like.push(scene.sibling(choices));
+        }
+        like.push(scene.aged(choices, std::iter::empty()));
+        for scene in like {
+            let before = self.scratch.answered();
+            let one = self.hold(&scene, choices, 1).map_err(|what| format!("{what}\nlearnt before"))?;
+            tally.alike += one.compared;
+            // Predicted once on the state and once on a silent one.
+            tally.answered += usize::from(self.scratch.answered() > before);
+        }
+        Ok(tally)
+    }
+
+    /// Predicts and executes a scene, then also where the state is another and where it is not to be had.
+    fn hold(&mut self, scene: &Scene, choices: &mut Choices<'_>, ages: usize) -> Result<Tally, String> {
         let mut tally = Tally::default();
         let set = self.predict(scene);
         let Some(record) = execute(scene) else { return Ok(tally) };
@@ -85,7 +110,7 @@ impl Oracle {
             tally.predicted = set.reads.len() + set.writes.len();
             tally.made = tally.accesses;
         }
-        for _ in 0..3 {
+        for _ in 0..ages {
             // Where nothing that the prediction depends on has changed, it still has to hold.
             let slots = record.reads.keys().chain(record.writes.keys()).copied();
             let mut aged = scene.aged(choices, slots);

@@ -169,6 +169,33 @@ impl Scene {
         }
     }
 
+    /// The same world with a transaction that is like this one: other words in its calldata, another value, more or less
+    /// gas.
+    pub(crate) fn sibling(&self, choices: &mut Choices<'_>) -> Self {
+        let mut sibling = self.clone();
+        let known: Vec<Address> = self.accounts.keys().copied().collect();
+        let tx = &mut sibling.transaction;
+        let words = tx.data.len() / 32;
+        if words > 0 && tx.kind.is_call() {
+            let mut data = tx.data.to_vec();
+            for _ in 0..=choices.below(2) {
+                let at = 4 + 32 * choices.below(words);
+                let word = word(choices, &known).to_be_bytes::<32>();
+                let room = data.len().saturating_sub(at).min(32);
+                data[at..at + room].copy_from_slice(&word[..room]);
+            }
+            tx.data = data.into();
+        }
+        if choices.once_in(4) {
+            tx.value = U256::from(choices.pick(&[0_u64, 1, 2, 1_000]));
+        }
+        if choices.once_in(4) {
+            let gas = 64 * u64::from(choices.byte());
+            tx.gas_limit = if choices.once_in(2) { tx.gas_limit + gas } else { tx.gas_limit - gas };
+        }
+        sibling
+    }
+
     /// Gives a piece of state the value that another scene has for it.
     pub(crate) fn take(&mut self, key: &StateKey, from: &Self) {
         let (StateKey::Storage(address, _)

@@ -1,0 +1,541 @@
+//! A tree laid out as one stream of steps.
+//!
+//! In: a [`Tree`]. Out: steps that a replay walks from the start to a leaf. An expression is computed where something
+//! first needs it, never where it came up: what no key, no account and no decision needs is not computed at all.
+
+use alloy_primitives::U256;
+use deconflict_analyzer::{BinaryOp, FrameWord, UnaryOp};
+use rustc_hash::FxHashMap;
+
+use super::node::{CALL_DATA, Node, NodeId, Piece, Test, TouchKind};
+use super::trail::{Effect, GasBounds};
+use super::tree::{Next, SegmentId, Tree};
+use crate::access_set::Shortfall;
+
+/// A computed word, or a constant of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Operand(pub u32);
+
+impl Operand {
+    /// The bit that tells constants apart.
+    pub(super) const CONSTANT: u32 = 1 << 31;
+}
+
+/// A range of one of the lists of a program.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub start: u32,
+    pub length: u32,
+}
+
+/// Bytes of a word or of calldata.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bytes {
+    /// None for the transaction's calldata.
+    pub of: Option<Operand>,
+    pub from: u32,
+    pub length: u32,
+}
+
+/// Where a loaded word has to come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub address: Operand,
+    pub key: Operand,
+    /// The word and the place of the access that gave it; none for the state before the transaction.
+    pub same: Option<[Operand; 3]>,
+    /// Ranges of stores that must not have written the place: in the list of ranges.
+    pub apart: Span,
+}
+
+/// One step of a replay. `to` is the word that takes the result.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    CallData {
+        to: u32,
+        offset: u32,
+    },
+    CallDataSize {
+        to: u32,
+    },
+    To {
+        to: u32,
+    },
+    Value {
+        to: u32,
+    },
+    Frame {
+        to: u32,
+        word: FrameWord,
+    },
+    Unary {
+        op: UnaryOp,
+        to: u32,
+        a: Operand,
+    },
+    Binary {
+        op: BinaryOp,
+        to: u32,
+        a: Operand,
+        b: Operand,
+    },
+    Modular {
+        multiply: bool,
+        to: u32,
+        operands: u32,
+    },
+    Pair {
+        to: u32,
+        first: Operand,
+        second: Operand,
+    },
+    Hash {
+        to: u32,
+        bytes: Span,
+    },
+    Concat {
+        to: u32,
+        bytes: Span,
+    },
+    Load {
+        to: u32,
+        source: u32,
+    },
+    Balance {
+        to: u32,
+        address: Operand,
+        transfers: Span,
+    },
+    CodeHash {
+        to: u32,
+        address: Operand,
+    },
+    CodeSize {
+        to: u32,
+        address: Operand,
+    },
+    IsPrecompile {
+        to: u32,
+        address: Operand,
+    },
+    BlockHash {
+        to: u32,
+        number: Operand,
+    },
+    BlobHash {
+        to: u32,
+        number: Operand,
+    },
+    Precompile {
+        to: u32,
+        number: u16,
+        word: u16,
+        input: Span,
+    },
+    PrecompileLength {
+        to: u32,
+        number: u16,
+        input: Span,
+    },
+    Read {
+        address: Operand,
+        key: Operand,
+        delta: bool,
+    },
+    Write {
+        address: Operand,
+        key: Operand,
+        delta: bool,
+    },
+    Attempt {
+        address: Operand,
+        key: Operand,
+    },
+    Touch {
+        kind: TouchKind,
+        address: Operand,
+    },
+    Shortfall {
+        index: u32,
+    },
+    /// Goes on if the word is zero, or if it is not; else elsewhere.
+    IfZero {
+        a: Operand,
+        zero: bool,
+        otherwise: u32,
+    },
+    /// Goes on if the words are the same; else elsewhere.
+    IfSame {
+        a: Operand,
+        b: Operand,
+        otherwise: u32,
+    },
+    /// Goes on, and later elsewhere too.
+    Fork {
+        other: u32,
+    },
+    /// The transaction ends.
+    Leaf {
+        index: u32,
+    },
+    /// The path ends without anything being known of the transaction's end.
+    Open,
+    /// The tree has no answer.
+    Missing,
+}
+
+/// What is known of the end of a transaction.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    pub gas: u64,
+    pub bounds: GasBounds,
+    pub zeros: Box<[bool]>,
+}
+
+/// A tree as steps.
+#[derive(Debug, Default)]
+pub(in super::super) struct Program {
+    pub(super) steps: Vec<Step>,
+    pub(super) constants: Vec<U256>,
+    pub(super) bytes: Vec<Bytes>,
+    pub(super) sources: Vec<Source>,
+    pub(super) ranges: Vec<(u32, u32)>,
+    pub(super) triples: Vec<[Operand; 3]>,
+    pub(super) shortfalls: Vec<Shortfall>,
+    pub(super) leaves: Vec<Leaf>,
+    /// How many words are computed at most.
+    pub(super) words: u32,
+}
+
+impl Program {
+    /// Lays out a tree.
+    pub(super) fn new(tree: &Tree) -> Self {
+        let mut layout = Layout { tree, program: Self::default(), ..Layout::empty(tree) };
+        if tree.segments.is_empty() {
+            layout.program.steps.push(Step::Missing);
+        } else {
+            layout.run();
+        }
+        layout.program
+    }
+
+    /// Roughly how many bytes of memory it takes, with the tree that it was laid out from.
+    pub(in super::super) fn size(&self) -> usize {
+        4 * size_of_val(&self.steps[..]) + size_of_val(&self.constants[..]) + 1_024
+    }
+}
+
+/// Work that is left while a tree is laid out.
+enum Task {
+    Segment(SegmentId),
+    /// The case of a decision at the segment, from the one of this number on; a step waits to be told where it is.
+    Cases {
+        segment: SegmentId,
+        case: usize,
+        from: Option<u32>,
+    },
+    /// The second arm of a fork.
+    Arm {
+        segment: SegmentId,
+        fork: u32,
+    },
+    /// Forgets what came up since.
+    Forget {
+        nodes: usize,
+        computed: usize,
+    },
+}
+
+struct Layout<'a> {
+    tree: &'a Tree,
+    program: Program,
+    numbers: FxHashMap<U256, u32>,
+    /// The expressions on the path, by number.
+    nodes: Vec<&'a Node>,
+    /// The words that have been computed on the path, by expression.
+    computed: Vec<Option<u32>>,
+    /// The expressions that have been computed on the path, in order.
+    order: Vec<u32>,
+}
+
+impl<'a> Layout<'a> {
+    fn empty(tree: &'a Tree) -> Self {
+        Self {
+            tree,
+            program: Program::default(),
+            numbers: FxHashMap::default(),
+            nodes: Vec::new(),
+            computed: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        let mut tasks = vec![Task::Segment(0)];
+        while let Some(task) = tasks.pop() {
+            match task {
+                Task::Segment(id) => self.segment(id, &mut tasks),
+                Task::Cases { segment, case, from } => self.case(segment, case, from, &mut tasks),
+                Task::Arm { segment, fork } => {
+                    let here = self.program.steps.len() as u32;
+                    self.program.steps[fork as usize] = Step::Fork { other: here };
+                    tasks.push(Task::Segment(segment));
+                }
+                Task::Forget { nodes, computed } => {
+                    self.nodes.truncate(nodes);
+                    self.computed.truncate(nodes);
+                    for id in self.order.drain(computed..) {
+                        if let Some(slot) = self.computed.get_mut(id as usize) {
+                            *slot = None;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget(&self) -> Task {
+        Task::Forget { nodes: self.nodes.len(), computed: self.order.len() }
+    }
+
+    fn segment(&mut self, id: SegmentId, tasks: &mut Vec<Task>) {
+        let segment = &self.tree.segments[id];
+        self.nodes.extend(&segment.nodes);
+        self.computed.resize(self.nodes.len(), None);
+        for effect in &segment.effects {
+            let step = match effect {
+                Effect::Read { address, key, delta } => {
+                    let [address, key] = self.operands([*address, *key]);
+                    Step::Read { address, key, delta: *delta }
+                }
+                Effect::Write { address, key, delta } => {
+                    let [address, key] = self.operands([*address, *key]);
+                    Step::Write { address, key, delta: *delta }
+                }
+                Effect::Attempt { address, key } => {
+                    let [address, key] = self.operands([*address, *key]);
+                    Step::Attempt { address, key }
+                }
+                Effect::Touch { kind, address } => {
+                    let [address] = self.operands([*address]);
+                    Step::Touch { kind: *kind, address }
+                }
+                Effect::Shortfall(shortfall) => {
+                    self.program.shortfalls.push(*shortfall);
+                    Step::Shortfall { index: self.program.shortfalls.len() as u32 - 1 }
+                }
+            };
+            self.program.steps.push(step);
+        }
+        match &segment.next {
+            Next::Unknown => self.program.steps.push(Step::Missing),
+            Next::Open => self.program.steps.push(Step::Open),
+            Next::Leaf { gas, bounds, zeros } => {
+                self.program.leaves.push(Leaf { gas: *gas, bounds: *bounds, zeros: zeros.clone() });
+                let index = self.program.leaves.len() as u32 - 1;
+                self.program.steps.push(Step::Leaf { index });
+            }
+            Next::Fork(first, second) => {
+                let fork = self.program.steps.len() as u32;
+                self.program.steps.push(Step::Fork { other: 0 });
+                tasks.push(Task::Arm { segment: *second, fork });
+                tasks.push(self.forget());
+                tasks.push(Task::Segment(*first));
+            }
+            Next::Decision(node, _) => {
+                self.operands([*node]);
+                self.case(id, 0, None, tasks);
+            }
+        }
+    }
+
+    /// Lays out one case of a decision, and leaves the next for later.
+    fn case(&mut self, segment: SegmentId, case: usize, from: Option<u32>, tasks: &mut Vec<Task>) {
+        let here = self.program.steps.len() as u32;
+        if let Some(from) = from {
+            match &mut self.program.steps[from as usize] {
+                Step::IfZero { otherwise, .. } | Step::IfSame { otherwise, .. } => *otherwise = here,
+                _ => {}
+            }
+        }
+        let Next::Decision(node, cases) = &self.tree.segments[segment].next else { return };
+        let Some((test, next)) = cases.get(case) else {
+            self.program.steps.push(Step::Missing);
+            return;
+        };
+        let [a] = self.operands([*node]);
+        let otherwise = u32::MAX;
+        let step = match test {
+            Test::Zero => Step::IfZero { a, zero: true, otherwise },
+            Test::NonZero => Step::IfZero { a, zero: false, otherwise },
+            Test::Equals(value) => Step::IfSame { a, b: self.constant(*value), otherwise },
+        };
+        self.program.steps.push(step);
+        tasks.push(Task::Cases { segment, case: case + 1, from: Some(here) });
+        tasks.push(self.forget());
+        tasks.push(Task::Segment(*next));
+    }
+
+    fn constant(&mut self, value: U256) -> Operand {
+        let constants = &mut self.program.constants;
+        let number = *self.numbers.entry(value).or_insert_with(|| {
+            constants.push(value);
+            constants.len() as u32 - 1
+        });
+        Operand(number | Operand::CONSTANT)
+    }
+
+    /// The expression of this number; numbers start at one.
+    fn node(&self, id: NodeId) -> &'a Node {
+        self.nodes[id.0 as usize - 1]
+    }
+
+    /// Words that hold these expressions: those that have not been computed are.
+    fn operands<const N: usize>(&mut self, ids: [NodeId; N]) -> [Operand; N] {
+        let mut pending: Vec<NodeId> = ids.to_vec();
+        let mut wanted = Vec::new();
+        let mut seen = rustc_hash::FxHashSet::default();
+        while let Some(id) = pending.pop() {
+            let done =
+                self.computed[id.0 as usize - 1].is_some() || matches!(self.node(id), Node::Constant(_));
+            if done || !seen.insert(id) {
+                continue;
+            }
+            wanted.push(id);
+            for_each_operand(self.node(id), |operand| pending.push(operand));
+        }
+        // Operands have lower numbers than what they are operands of.
+        wanted.sort_unstable();
+        for id in wanted {
+            let to = self.order.len() as u32;
+            let step = self.step(self.node(id), to);
+            self.program.steps.push(step);
+            self.computed[id.0 as usize - 1] = Some(to);
+            self.order.push(id.0 - 1);
+            self.program.words = self.program.words.max(to + 1);
+        }
+        ids.map(|id| self.operand(id))
+    }
+
+    fn operand(&mut self, id: NodeId) -> Operand {
+        match self.node(id) {
+            Node::Constant(value) => self.constant(*value),
+            _ => Operand(self.computed[id.0 as usize - 1].unwrap_or_default()),
+        }
+    }
+
+    fn bytes(&mut self, pieces: &[Piece]) -> Span {
+        let start = self.program.bytes.len() as u32;
+        for piece in pieces {
+            let of = (piece.of != CALL_DATA).then(|| self.operand(piece.of));
+            self.program.bytes.push(Bytes { of, from: piece.from, length: piece.length });
+        }
+        Span { start, length: pieces.len() as u32 }
+    }
+
+    fn ranges(&mut self, ranges: &[(u32, u32)]) -> Span {
+        let start = self.program.ranges.len() as u32;
+        self.program.ranges.extend_from_slice(ranges);
+        Span { start, length: ranges.len() as u32 }
+    }
+
+    fn source(&mut self, source: Source) -> u32 {
+        self.program.sources.push(source);
+        self.program.sources.len() as u32 - 1
+    }
+
+    fn step(&mut self, node: &Node, to: u32) -> Step {
+        match node {
+            // Constants are operands, never steps.
+            Node::Constant(_) => Step::Missing,
+            Node::CallData(offset) => Step::CallData { to, offset: *offset },
+            Node::CallDataSize => Step::CallDataSize { to },
+            Node::To => Step::To { to },
+            Node::Value => Step::Value { to },
+            Node::Frame(word) => Step::Frame { to, word: *word },
+            Node::Unary(op, a) => Step::Unary { op: *op, to, a: self.operand(*a) },
+            Node::Binary(op, a, b) => Step::Binary { op: *op, to, a: self.operand(*a), b: self.operand(*b) },
+            Node::Modular(multiply, operands) => {
+                let operands = operands.map(|id| self.operand(id));
+                self.program.triples.push(operands);
+                let operands = self.program.triples.len() as u32 - 1;
+                Step::Modular { multiply: *multiply, to, operands }
+            }
+            Node::Pair(first, second) => {
+                Step::Pair { to, first: self.operand(*first), second: self.operand(*second) }
+            }
+            Node::Hash(pieces) => Step::Hash { to, bytes: self.bytes(pieces) },
+            Node::Concat(pieces) => Step::Concat { to, bytes: self.bytes(pieces) },
+            Node::Load { address, key, apart } => {
+                let apart = self.ranges(apart);
+                let (address, key) = (self.operand(*address), self.operand(*key));
+                Step::Load { to, source: self.source(Source { address, key, same: None, apart }) }
+            }
+            Node::Forward { word, place, same, apart } => {
+                let apart = self.ranges(apart);
+                let [address, key] = place.map(|id| self.operand(id));
+                let same = Some([*word, same[0], same[1]].map(|id| self.operand(id)));
+                Step::Load { to, source: self.source(Source { address, key, same, apart }) }
+            }
+            Node::Balance { address, transfers } => {
+                let start = self.program.triples.len() as u32;
+                for transfer in transfers {
+                    let operands = transfer.map(|id| self.operand(id));
+                    self.program.triples.push(operands);
+                }
+                let transfers = Span { start, length: transfers.len() as u32 };
+                Step::Balance { to, address: self.operand(*address), transfers }
+            }
+            Node::CodeHash(address) => Step::CodeHash { to, address: self.operand(*address) },
+            Node::CodeSize(address) => Step::CodeSize { to, address: self.operand(*address) },
+            Node::IsPrecompile(address) => Step::IsPrecompile { to, address: self.operand(*address) },
+            Node::BlockHash(number) => Step::BlockHash { to, number: self.operand(*number) },
+            Node::BlobHash(number) => Step::BlobHash { to, number: self.operand(*number) },
+            Node::Precompile { number, input, word } => {
+                Step::Precompile { to, number: *number, word: *word as u16, input: self.bytes(input) }
+            }
+            Node::PrecompileLength { number, input } => {
+                Step::PrecompileLength { to, number: *number, input: self.bytes(input) }
+            }
+        }
+    }
+}
+
+/// Calls `visit` with every operand of an expression.
+fn for_each_operand(node: &Node, mut visit: impl FnMut(NodeId)) {
+    let pieces = |pieces: &[Piece], visit: &mut dyn FnMut(NodeId)| {
+        pieces.iter().filter(|piece| piece.of != CALL_DATA).for_each(|piece| visit(piece.of));
+    };
+    match node {
+        Node::Constant(_)
+        | Node::CallData(_)
+        | Node::CallDataSize
+        | Node::To
+        | Node::Value
+        | Node::Frame(_) => {}
+        Node::Unary(_, a)
+        | Node::CodeHash(a)
+        | Node::CodeSize(a)
+        | Node::IsPrecompile(a)
+        | Node::BlockHash(a)
+        | Node::BlobHash(a) => visit(*a),
+        Node::Binary(_, a, b) | Node::Pair(a, b) | Node::Load { address: a, key: b, .. } => {
+            visit(*a);
+            visit(*b);
+        }
+        Node::Modular(_, operands) => operands.iter().copied().for_each(visit),
+        Node::Hash(list)
+        | Node::Concat(list)
+        | Node::Precompile { input: list, .. }
+        | Node::PrecompileLength { input: list, .. } => {
+            pieces(list, &mut visit);
+        }
+        Node::Forward { word, place, same, .. } => {
+            [*word, place[0], place[1], same[0], same[1]].into_iter().for_each(visit);
+        }
+        Node::Balance { address, transfers } => {
+            visit(*address);
+            transfers.iter().flatten().copied().for_each(visit);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The ways that transactions with one root went, as a decision tree.
+//!
+//! In: the trails of one transaction. Out: a tree in which every decision has the cases that were seen. Two trails that
+//! have decided alike so far are alike so far, because following a code is deterministic: where they are not, the
+//! second is left out, whole from there on.
+
+use super::node::{Node, NodeId, Test};
+use super::trail::{Effect, End, GasBounds, Trail};
+
+/// A tree with more leaves than this learns no more.
+const MAX_LEAVES: usize = 192;
+
+/// A tree with more expressions and effects than this learns no more.
+const MAX_SIZE: usize = 400_000;
+
+/// The number of a segment in its tree.
+pub(super) type SegmentId = usize;
+
+/// A piece of a path between decisions.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    /// The expressions that come up here, numbered on from those of the segments above.
+    pub nodes: Vec<Node>,
+    /// What is done.
+    pub effects: Vec<Effect>,
+    pub next: Next,
+}
+
+/// What comes after a segment.
+#[derive(Debug, Default)]
+pub(super) enum Next {
+    /// Nothing is known yet.
+    #[default]
+    Unknown,
+    /// The path was not followed further; something else says that the prediction is incomplete.
+    Open,
+    /// A decision about a word, with the cases that were seen.
+    Decision(NodeId, Vec<(Test, SegmentId)>),
+    /// Both arms are taken.
+    Fork(SegmentId, SegmentId),
+    /// The transaction ends here.
+    Leaf {
+        /// An estimate of its gas.
+        gas: u64,
+        /// The gas that it may have beyond what it costs before its first instruction.
+        bounds: GasBounds,
+        /// For each store whether its slot held zero before the transaction.
+        zeros: Box<[bool]>,
+    },
+}
+
+/// A decision tree.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub segments: Vec<Segment>,
+    leaves: usize,
+    size: usize,
+    hits: u32,
+    recorded: u32,
+    failed: u32,
+}
+
+impl Tree {
+    /// Whether recording another transaction is worth its while.
+    pub(super) fn wants_more(&self) -> bool {
+        let room = self.leaves < MAX_LEAVES && self.size < MAX_SIZE;
+        let fails = self.failed > self.hits / 8;
+        room && !fails && (self.recorded < super::TRIAL || self.hits / 2 > self.recorded)
+    }
+
+    /// Notes that the tree had an answer.
+    pub(super) fn answered(&mut self) {
+        self.hits = self.hits.saturating_add(1);
+    }
+
+    /// Adds the trails of a transaction, the first of which starts at the root. False if that changes nothing.
+    pub(super) fn insert(&mut self, mut trails: Vec<Trail>) -> bool {
+        self.recorded += 1;
+        if trails.iter().any(Trail::is_given_up) {
+            self.failed += 1;
+            return false;
+        }
+        trails.iter_mut().for_each(Trail::close);
+        trails.sort_unstable_by_key(|trail| trail.number);
+        if trails.iter().enumerate().any(|(index, trail)| trail.number != index) {
+            return false;
+        }
+        if self.segments.is_empty() {
+            self.segments.push(Segment::default());
+        }
+        let before = self.segments.len();
+        let was_unknown = matches!(self.segments[0].next, Next::Unknown);
+        let mut pending = vec![(0, 0)];
+        while let Some((number, segment)) = pending.pop() {
+            self.add(&trails, number, segment, &mut pending);
+        }
+        let changed = was_unknown || self.segments.len() != before;
+        self.failed += u32::from(!changed);
+        changed
+    }
+
+    fn fresh(&mut self) -> SegmentId {
+        self.segments.push(Segment::default());
+        self.segments.len() - 1
+    }
+
+    fn add(
+        &mut self,
+        trails: &[Trail],
+        number: usize,
+        mut at: SegmentId,
+        pending: &mut Vec<(usize, SegmentId)>,
+    ) {
+        let trail = &trails[number];
+        for span in &trail.spans {
+            let new = matches!(self.segments[at].next, Next::Unknown);
+            if new {
+                self.size += span.nodes.len() + span.effects.len();
+                self.segments[at].nodes.clone_from(&span.nodes);
+                self.segments[at].effects.clone_from(&span.effects);
+            } else if self.segments[at].nodes != span.nodes || self.segments[at].effects != span.effects {
+                // Which stores a load saw is no decision, and may differ.
+                return;
+            }
+            let Some((node, test)) = span.decision else {
+                self.end(trail, at, new, pending);
+                return;
+            };
+            if new {
+                self.segments[at].next = Next::Decision(node, Vec::new());
+            }
+            let Next::Decision(of, cases) = &self.segments[at].next else { return };
+            if *of != node {
+                return;
+            }
+            let seen = cases.iter().find(|(case, _)| *case == test).map(|(_, next)| *next);
+            at = seen.unwrap_or_else(|| {
+                let next = self.fresh();
+                if let Next::Decision(_, cases) = &mut self.segments[at].next {
+                    cases.push((test, next));
+                }
+                next
+            });
+        }
+    }
+
+    fn end(&mut self, trail: &Trail, at: SegmentId, new: bool, pending: &mut Vec<(usize, SegmentId)>) {
+        match trail.end {
+            End::Forks(first, second) => {
+                if new {
+                    let (one, other) = (self.fresh(), self.fresh());
+                    self.segments[at].next = Next::Fork(one, other);
+                }
+                if let Next::Fork(one, other) = self.segments[at].next {
+                    pending.push((second, other));
+                    pending.push((first, one));
+                }
+            }
+            End::Ends { gas } if new => {
+                self.leaves += 1;
+                self.segments[at].next = Next::Leaf { gas, bounds: trail.gas, zeros: trail.zeros().into() };
+            }
+            End::Open if new => {
+                self.leaves += 1;
+                self.segments[at].next = Next::Open;
+            }
+            _ => {}
+        }
+    }
+}
