@@ -64,7 +64,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found = fields(drawn);
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!("which slot a call to {writers} writes is drawn from the block: `{variable}`"),
-        label: format!("the slot is known only when the call runs"),
+        label: "the slot is known only when the call runs".to_owned(),
         help: "commit first and reveal later, so that the call brings along what decides its key".to_owned(),
         notes: Vec::new(),
         confidence: Confidence::Proved,

@@ -68,7 +68,12 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let mut others = writes.iter().filter(|touch| touch.function == length.function);
         others.any(|touch| keeps_place(view, touch, &length.access.slot))
     };
-    let found = fields(resizes(view).into_iter().filter(indexed));
+    let mut found = fields(resizes(view).into_iter().filter(indexed));
+    // A list that users only take from is another pattern: `swap-and-pop`.
+    found.retain(|field| {
+        let grows = |touch: &Touch<'_>| touch.sum().is_some_and(|(_, subtract)| !subtract);
+        view.touching(field).iter().any(grows)
+    });
     found.iter().filter_map(|field| report(rule, view, field)).collect()
 }
 

@@ -63,7 +63,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         message: format!(
             "every call to {writers} has to name the same version, `{variable}`, and counts it up"
         ),
-        label: format!("all other calls that were made for this version fail"),
+        label: "all other calls that were made for this version fail".to_owned(),
         help: "keep a version for each thing that is updated".to_owned(),
         notes: Vec::new(),
         confidence: Confidence::Proved,

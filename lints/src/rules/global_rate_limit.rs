@@ -102,7 +102,10 @@ fn is_limit(view: &ContractView<'_>, comparison: Comparison, field: &Field) -> b
         (constant.is_some() && !bound) || ((stored || immutable) && !view.has_time(word))
     };
     let is_linear = |word: ExprId| {
-        let scaled = |&(a, b): &(ExprId, ExprId)| view.is_made_from(a, field) || view.is_made_from(b, field);
+        let timed = |a, b| view.has_time(a) || view.has_time(b);
+        let scaled = |&(a, b): &(ExprId, ExprId)| {
+            !timed(a, b) && (view.is_made_from(a, field) || view.is_made_from(b, field))
+        };
         view.is_made_from(word, field) && !view.products(word).iter().any(scaled)
     };
     // What is left of the limit, compared with the amount.
@@ -121,12 +124,16 @@ fn starts_again(view: &ContractView<'_>, writes: &[Touch<'_>], touch: &Touch<'_>
     let has_time = |word: ExprId| view.has_time(word);
     let keyed = touch.access.slot.keys().any(has_time);
     let decays = touch.write().is_some_and(|(value, _)| {
-        has_time(value) && !view.products(value).iter().any(|&(_, b)| view.is_made_from(b, &field))
+        let timed = |a, b| has_time(a) || has_time(b);
+        let products = view.products(value);
+        has_time(value) && !products.iter().any(|&(a, b)| !timed(a, b) && view.is_made_from(b, &field))
     });
     let reset = |other: &Touch<'_>| {
-        let constant = matches!(other.access.effect, Effect::Write { value, .. } if view.is_constant(value) || view.is_block_time(value));
-        let timed = view.conditions(other.function).iter().any(|condition| has_time(condition.expression));
-        other.touches(&field) && constant && timed
+        let Effect::Write { value, .. } = other.access.effect else { return false };
+        let anew = view.is_constant(value) || view.is_block_time(value);
+        let timed = || view.conditions(other.function).iter().any(|condition| has_time(condition.expression));
+        let first = || !view.is_made_from(value, &field) && view.is_once_per_block(other);
+        other.touches(&field) && ((anew && timed()) || first())
     };
     // A reset that meets the sum before it is stored leaves a choice between the old amount and none.
     let chosen = || {
@@ -141,7 +148,7 @@ fn starts_again(view: &ContractView<'_>, writes: &[Touch<'_>], touch: &Touch<'_>
         })
     };
     keyed
-        || (decays && timed_by_stamp())
+        || decays
         || writes.iter().any(|other| other.function == touch.function && reset(other) && timed_by_stamp())
         || (timed_by_stamp() && chosen())
 }

@@ -10,22 +10,28 @@ mod array_push;
 mod best_price_pointer;
 mod bitmap_256;
 mod block_data_key;
+mod callback_to_caller;
 mod capped_counter;
 mod coinbase_touch;
 mod config_beside_hot_field;
 mod create_nonce_address;
+mod dynamic_target;
 mod enumerable_set;
+mod eth_sink;
 mod event_only_read;
 mod exact_version_check;
 mod factory_registry;
 mod false_sharing;
+mod fee_growth_global;
 mod fee_sink_balance;
 mod fifo_queue;
 mod global_accumulator;
+mod global_checkpoints;
 mod global_counter;
 mod global_nonce;
 mod global_rate_limit;
 mod global_statistics;
+mod guard_in_packed_slot;
 mod hot_slot_read;
 mod last_touched;
 mod linked_list_head;
@@ -33,21 +39,26 @@ mod oracle_push_and_read;
 mod pool_reserves;
 mod protocol_fee_slot;
 mod push_payments;
+mod return_only_read;
 mod reward_accumulator;
 mod running_max;
 mod self_balance_read;
 mod self_counterparty;
 mod selfdestruct_redeploy;
 mod sequential_id;
+mod share_price_read;
 mod storage_array_scan;
 mod storage_derived_key;
 mod storage_reentrancy_guard;
+mod supply_on_mint;
 mod supply_write_in_transfer;
 mod swap_and_pop;
 mod temp_in_storage;
+mod unbounded_storage_delete;
 mod unknown_slot_write;
 mod upgrade_slot_written_by_user_path;
 mod vote_tally;
+mod wide_write_set;
 
 use crate::{
     rule::{Finding, Group, Rule},
@@ -56,15 +67,20 @@ use crate::{
 
 /// Every rule, in order of precedence.
 pub const RULES: &[Rule] = &[
+    guard_in_packed_slot::RULE,
     storage_reentrancy_guard::RULE,
     temp_in_storage::RULE,
     fifo_queue::RULE,
     enumerable_set::RULE,
     swap_and_pop::RULE,
     factory_registry::RULE,
+    global_checkpoints::RULE,
+    unbounded_storage_delete::RULE,
     array_push::RULE,
     push_payments::RULE,
     reward_accumulator::RULE,
+    share_price_read::RULE,
+    fee_growth_global::RULE,
     pool_reserves::RULE,
     global_rate_limit::RULE,
     oracle_push_and_read::RULE,
@@ -93,12 +109,18 @@ pub const RULES: &[Rule] = &[
     coinbase_touch::RULE,
     selfdestruct_redeploy::RULE,
     storage_array_scan::RULE,
+    dynamic_target::RULE,
     create_nonce_address::RULE,
     hot_slot_read::RULE,
     config_beside_hot_field::RULE,
     false_sharing::RULE,
     last_touched::RULE,
     accrue_once_per_block::RULE,
+    supply_on_mint::RULE,
+    return_only_read::RULE,
+    wide_write_set::RULE,
+    callback_to_caller::RULE,
+    eth_sink::RULE,
 ];
 
 /// The rule of that name or code.

@@ -87,6 +87,10 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         }
         for word in words(summary) {
             for (a, b) in view.products(word) {
+                // What grows with time is a rate, no price.
+                if view.has_time(a) || view.has_time(b) {
+                    continue;
+                }
                 let (a, b) = (parts(view, a, &moved), parts(view, b, &moved));
                 if a.iter().any(|x| b.iter().any(|y| x != y)) {
                     reserves.extend(a.into_iter().chain(b).map(|(slot, _)| slot));

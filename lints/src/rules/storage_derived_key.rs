@@ -38,7 +38,7 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{ByteRange, ExprId, Node, Projection, Root, Sources};
+use deconflict_analyzer::{ByteRange, ExprId, Node, Projection, Root, Sources, WriteForm};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -95,15 +95,18 @@ fn is_looked_up(view: &ContractView<'_>, touch: &Touch<'_>, key: ExprId) -> bool
     }
     // What is computed from a stored word is a place in a list or a running number: other rules.
     let Some(slot) = view.loaded(key) else { return false };
-    let own = slot.keys().all(|key| is_caller(view, key));
     let counted = slot.keys().any(|key| !view.loads(key).is_empty());
     let listed = slot.path.iter().any(|step| matches!(step, Projection::Element { .. }));
-    if slot.is_fixed() && !view.loads(key).iter().any(|own| view.is_made_from_itself(own)) {
+    if slot.is_fixed() {
+        // A pointer that calls move along: `best-price-pointer`.
+        if view.loads(key).iter().any(|own| view.is_made_from_itself(own)) {
+            return false;
+        }
         let field = Field { slot, bytes: ByteRange::WORD };
         let mut writes = view.touching(&field).into_iter().filter(Touch::is_write);
-        return writes.any(|other| other.sum().is_none() && !other.is_net_zero());
+        return writes.any(|other| matches!(other.write(), Some((_, WriteForm::Plain))));
     }
-    matches!(slot.root, Root::Fixed(_)) && !own && !counted && !listed
+    matches!(slot.root, Root::Fixed(_)) && !counted && !listed
 }
 
 /// Without the mask and the shift that take a field out of its word.
@@ -114,10 +117,6 @@ fn plain(view: &ContractView<'_>, id: ExprId) -> ExprId {
         Node::Binary { op: opcode::SHR, a, b } if expressions.constant(a).is_some() => plain(view, b),
         _ => id,
     }
-}
-
-fn is_caller(view: &ContractView<'_>, key: ExprId) -> bool {
-    view.analysis.expressions.sources(key).is_within(Sources::CALLER.with(Sources::TRANSACTION))
 }
 
 /// Whether the call only succeeds if the key is what the caller named, or is the caller.

@@ -83,6 +83,8 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
         Root::Raw(word) if is_derived_by_hash(view, word) || has_hash(view, word) => None,
         // A sum that cannot leave a short stretch of slots is an array in place.
         Root::Raw(word) if view.analysis.expressions.bits(word) <= SHORT => None,
+        // Where ways have met that each had a place of their own, nobody chooses another.
+        Root::Raw(word) | Root::Unknown(word) if !view.is_chosen(word) => None,
         Root::Raw(_) => Some(Confidence::Proved),
         Root::Unknown(_) => Some(Confidence::Likely),
         Root::Fixed(_) => {

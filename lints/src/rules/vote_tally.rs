@@ -69,7 +69,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     found.dedup_by(|later, first| later.slot.root == first.slot.root);
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!("calls to {writers} that choose alike add to the same slot, `{variable}`"),
-        label: format!("one slot for all who choose alike"),
+        label: "one slot for all who choose alike".to_owned(),
         help: "keep the tally in shards that the voter picks and add them up when the vote is over"
             .to_owned(),
         notes: Vec::new(),

@@ -1,0 +1,100 @@
+//! ## What it does
+//!
+//! Finds a `DELEGATECALL` whose target comes from calldata or from a variable that is no slot of ERC-1967.
+//!
+//! ## Why it serialises
+//!
+//! The target decides what is read and written here. Until it is known, a scheduler has to assume that the call
+//! touches every slot of the contract.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! address public implementation;
+//!
+//! fallback() external payable {
+//!     implementation.delegatecall(msg.data);
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Make the target `immutable`, or keep it in the slot of ERC-1967 where tools look for it, or allow only targets
+//! from a fixed list.
+//!
+//! ```solidity
+//! address private immutable implementation;
+//!
+//! fallback() external payable {
+//!     implementation.delegatecall(msg.data);
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! Wallets that are meant to run anything.
+//!
+//! ## Known gaps
+//!
+//! With the state at hand the target can be looked up; the finding is about what can be said without it.
+
+use alloy_primitives::{U256, uint};
+use deconflict_analyzer::{CallKind, ExprId, Sources};
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Spot, Story, Subject},
+    rule::{Finding, Group, Rule},
+    view::ContractView,
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "X703",
+    name: "dynamic-target",
+    group: Group::Default,
+    summary: "code that runs in this contract but is named by state or by the call",
+    source: include_str!("dynamic_target.rs"),
+    check,
+};
+
+const IMPLEMENTATION: U256 = uint!(0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc_U256);
+const BEACON: U256 = uint!(0xa3f0ad74e5423aebfd80d3ef4346578335a9a72aeaee59ff6cb3582b35133d50_U256);
+
+/// Whether the target comes from the call, or from a variable that tools do not know.
+fn is_open(view: &ContractView<'_>, target: ExprId) -> bool {
+    let sources = view.analysis.expressions.sources(target);
+    let known = |slot: &deconflict_analyzer::Slot| {
+        slot.number().is_some_and(|it| [IMPLEMENTATION, BEACON].contains(&it))
+    };
+    sources.intersects(Sources::CALLDATA) || view.loads(target).iter().any(|load| !known(&load.slot))
+}
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let mut spots = Vec::new();
+    for (function, summary) in view.users() {
+        for it in summary.calls.iter().filter(|it| !it.circumstance.reverts) {
+            if matches!(it.kind, CallKind::DelegateCall | CallKind::CallCode)
+                && !view.asks_who(function)
+                && is_open(view, it.target)
+            {
+                spots.push(Spot {
+                    function,
+                    position: &it.position,
+                    does: "runs it as well".to_owned(),
+                    rank: Some(0),
+                });
+            }
+        }
+    }
+    let subject = Subject { view, field: None, spots };
+    let writers = subject.writers();
+    let story = Story {
+        message: format!("what a call to {writers} reads and writes is decided by code that state or the caller names"),
+        label: "runs foreign code on the storage of this contract".to_owned(),
+        help: "make the target immutable, keep it in the slot of ERC-1967, or allow only targets from a fixed list".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Proved,
+    };
+    subject.finding(rule, Vec::new(), story).into_iter().collect()
+}

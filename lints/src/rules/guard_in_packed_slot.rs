@@ -1,0 +1,87 @@
+//! ## What it does
+//!
+//! Finds a lock in the same slot as other variables that user functions read or write, as in `slot0.unlocked`.
+//!
+//! ## Why it serialises
+//!
+//! To lock, a call stores the whole word. Functions without the lock that only need one of the other variables
+//! conflict with every guarded call.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! struct Slot0 { uint160 price; bool unlocked; }
+//! Slot0 public slot0;
+//!
+//! modifier lock() {
+//!     require(slot0.unlocked);
+//!     slot0.unlocked = false;
+//!     _;
+//!     slot0.unlocked = true;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Keep the lock in transient storage, or at least in a slot of its own.
+//!
+//! ```solidity
+//! bool private transient entered;
+//!
+//! modifier lock() {
+//!     require(!entered);
+//!     entered = true;
+//!     _;
+//!     entered = false;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The executor drops writes that change nothing, and the chain has no transient storage.
+//!
+//! ## Known gaps
+//!
+//! Variables that only an administrator reads do not count.
+
+use deconflict_analyzer::{ByteRange, NetZero, WriteForm};
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Story, report_fields},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, fields},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "G402",
+    name: "guard-in-packed-slot",
+    group: Group::Default,
+    summary: "a reentrancy guard packed beside variables that users need",
+    source: include_str!("guard_in_packed_slot.rs"),
+    check,
+};
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let guards = view.writes().into_iter().filter(|touch| {
+        matches!(touch.write(), Some((_, WriteForm::NetZero(NetZero::Guard))))
+            && view.is_shared(&touch.access.slot)
+    });
+    let mut found = fields(guards);
+    found.retain(|guard| {
+        let word = Field { slot: guard.slot.clone(), bytes: ByteRange::WORD };
+        let narrow = guard.bytes != ByteRange::WORD;
+        narrow && view.touching(&word).iter().any(|touch| touch.is_write() && !touch.touches(guard))
+    });
+    report_fields(rule, view, &found, |variable, writers| Story {
+        message: format!(
+            "every call to {writers} locks `{variable}`, and with it all that is packed beside it"
+        ),
+        label: "stores the whole word to lock".to_owned(),
+        help: "keep the lock in transient storage (`transient`, Solidity 0.8.28), or in a slot of its own"
+            .to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Proved,
+    })
+}
