@@ -120,6 +120,7 @@ pub(crate) struct Check {
     pub(crate) no_baseline: bool,
     /// Write all findings to the baseline, so that only new ones are reported from now on.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "the option is given or not, and with a file or not")]
     pub(crate) write_baseline: Option<Option<PathBuf>>,
     /// Report only findings that a file has part in which differs from this revision of the git repository.
     #[arg(long, value_name = "REV")]
@@ -317,10 +318,10 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// Parses the process's arguments; prints help or the error, and ends the process, if there is nothing to run.
-    pub(crate) fn parse() -> Self {
-        let matches = Arguments::command().get_matches();
-        let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    /// Parses the process's arguments. Help that was asked for comes as an error, too.
+    pub(crate) fn parse() -> Result<Self, clap::Error> {
+        let matches = Arguments::command().try_get_matches()?;
+        let arguments = Arguments::from_arg_matches(&matches)?;
         let mut settings = Vec::new();
         if let Some(("check", check)) = matches.subcommand() {
             for (name, level) in [("deny", Level::Deny), ("warn", Level::Warn), ("allow", Level::Allow)] {
@@ -331,6 +332,13 @@ impl Invocation {
         }
         settings.sort_by_key(|&((index, _), _)| index);
         let settings = settings.into_iter().map(|((_, value), level)| (value.clone(), level)).collect();
-        Self { arguments, settings }
+        Ok(Self { arguments, settings })
+    }
+
+    /// Whether JSON was asked for, as far as that can be told of arguments that do not parse.
+    pub(crate) fn wants_json() -> bool {
+        let arguments: Vec<_> = std::env::args_os().collect();
+        let pair = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+        pair || arguments.iter().any(|it| it == "--json" || it == "--format=json")
     }
 }

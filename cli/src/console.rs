@@ -71,8 +71,7 @@ impl Console {
     pub(crate) fn error(&self, error: &anyhow::Error) {
         self.say(&format!("error: {error:#}"));
         if self.format == Format::Json {
-            // There is nobody left to tell if this fails.
-            let _ = self.result(&report::json::failure(&format!("{error:#}")));
+            failure(&format!("{error:#}"));
         }
     }
 
@@ -112,6 +111,11 @@ impl Console {
     fn say(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+/// Prints the document that stands in for one that cannot be written. There is nobody left to tell if this fails.
+pub(crate) fn failure(error: &str) {
+    let _ = io::stdout().lock().write_all(report::json::failure(error).as_bytes());
 }
 
 /// A progress bar, or nothing.

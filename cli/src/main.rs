@@ -13,7 +13,15 @@ use std::process::ExitCode;
 use arguments::{Command, Invocation};
 
 fn main() -> ExitCode {
-    let invocation = Invocation::parse();
+    let invocation = match Invocation::parse() {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            if error.use_stderr() && Invocation::wants_json() {
+                console::failure(error.to_string().trim());
+            }
+            error.exit();
+        }
+    };
     let console = console::Console::new(&invocation.arguments);
     if let Err(error) = console.fits(&invocation.arguments.command) {
         console.error(&error);

@@ -171,3 +171,40 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"));
 }
+
+#[test]
+fn whoever_asks_for_json_gets_json() {
+    for arguments in [
+        &["check", "no/such/path", "--json"][..],
+        &["check", "--json", "--no-such-option"],
+        &["check", "--format", "json", "--deny", "no-such-rule"],
+        &["inspect", "no/such/path", "--format=json"],
+        &["explain", "no-such-rule", "--json"],
+    ] {
+        let (out, err) = expect(2, arguments);
+        let document: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+        assert_eq!(document["schema"], "deconflict/error/1");
+        assert!(!err.is_empty(), "people are told as well");
+    }
+    let (out, _) = expect(0, &["check", "--help", "--json"]);
+    assert!(out.contains("--write-baseline"), "help is no error");
+}
+
+#[test]
+fn a_thousand_contracts_are_one_whole_document() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for number in 0..1000_u32 {
+        // Each adds one to the slot of its number.
+        let code = format!("61{number:04x}805460010190550000");
+        fs::write(folder.path().join(format!("C{number:04}.hex")), code).expect("a writable file");
+    }
+    let path = folder.path().to_string_lossy();
+    let document = json(&["check", &path, "--json"]);
+    assert_eq!(document["summary"]["contracts"], 1000);
+    assert_eq!(document["diagnostics"].as_array().map(Vec::len), Some(1000));
+    let (lines, _) = expect(0, &["check", &path, "--format", "concise"]);
+    let mut names: Vec<&str> = lines.lines().filter_map(|line| line.split(".hex:").next()).collect();
+    assert!(names.is_sorted(), "in order, whatever order they were analysed in");
+    names.dedup();
+    assert_eq!(names.len(), 1000);
+}

@@ -4,8 +4,12 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -264,4 +268,35 @@ fn every_format_is_written_and_no_other_command_takes_one() {
         assert!(project.expect(0, &["completions", shell]).0.contains("write-baseline"), "{shell}");
     }
     assert!(project.expect(0, &["man"]).0.starts_with(".ie"));
+}
+
+#[test]
+fn a_watched_project_is_checked_again() {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let project = Project::at("start");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_deconflict"))
+        .args(["check", "--watch", "--format", "concise"])
+        .current_dir(project.folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let (sender, lines) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let first = lines.recv_timeout(PATIENCE).expect("the first check");
+    assert!(first.contains("purchases"), "{first}");
+    project.turn("counter");
+    // A check that starts between two files of the copy sees the old build.
+    let found = (0..10).any(|_| lines.recv_timeout(PATIENCE).is_ok_and(|line| line.contains("totalVolume")));
+    child.kill().expect("it still runs");
+    child.wait().expect("it ends");
+    reader.join().expect("the reader ends with it");
+    assert!(found, "the new counter is reported without another run");
 }

@@ -74,7 +74,8 @@ impl Report {
     pub(crate) fn sort(&mut self, project: &Project) {
         self.diagnostics.sort_by_cached_key(|diagnostic| {
             let place = diagnostic.primary.as_ref().map(|label| line(project, label.span));
-            (place.is_none(), place, diagnostic.code, diagnostic.variable.clone())
+            let without_line = place.is_none().then(|| (diagnostic.contract.clone(), diagnostic.pc));
+            (place.is_none(), place, without_line, diagnostic.code, diagnostic.variable.clone())
         });
     }
 
