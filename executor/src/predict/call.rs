@@ -376,7 +376,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 return false;
             };
             let done = std::mem::replace(&mut path.frame, below);
-            rely_on_gas(path, &done);
+            let all = self.tx.gas_limit.saturating_sub(self.intrinsic);
+            rely_on_gas(path, &done, success, all);
             path.frame.gas_margin += done.gas_margin;
             // A frame that halts takes all the gas that it was given with it.
             let burns = matches!(event, Event::Halt) && done.gas_limit != u64::MAX;
@@ -660,10 +661,16 @@ fn revert_trail(trail: &mut Option<Box<Trail>>, to: Checkpoint) {
     }
 }
 
-/// Notes how much gas the transaction has to have for a frame that is done to have had enough, on any state.
-fn rely_on_gas(path: &mut Path, done: &Frame) {
+/// Notes how much gas the transaction has to have for a frame that is done to have had enough, on any state; `all` is
+/// what it has.
+fn rely_on_gas(path: &mut Path, done: &Frame, success: bool, all: u64) {
     let Some(trail) = &mut path.trail else { return };
     if done.gas_limit == u64::MAX {
+        return;
+    }
+    if success && done.gas > done.gas_limit / 5 * 4 {
+        // That it may not have enough is announced; with more it might have.
+        trail.run_out(all);
         return;
     }
     let taken = done.gas + done.gas_margin;

@@ -182,14 +182,7 @@ impl Trail {
         if self.is_constant(word) {
             return self.constant(word.value & mask);
         }
-        let is_address = match self.nodes.get(word.node.0 as usize - 1) {
-            Some(Node::To | Node::Frame(FrameWord::Origin | FrameWord::Coinbase)) => true,
-            Some(Node::Binary(BinaryOp::And, a, b)) => {
-                [a, b].iter().any(|id| self.constants.get(id).is_some_and(|value| *value <= mask))
-            }
-            _ => false,
-        };
-        if is_address {
+        if self.bits(word) <= 160 {
             return word.node;
         }
         let mask = self.constant(mask);
@@ -215,7 +208,48 @@ impl Trail {
 
     /// A pure operation on two words.
     pub(in super::super) fn binary(&mut self, op: BinaryOp, a: &Word, b: &Word) -> NodeId {
+        // Addresses are masked again and again.
+        if op == BinaryOp::And {
+            for (mask, word) in [(a, b), (b, a)] {
+                let keeps = self.is_constant(mask)
+                    && mask.value.count_ones() == mask.value.bit_len()
+                    && self.bits(word) <= mask.value.bit_len();
+                if keeps {
+                    return word.node;
+                }
+            }
+        }
         self.apply([a, b], |[a, b]| Node::Binary(op, a, b))
+    }
+
+    /// An upper bound of the number of significant bits of a word.
+    fn bits(&self, word: &Word) -> usize {
+        if self.is_constant(word) {
+            return word.value.bit_len();
+        }
+        let value_of = |id: &NodeId| self.constants.get(id);
+        match self.known(word.node) {
+            Some(Node::To | Node::Frame(FrameWord::Origin | FrameWord::Coinbase)) => 160,
+            Some(Node::Binary(BinaryOp::And, a, b)) => {
+                let bits = [a, b].into_iter().filter_map(value_of).map(U256::bit_len).min();
+                bits.unwrap_or(256)
+            }
+            Some(Node::Binary(BinaryOp::Shr, shift, _)) => {
+                let shift = value_of(shift).and_then(|shift| usize::try_from(*shift).ok());
+                shift.map_or(256, |shift| 256_usize.saturating_sub(shift))
+            }
+            Some(
+                Node::Unary(UnaryOp::IsZero, _)
+                | Node::Binary(BinaryOp::Eq | BinaryOp::Lt | BinaryOp::Gt | BinaryOp::SLt | BinaryOp::SGt, ..),
+            ) => 1,
+            Some(Node::Concat(pieces)) => pieces.iter().map(|piece| 8 * piece.length as usize).sum(),
+            _ => 256,
+        }
+    }
+
+    /// The expression of this number.
+    fn known(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get((id.0 as usize).wrapping_sub(1))
     }
 
     /// `ADDMOD` or `MULMOD`.
@@ -371,12 +405,29 @@ impl Trail {
         }
         if word.node == NodeId::UNKNOWN {
             self.given_up = true;
-        } else if word.value.is_zero() {
-            self.fixed.insert(word.node, U256::ZERO);
-            self.decide(word.node, Test::Zero);
+            return;
+        }
+        let (mut node, mut zero) = (word.node, word.value.is_zero());
+        self.settle(node, zero);
+        // Whether a word is zero says the same as whether that is false.
+        while let Some(Node::Unary(UnaryOp::IsZero, inner)) = self.known(node) {
+            (node, zero) = (*inner, !zero);
+            if self.fixed.contains_key(&node) || self.nonzero.contains(&node) {
+                return;
+            }
+            self.settle(node, zero);
+        }
+        self.decide(node, if zero { Test::Zero } else { Test::NonZero });
+    }
+
+    /// Notes that a word is zero on this path, or that it is not.
+    fn settle(&mut self, node: NodeId, zero: bool) {
+        if zero {
+            self.fixed.insert(node, U256::ZERO);
+        } else if matches!(self.known(node), Some(Node::Unary(UnaryOp::IsZero, _))) {
+            self.fixed.insert(node, U256::from(1));
         } else {
-            self.nonzero.insert(word.node);
-            self.decide(word.node, Test::NonZero);
+            self.nonzero.insert(node);
         }
     }
 
