@@ -15,7 +15,11 @@ mod codes;
 mod frame;
 mod template;
 mod machine;
+mod environment;
+mod interpret;
 mod call;
+mod create;
+mod precompile;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -30,8 +34,9 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
-use self::call::{Creation, blank};
+use self::call::blank;
 use self::codes::{CodeCache, Runnable};
+use self::create::Creation;
 use self::frame::Frame;
 use self::machine::{Machine, Path, Workspace};
 use self::taint::Taint;

@@ -1,4 +1,5 @@
-//! Calls, creations and their ends: what passes between the frames of a prediction.
+//! Calls and their ends: what passes between the frames of a prediction. Creations are in `create`, precompiles in
+//! `precompile`.
 //!
 //! In: the operands of a call instruction. Out: a new frame on top, or the result of the call where nothing is run.
 //! A callee whose failure would revert its caller too is followed in the lean form of its code; every other in the
@@ -6,9 +7,9 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
-use deconflict_analyzer::{BinaryOp, CallSite, CreateSite, Operand, Slice, Variant};
-use revm::{DatabaseRef, primitives::hardfork::SpecId};
+use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use deconflict_analyzer::{BinaryOp, CallSite, Operand, Slice, Variant};
+use revm::DatabaseRef;
 use revm_bytecode::opcode;
 
 use super::codes::{Runnable, delegate};
@@ -21,16 +22,10 @@ use super::world::{AccountCode, AccountId, Word, World};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
 /// How deep calls go.
-const MAX_DEPTH: usize = 1_024;
-
-/// Gas that every precompile does with, on any input that a transaction can afford.
-const AMPLE_GAS: u64 = 5_000_000;
+pub(super) const MAX_DEPTH: usize = 1_024;
 
 /// What a call without the gas of its own gets if it carries value.
 const STIPEND: u64 = 2_300;
-
-/// The longest code that an account can have, by EIP-170.
-const MAX_CODE: usize = 24_576;
 
 impl<D: DatabaseRef> Machine<'_, D> {
     /// Starts a call, or settles it at once. False if the path cannot be followed any further.
@@ -226,132 +221,6 @@ impl<D: DatabaseRef> Machine<'_, D> {
         true
     }
 
-    /// Starts a creation, or settles it at once. False if the path cannot be followed any further.
-    pub(super) fn create(&mut self, path: &mut Path, slice: &Slice, site: &CreateSite, to: u16) -> bool {
-        if let Some(trail) = &mut path.trail {
-            trail.give_up();
-        }
-        let base = path.frame.base;
-        let word = |operand: Operand| read(&path.frame, slice, base, operand);
-        let (value, offset, length) = (word(site.value), word(site.offset), word(site.length));
-        let salt = site.salt.map(word);
-        let place = path.frame.place(site.pc);
-        let taint = offset.taint.union(length.taint).union(salt.map_or(Taint::CLEAN, |salt| salt.taint));
-        if !self.ledger.need(taint) {
-            self.ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
-            return false;
-        }
-        let Some((offset, length)) = range(offset.value, length.value) else {
-            return self.finish(path, Event::Halt);
-        };
-        if path.frame.is_static {
-            return self.finish(path, Event::Halt);
-        }
-        path.frame.memory.grow(if length > 0 { offset + length } else { 0 });
-        path.frame.resume = Resume {
-            to: base + usize::from(to),
-            output: 0,
-            output_length: 0,
-            success_required: site.success_required,
-        };
-        path.frame.gas += 32_000;
-        let taint = path.frame.memory.taint(offset, length, &self.ledger.marks);
-        if !self.ledger.need(taint) {
-            self.ledger.fall_short_of(taint, ShortfallReason::UnknownTarget, place);
-            return false;
-        }
-        let code = Bytes::copy_from_slice(&path.frame.memory.bytes()[offset..offset + length]);
-        if path.waiting.len() + 1 >= MAX_DEPTH {
-            return self.settle_empty(path, false);
-        }
-        let creator = path.frame.account;
-        if value.taint.is_unknown() && !self.ledger.need(value.taint) {
-            self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
-        }
-        let may_carry_value = !value.value.is_zero() || !value.taint.is_clean();
-        if may_carry_value && !value.taint.is_unknown() {
-            let balance = path.world.balance(creator, self.state, &mut self.ledger.sources);
-            let suffices = balance.value >= value.value;
-            if !(site.success_required && suffices) {
-                self.ledger.need(balance.taint.union(value.taint));
-            }
-            if !suffices {
-                return self.settle_empty(path, false);
-            }
-        }
-        let hash = keccak256(&code);
-        let (nonce, nonce_taint) = path.world.nonce(creator, self.state, &mut self.ledger.sources);
-        path.world.increment_nonce(creator);
-        self.ledger.accounts.push(AccountAccess::NonceWrite(path.frame.address));
-        let address = if let Some(salt) = salt {
-            path.frame.address.create2(B256::from(salt.value), hash)
-        } else {
-            if !self.ledger.need(nonce_taint) {
-                self.ledger.fall_short_of(nonce_taint, ShortfallReason::UnknownTarget, place);
-                return false;
-            }
-            path.frame.address.create(nonce)
-        };
-        let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
-        let caller = path.frame.address;
-        let limit = if lean { u64::MAX } else { self.gas_at_hand(path) };
-        match self.creation(&mut path.world, code, hash, address, (creator, caller, value), (lean, limit)) {
-            Creation::Fails => self.settle_empty(path, false),
-            Creation::Empty(account) => {
-                path.world.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
-                self.settle_created(path, address)
-            }
-            Creation::Runs(frame) => {
-                path.waiting.push(std::mem::replace(&mut path.frame, frame));
-                true
-            }
-        }
-    }
-
-    /// Prepares the frame that runs creation code.
-    pub(super) fn creation(
-        &mut self,
-        world: &mut World,
-        code: Bytes,
-        hash: B256,
-        address: Address,
-        (creator, caller, value): (AccountId, Address, Word),
-        (lean, gas_limit): (bool, u64),
-    ) -> Creation {
-        let account = world.account(address);
-        let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
-        let (present, taint) = world.code(account, self.state, &mut self.ledger.sources);
-        self.ledger.need(nonce_taint.union(taint));
-        self.ledger.accounts.push(AccountAccess::CodeWrite(address));
-        if nonce != 0 || !present.is_nothing() {
-            return Creation::Fails;
-        }
-        let checkpoint = world.checkpoint();
-        world.create(account);
-        if self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
-            world.increment_nonce(account);
-        }
-        if !value.value.is_zero() || !value.taint.is_clean() {
-            self.transfer(world, creator, account, value);
-        }
-        let variant = if lean { Variant::Lean } else { Variant::Strict };
-        let compiled =
-            self.codes.get(self.at_hand, hash, variant, || Ok::<_, std::convert::Infallible>(code));
-        let Ok(Runnable::Slice(slice)) = compiled else { return Creation::Empty(account) };
-        let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
-        frame.start(slice);
-        frame.gas_limit = gas_limit;
-        frame.call_data.clear();
-        frame.checkpoint = checkpoint;
-        frame.is_static = false;
-        frame.account = account;
-        frame.address = address;
-        frame.caller = caller;
-        frame.value = value;
-        frame.creates = Some(account);
-        Creation::Runs(frame)
-    }
-
     /// Ends the frame on top and hands its result down. False if it was the last one.
     pub(super) fn finish(&mut self, path: &mut Path, event: Event) -> bool {
         let mut event = event;
@@ -402,7 +271,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Gives the frame the result of a call that it made; its return data are in place.
-    fn settle(&mut self, path: &mut Path, success: bool) -> bool {
+    pub(super) fn settle(&mut self, path: &mut Path, success: bool) -> bool {
         if !success && path.frame.resume.success_required && path.frame.slice.variant == Variant::Lean {
             return self.finish(path, Event::Halt);
         }
@@ -410,12 +279,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Gives the frame the result of a call that has no output.
-    fn settle_empty(&mut self, path: &mut Path, success: bool) -> bool {
+    pub(super) fn settle_empty(&mut self, path: &mut Path, success: bool) -> bool {
         path.frame.return_data.clear();
         self.settle(path, success)
     }
 
-    fn settle_word(&mut self, path: &mut Path, result: Word, size_taint: Taint) -> bool {
+    pub(super) fn settle_word(&mut self, path: &mut Path, result: Word, size_taint: Taint) -> bool {
         let Frame { resume, stack, memory, return_data, return_size_taint, .. } = &mut *path.frame;
         stack[resume.to] = result;
         let copied = resume.output_length.min(return_data.len());
@@ -426,59 +295,6 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         *return_size_taint = size_taint;
         path.frame.return_size_word = Word::default();
-        true
-    }
-
-    fn settle_created(&mut self, path: &mut Path, address: Address) -> bool {
-        let word = Word::clean(address.into_word().into());
-        path.frame.return_data.clear();
-        self.settle_word(path, word, Taint::CLEAN)
-    }
-
-    /// Puts what creation code returned into the account. False where the EVM would refuse it.
-    fn deploy(&mut self, path: &mut Path, offset: usize, length: usize) -> bool {
-        let Some(account) = path.frame.creates else { return false };
-        let bytes = Bytes::copy_from_slice(&path.frame.memory.bytes()[offset..offset + length]);
-        let refused = (self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && length > MAX_CODE)
-            || (self.spec.is_enabled_in(SpecId::LONDON) && bytes.first() == Some(&0xef));
-        if refused {
-            return false;
-        }
-        let taint = path.frame.memory.taint(offset, length, &self.ledger.marks);
-        if !self.ledger.need(taint) {
-            let place = path.frame.place(0);
-            self.ledger.fall_short_of(taint, ShortfallReason::UnknownTarget, place);
-        }
-        path.frame.gas += 200 * length as u64;
-        let hash = keccak256(&bytes);
-        path.world.set_code(account, AccountCode::New(bytes, hash));
-        true
-    }
-
-    /// Moves the balance of an account that ends to its heir. False where the EVM would refuse it.
-    fn self_destruct(&mut self, path: &mut Path, beneficiary: Word) -> bool {
-        if path.frame.is_static {
-            return false;
-        }
-        if !self.ledger.need(beneficiary.taint) {
-            let place = path.frame.place(0);
-            self.ledger.fall_short_of(beneficiary.taint, ShortfallReason::UnknownTarget, place);
-            return true;
-        }
-        let heir = path.world.account(beneficiary.address());
-        let mut balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
-        if let Some(trail) = &mut path.trail {
-            let (from, to) = (path.frame.address_node, trail.operand(&beneficiary));
-            balance.node = trail.balance(from);
-            trail.transfer(from, to, &balance);
-            trail.touch(TouchKind::BalanceDebit, from);
-            trail.touch(TouchKind::BalanceCredit, to);
-            trail.touch(TouchKind::BalanceRead, from);
-            trail.touch(TouchKind::CodeWrite, from);
-        }
-        self.transfer(&mut path.world, path.frame.account, heir, balance);
-        self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
-        self.ledger.accounts.push(AccountAccess::CodeWrite(path.frame.address));
         true
     }
 
@@ -553,105 +369,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// What the frame on top can give on at the most, by estimate: all but one 64th of what is left.
-    fn gas_at_hand(&self, path: &Path) -> u64 {
+    pub(super) fn gas_at_hand(&self, path: &Path) -> u64 {
         let spent: u64 = path.waiting.iter().map(|frame| frame.gas).sum::<u64>() + path.frame.gas;
         let left = self.tx.gas_limit.saturating_sub(self.intrinsic).saturating_sub(spent);
         (left - left / 64).min(path.frame.gas_limit)
-    }
-
-    fn precompile(&self, address: &Address) -> Option<Precompiled> {
-        if address.0[..18] != [0; 18] {
-            return None;
-        }
-        self.precompiles.get(address).map(|_| Precompiled(*address))
-    }
-
-    /// Settles a call to a precompile. Those that check curves and signatures cost more than all else, and mostly
-    /// decide nothing but whether the transaction reverts. A signer is recovered when one is asked for; the others are
-    /// not computed at all.
-    fn run_precompile(
-        &mut self,
-        path: &mut Path,
-        Precompiled(address): Precompiled,
-        (input, input_length): (usize, usize),
-        offered: u64,
-        lean: bool,
-    ) -> Option<bool> {
-        let number = u16::from_be_bytes([address.0[18], address.0[19]]);
-        let taint = path.frame.memory.taint(input, input_length, &self.ledger.marks);
-        let deferred_length = match number {
-            0x01 | 0x08 | 0x0f | 0x100 => Some(32),
-            0x06 | 0x07 | 0x09 | 0x0a => Some(64),
-            0x0b | 0x0c | 0x10 => Some(128),
-            0x0d | 0x0e | 0x11 => Some(256),
-            // The result is as long as the modulus, whose length is in the third word.
-            0x05 if !taint.is_unknown() => {
-                let length = path.frame.memory.word(input + 64);
-                usize::try_from(length).ok().filter(|length| input_length >= 96 && *length <= 1_024)
-            }
-            _ => None,
-        };
-        let deferred = if number == 0x01 { Taint::SIGNATURE } else { Taint::CURVE };
-        if number == 0x01 && offered < 3_000 {
-            return None;
-        }
-        // A limit that was meant may be too low: then the precompile has to say what it costs. One that fails burns all
-        // the gas it was given, which matters to a caller that goes on.
-        let deferred_length = deferred_length
-            .filter(|_| if number == 0x01 { !self.eager } else { lean && offered > AMPLE_GAS });
-        if let Some(length) = deferred_length {
-            let taint = taint.union(deferred);
-            path.frame.return_data.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
-            if path.trail.is_some() {
-                path.frame.return_data.set_unknown();
-            }
-            // Recovering a signature never fails; the others do on points that are off their curve.
-            let result = if number == 0x01 {
-                Word::clean(U256::from(1))
-            } else {
-                Word { node: NodeId::UNKNOWN, ..Word::new(U256::from(1), taint) }
-            };
-            return Some(self.settle_word(path, result, taint));
-        }
-        if number == 0x04 {
-            let Frame { memory, return_data, .. } = &mut *path.frame;
-            if offered < 15 + 3 * input_length.div_ceil(32) as u64 {
-                return None;
-            }
-            return_data.take(memory, input, input_length, &mut self.ledger.marks);
-            return Some(self.settle(path, true));
-        }
-        let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
-        let executed =
-            self.precompiles.get(&address).map(|it| it.execute(bytes, offered.min(u64::MAX / 2), 0));
-        let mark = self.ledger.marks.mark(taint);
-        match executed {
-            Some(Ok(result)) if result.status.is_success() => {
-                path.frame.gas += result.gas_used;
-                path.frame.return_data.set_tainted(&result.bytes, mark);
-                let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
-                let mut size_word = Word::default();
-                if let Some(trail) = &mut path.trail {
-                    let input = input..input + input_length;
-                    let frame = &mut path.frame;
-                    size_word = note_precompile(trail, number, frame, input, result.bytes.len());
-                }
-                let node = if taint.is_unknown() { NodeId::UNKNOWN } else { NodeId::CONSTANT };
-                let result = Word { node, ..Word::new(U256::from(1), about) };
-                let goes_on = self.settle_word(path, result, about);
-                path.frame.return_size_word = size_word;
-                Some(goes_on)
-            }
-            _ => {
-                if let Some(trail) = &mut path.trail {
-                    trail.give_up();
-                }
-                if !path.frame.resume.success_required {
-                    self.ledger.need(taint);
-                }
-                None
-            }
-        }
     }
 }
 
@@ -687,43 +408,6 @@ fn rely_on_gas(path: &mut Path, done: &Frame, success: bool, all: u64) {
     let spent_alike: u64 = path.waiting.iter().chain([&path.frame]).map(|frame| frame.gas).sum();
     let least = |spent: u64, taken: u64| spent + taken / 4 * 5 / 63 * 64 + 100;
     trail.rely_on_gas(least(spent, taken), least(spent_alike, done.gas));
-}
-
-/// Writes down what a precompile returned. A word that is not zero where it returned so much.
-fn note_precompile(
-    trail: &mut Trail,
-    number: u16,
-    frame: &mut Frame,
-    input: std::ops::Range<usize>,
-    length: usize,
-) -> Word {
-    let words = length.div_ceil(32);
-    let (nodes, returned) = trail.precompile(number, &frame.memory, input, words as u32);
-    frame.return_data.set_nodes(&nodes);
-    match (number, nodes.first()) {
-        // A signature that nobody made gives nothing, which only matters where something asks for the length; the two
-        // hashes always succeed.
-        (0x01, Some(signer)) => Word { node: *signer, ..Word::clean(frame.return_data.word(0)) },
-        (0x02 | 0x03, _) => Word::default(),
-        _ => {
-            trail.require(returned, U256::from(length));
-            Word::default()
-        }
-    }
-}
-
-/// The address of a precompile that is active.
-#[derive(Clone, Copy, Debug)]
-struct Precompiled(Address);
-
-/// How a creation starts.
-pub(super) enum Creation {
-    /// The address is taken.
-    Fails,
-    /// There is no creation code.
-    Empty(AccountId),
-    /// The creation code runs.
-    Runs(Box<Frame>),
 }
 
 impl AccountCode {
@@ -785,14 +469,14 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
     }
 }
 
-fn read(frame: &Frame, slice: &Slice, base: usize, operand: Operand) -> Word {
+pub(super) fn read(frame: &Frame, slice: &Slice, base: usize, operand: Operand) -> Word {
     match operand.as_constant() {
         Some(index) => Word::clean(slice.constants[index]),
         None => frame.stack[base + operand.index()],
     }
 }
 
-fn range(offset: U256, length: U256) -> Option<(usize, usize)> {
+pub(super) fn range(offset: U256, length: U256) -> Option<(usize, usize)> {
     let length = usize::try_from(length).ok().filter(|length| *length <= MAX_MEMORY)?;
     if length == 0 {
         return Some((0, 0));

@@ -11,8 +11,8 @@ use revm::{
     precompile::Precompiles,
 };
 
+use super::super::environment::{block_hash, block_word, clamp};
 use super::super::keccak::KeccakCache;
-use super::super::machine::{block_hash, block_word, clamp};
 use super::super::words;
 use super::node::TouchKind;
 use super::program::{Leaf, Operand, Program, Span, Step};

@@ -1,0 +1,140 @@
+//! Calls to precompiles.
+//!
+//! In: which one, and its input in memory. Out: the result of the call. Those that check curves and signatures cost more
+//! than all else, and mostly decide nothing but whether the transaction reverts: they are put off, or not computed.
+
+use alloy_primitives::{Address, U256};
+use revm::DatabaseRef;
+
+use super::frame::Frame;
+use super::machine::{Machine, Path};
+use super::taint::Taint;
+use super::template::{NodeId, Trail};
+use super::world::Word;
+
+/// Gas that every precompile does with, on any input that a transaction can afford.
+const AMPLE_GAS: u64 = 5_000_000;
+
+impl<D: DatabaseRef> Machine<'_, D> {
+    pub(super) fn precompile(&self, address: &Address) -> Option<Precompiled> {
+        if address.0[..18] != [0; 18] {
+            return None;
+        }
+        self.precompiles.get(address).map(|_| Precompiled(*address))
+    }
+
+    /// Settles a call to a precompile. Those that check curves and signatures cost more than all else, and mostly
+    /// decide nothing but whether the transaction reverts. A signer is recovered when one is asked for; the others are
+    /// not computed at all.
+    pub(super) fn run_precompile(
+        &mut self,
+        path: &mut Path,
+        Precompiled(address): Precompiled,
+        (input, input_length): (usize, usize),
+        offered: u64,
+        lean: bool,
+    ) -> Option<bool> {
+        let number = u16::from_be_bytes([address.0[18], address.0[19]]);
+        let taint = path.frame.memory.taint(input, input_length, &self.ledger.marks);
+        let deferred_length = match number {
+            0x01 | 0x08 | 0x0f | 0x100 => Some(32),
+            0x06 | 0x07 | 0x09 | 0x0a => Some(64),
+            0x0b | 0x0c | 0x10 => Some(128),
+            0x0d | 0x0e | 0x11 => Some(256),
+            // The result is as long as the modulus, whose length is in the third word.
+            0x05 if !taint.is_unknown() => {
+                let length = path.frame.memory.word(input + 64);
+                usize::try_from(length).ok().filter(|length| input_length >= 96 && *length <= 1_024)
+            }
+            _ => None,
+        };
+        let deferred = if number == 0x01 { Taint::SIGNATURE } else { Taint::CURVE };
+        if number == 0x01 && offered < 3_000 {
+            return None;
+        }
+        // A limit that was meant may be too low: then the precompile has to say what it costs. One that fails burns all
+        // the gas it was given, which matters to a caller that goes on.
+        let deferred_length = deferred_length
+            .filter(|_| if number == 0x01 { !self.eager } else { lean && offered > AMPLE_GAS });
+        if let Some(length) = deferred_length {
+            let taint = taint.union(deferred);
+            path.frame.return_data.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
+            if path.trail.is_some() {
+                path.frame.return_data.set_unknown();
+            }
+            // Recovering a signature never fails; the others do on points that are off their curve.
+            let result = if number == 0x01 {
+                Word::clean(U256::from(1))
+            } else {
+                Word { node: NodeId::UNKNOWN, ..Word::new(U256::from(1), taint) }
+            };
+            return Some(self.settle_word(path, result, taint));
+        }
+        if number == 0x04 {
+            let Frame { memory, return_data, .. } = &mut *path.frame;
+            if offered < 15 + 3 * input_length.div_ceil(32) as u64 {
+                return None;
+            }
+            return_data.take(memory, input, input_length, &mut self.ledger.marks);
+            return Some(self.settle(path, true));
+        }
+        let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
+        let executed =
+            self.precompiles.get(&address).map(|it| it.execute(bytes, offered.min(u64::MAX / 2), 0));
+        let mark = self.ledger.marks.mark(taint);
+        match executed {
+            Some(Ok(result)) if result.status.is_success() => {
+                path.frame.gas += result.gas_used;
+                path.frame.return_data.set_tainted(&result.bytes, mark);
+                let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
+                let mut size_word = Word::default();
+                if let Some(trail) = &mut path.trail {
+                    let input = input..input + input_length;
+                    let frame = &mut path.frame;
+                    size_word = note_precompile(trail, number, frame, input, result.bytes.len());
+                }
+                let node = if taint.is_unknown() { NodeId::UNKNOWN } else { NodeId::CONSTANT };
+                let result = Word { node, ..Word::new(U256::from(1), about) };
+                let goes_on = self.settle_word(path, result, about);
+                path.frame.return_size_word = size_word;
+                Some(goes_on)
+            }
+            _ => {
+                if let Some(trail) = &mut path.trail {
+                    trail.give_up();
+                }
+                if !path.frame.resume.success_required {
+                    self.ledger.need(taint);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Writes down what a precompile returned. A word that is not zero where it returned so much.
+fn note_precompile(
+    trail: &mut Trail,
+    number: u16,
+    frame: &mut Frame,
+    input: std::ops::Range<usize>,
+    length: usize,
+) -> Word {
+    let words = length.div_ceil(32);
+    let (nodes, returned) = trail.precompile(number, &frame.memory, input, words as u32);
+    frame.return_data.set_nodes(&nodes);
+    match (number, nodes.first()) {
+        // A signature that nobody made gives nothing, which only matters where something asks for the length; the two
+        // hashes always succeed.
+        (0x01, Some(signer)) => Word { node: *signer, ..Word::clean(frame.return_data.word(0)) },
+        (0x02 | 0x03, _) => Word::default(),
+        _ => {
+            trail.require(returned, U256::from(length));
+            Word::default()
+        }
+    }
+}
+
+/// The address of a precompile that is active.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Precompiled(Address);
