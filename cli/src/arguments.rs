@@ -137,6 +137,10 @@ pub(crate) struct Check {
     /// Print the configuration that is in force, and check nothing.
     #[arg(long)]
     pub(crate) show_config: bool,
+    /// Show what N calls of each function come to, now and after each rewrite; N is 100 unless it is given.
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "100", require_equals = true,
+          value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) scenario: Option<u32>,
     /// Count the findings by rule instead of listing them.
     #[arg(long)]
     pub(crate) statistics: bool,

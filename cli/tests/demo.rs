@@ -271,6 +271,18 @@ fn every_format_is_written_and_no_other_command_takes_one() {
 }
 
 #[test]
+fn a_scenario_shows_waves_before_and_after() {
+    let project = Project::at("counter");
+    let (out, _) = project.expect(0, &["check", "--scenario=50", "--statistics"]);
+    let line = "  Token.transfer(address,uint256)  50 waves (score 0)  1 wave (score 98)  without `totalVolume` (C102)";
+    assert!(out.contains(line), "{out}");
+    assert!(project.expect(0, &["check", "--scenario"]).0.contains("100 calls of one function"));
+    let document = project.json(0, &["check", "--scenario=50"]);
+    assert_eq!(document["diagnostics"][1]["effects"][0]["calls"], 50);
+    project.expect(2, &["check", "--scenario=1"]);
+}
+
+#[test]
 fn a_watched_project_is_checked_again() {
     const PATIENCE: Duration = Duration::from_mins(1);
     let project = Project::at("start");

@@ -42,7 +42,10 @@ fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> any
     let mut checkups = Vec::new();
     for path in &options.paths {
         let project = read(path, options.input.no_build, console)?;
-        let configuration = configuration::find(&options.input, &project)?;
+        let mut configuration = configuration::find(&options.input, &project)?;
+        if let Some(calls) = options.scenario {
+            configuration.settings.calls = calls;
+        }
         let levels = configuration::levels(&configuration, settings)?;
         checkups.push(Checkup { project, configuration, levels, report: Report::default() });
     }
@@ -66,11 +69,17 @@ fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> any
     let repository = repository_of(&folder).unwrap_or_else(|| folder.clone());
     let rendering =
         Rendering { sections: &sections, repository: &repository, folder: &folder, color: console.color };
-    let text = if options.statistics && console.report.name == human::FORMAT.name {
+    let mut text = if options.statistics && console.report.name == human::FORMAT.name {
         human::statistics(&totals) + &human::summary(&totals)
     } else {
         (console.report.render)(&rendering)
     };
+    if let Some(calls) = options.scenario
+        && console.report.name == human::FORMAT.name
+    {
+        text.push('\n');
+        text.push_str(&human::scenario(&sections, calls));
+    }
     console.result(&text)?;
     let failed = totals.errors > 0 && !options.exit_zero;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

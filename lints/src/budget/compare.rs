@@ -109,14 +109,31 @@ fn compare_contract(name: &str, before: &ContractBudget, after: &ContractBudget,
     }
 }
 
-/// Whether `now` is more of a conflict than `was`.
+/// Whether `now` is more of a conflict than `was`. Variables and conditions are counted, not compared: that a parameter or
+/// a variable has a new name makes nothing worse.
 fn is_worse(was: &Terms, now: &Terms) -> bool {
+    let unmerged = was.mergeable && !now.mergeable;
     match (was.always, now.always) {
         (false, true) => true,
         (true, false) => false,
-        (true, true) => !now.variables.is_subset(&was.variables) || was.mergeable && !now.mergeable,
-        (false, false) => !now.conditions.is_subset(&was.conditions) || was.mergeable && !now.mergeable,
+        (true, true) => now.variables.len() > was.variables.len() || unmerged,
+        (false, false) => {
+            let (before, after) = (strengths(was), strengths(now));
+            let weaker = before.iter().zip(&after).any(|(before, after)| after < before);
+            after.len() > before.len() || after.len() == before.len() && weaker || unmerged
+        }
     }
+}
+
+/// How many keys have to be the same for each condition to hold, in ascending order.
+fn strengths(terms: &Terms) -> Vec<usize> {
+    let keys = |condition: &String| {
+        let parts = condition.split(" and ");
+        parts.filter(|part| part.starts_with("same ") || part.contains(" == ")).count()
+    };
+    let mut strengths: Vec<usize> = terms.conditions.iter().map(keys).collect();
+    strengths.sort_unstable();
+    strengths
 }
 
 /// The terms in words. Beside other terms of the same kind, what is new is what is said.
@@ -127,7 +144,8 @@ fn describe(terms: &Terms, beside: Option<&Terms>) -> String {
     let known = known.map(|it| if it.always { &it.variables } else { &it.conditions });
     let new: Vec<&str> =
         all.iter().filter(|it| known.is_none_or(|known| !known.contains(*it))).map(String::as_str).collect();
-    let (shown, also) = if new.is_empty() {
+    let grown = known.is_some_and(|known| all.len() > known.len());
+    let (shown, also) = if new.is_empty() || known.is_some() && !grown {
         (all.iter().map(String::as_str).collect(), "")
     } else {
         (new, if known.is_some() { "also " } else { "" })
@@ -201,7 +219,20 @@ mod tests {
             always(&["total"]),
             "was always (total, mergeable), now always (total)",
         );
+        worse(
+            when(&["same id and same to"]),
+            when(&["same id"]),
+            "was conditional (same id and same to), now conditional (same id)",
+        );
+        worse(
+            when(&["same id"]),
+            when(&["a slot that is not known"]),
+            "was conditional (same id), now conditional (a slot that is not known)",
+        );
         assert_eq!(check(Some(when(&["same to"])), Some(when(&["same to"]))), (Vec::new(), 0));
+        // A new name is no new conflict.
+        assert_eq!(check(Some(when(&["same to"])), Some(when(&["same recipient"]))), (Vec::new(), 0));
+        assert_eq!(check(Some(always(&["total"])), Some(always(&["sum"]))), (Vec::new(), 0));
     }
 
     #[test]

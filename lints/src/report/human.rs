@@ -143,6 +143,39 @@ pub fn summary(totals: &Totals) -> String {
     text
 }
 
+/// What many calls of one function come to, now and without each thing that is reported.
+pub fn scenario(sections: &[Section<'_>], calls: u32) -> String {
+    let diagnostics = sections.iter().flat_map(|section| &section.report.diagnostics);
+    let rows: Vec<[String; 4]> = diagnostics
+        .flat_map(|diagnostic| {
+            diagnostic.effects.iter().map(move |effect| {
+                let part = |at_once| {
+                    let waves = plural(effect.waves(at_once) as usize, "wave");
+                    format!("{waves} (score {})", effect.score(at_once))
+                };
+                [
+                    format!("{}.{}", diagnostic.contract, effect.function),
+                    part(effect.before),
+                    part(effect.after),
+                    format!("`{}` ({})", diagnostic.variable, diagnostic.code),
+                ]
+            })
+        })
+        .collect();
+    let mut text =
+        format!("{calls} calls of one function, by distinct callers with distinct arguments, take\n");
+    if rows.is_empty() {
+        text.push_str("  no more waves for anything that is reported\n");
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths = [width(0), width(1), width(2)];
+    for [function, before, after, variable] in &rows {
+        let [a, b, c] = widths;
+        let _ = writeln!(text, "  {function:<a$}  {before:<b$}  {after:<c$}  without {variable}");
+    }
+    text
+}
+
 /// How often each rule fired, most often first.
 pub fn statistics(totals: &Totals) -> String {
     let mut counts: Vec<_> = totals.rules.iter().collect();
