@@ -17,8 +17,8 @@ mod worker;
 mod validate;
 mod dag;
 mod schedule;
-mod run;
 mod prefetch;
+mod run;
 pub mod report;
 pub mod simulate;
 

@@ -5,8 +5,9 @@
 //! fails is tried again by whoever needs it.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -20,6 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     access_set::{AccessSet, AccountAccess},
     block::Transaction,
+    predict::{BlockContext, Predictor, Scratch},
     store::lock,
 };
 
@@ -86,6 +88,8 @@ impl<D: DatabaseRef + Sync> CachedState<'_, D> {
                 }
             }
         };
+        // Whoever needs what makes the state panic meets the panic again.
+        let read = || drop(catch_unwind(AssertUnwindSafe(read)));
         thread::scope(|scope| {
             for _ in 1..readers {
                 scope.spawn(read);
@@ -93,6 +97,40 @@ impl<D: DatabaseRef + Sync> CachedState<'_, D> {
             read();
         });
     }
+}
+
+/// Predicts all transactions of a block on the state before it, on several threads.
+pub(crate) fn predict_all<D: DatabaseRef + Sync>(
+    context: BlockContext<'_>,
+    transactions: &[Transaction],
+    state: &D,
+    predictor: &Predictor,
+    threads: usize,
+) -> Vec<AccessSet> {
+    // A few at a time, unless there are so many threads that some would have nothing.
+    let batch = (transactions.len() / (2 * threads.max(1))).clamp(1, 8);
+    let batches = transactions.len().div_ceil(batch);
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(batches));
+    let work = || {
+        let mut scratch = Scratch::default();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(part) = transactions.chunks(batch).nth(number) else { return };
+            let predict = |it: &Transaction| predictor.predict_with(&mut scratch, &it.env, context, state);
+            let sets: Vec<_> = part.iter().map(predict).collect();
+            lock(&done).push((number, sets));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(batches) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().flat_map(|(_, sets)| sets).collect()
 }
 
 fn wanted(transactions: &[Transaction], hints: &[AccessSet]) -> Vec<Wanted> {

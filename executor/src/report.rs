@@ -6,13 +6,7 @@
 pub mod human;
 pub mod json;
 
-use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use alloy_primitives::B256;
 use revm::{
@@ -26,12 +20,11 @@ use crate::{
     changes::{StateChanges, execute_settled},
     dag::Dag,
     predict::{BlockContext, Predictor},
-    prefetch::{CachedState, SlowState},
+    prefetch::{SlowState, predict_all},
     run::{Config, ExecuteError, Execution, Executor, Mode},
     schedule,
     serial::ReplayError,
     state::{BlockState, StateError},
-    store::lock,
 };
 
 /// How many pieces of a slow state are read at a time.
@@ -130,7 +123,8 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
     let hints = predict(block, &state, predictor, options.config.threads);
     let (edges, critical_path_gas) = order(block, &state, &hints);
     let slow = SlowState { state: &state, latency: options.latency };
-    let executor = Executor::new(options.config);
+    let readers = if options.latency.is_zero() { 0 } else { READERS };
+    let executor = Executor::new(Config { readers, ..options.config });
     let mut best: Option<BlockRun> = None;
     let mut execution = None;
     for _ in 0..options.repeat.max(1) {
@@ -139,7 +133,7 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
         let executed = if options.latency.is_zero() {
             run_once(block, &state, predictor, &executor)
         } else {
-            run_ahead(block, &slow, predictor, &executor, options.config.mode)
+            run_once(block, &slow, predictor, &executor)
         }
         .map_err(|source| RunError::Execute { block: block.number, source: Box::new(source) })?;
         let figures = executed.figures;
@@ -221,33 +215,6 @@ fn run_once<D: DatabaseRef + Sync>(
     executor.execute_predicting(block.env(), block.rules(), &block.transactions, state, predictor)
 }
 
-/// Predicts with many readers, each of whom waits for the state, and reads ahead while the block is executed.
-fn run_ahead<D: DatabaseRef + Sync>(
-    block: &Block,
-    slow: &D,
-    predictor: &Predictor,
-    executor: &Executor,
-    mode: Mode,
-) -> Result<Execution, ExecuteError<D::Error>> {
-    let cached = CachedState::new(slow);
-    let start = Instant::now();
-    let hints =
-        if mode == Mode::Scheduled { predict(block, &cached, predictor, READERS) } else { Vec::new() };
-    let predicted = start.elapsed();
-    let stop = AtomicBool::new(false);
-    let mut executed = std::thread::scope(|scope| {
-        if !hints.is_empty() {
-            scope.spawn(|| cached.prefetch(&block.transactions, &hints, READERS, &stop));
-        }
-        let executed = executor.execute(block.env(), block.rules(), &block.transactions, &cached, &hints);
-        stop.store(true, Ordering::Relaxed);
-        executed
-    })?;
-    executed.figures.predict += predicted;
-    executed.figures.execute += predicted;
-    Ok(executed)
-}
-
 /// Predicts all transactions of a block on the state before it, on several threads.
 pub fn predict<D: DatabaseRef + Sync>(
     block: &Block,
@@ -255,38 +222,9 @@ pub fn predict<D: DatabaseRef + Sync>(
     predictor: &Predictor,
     threads: usize,
 ) -> Vec<AccessSet> {
-    /// How many transactions a thread takes at a time.
-    const BATCH: usize = 8;
     let env = block.env();
     let context = BlockContext { env: &env, spec: block.spec, chain_id: block.chain_id };
-    let transactions = &block.transactions;
-    let batches = transactions.len().div_ceil(BATCH);
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(batches));
-    let work = || {
-        loop {
-            let batch = next.fetch_add(1, Ordering::Relaxed);
-            if batch >= batches {
-                return;
-            }
-            let start = batch * BATCH;
-            let end = (start + BATCH).min(transactions.len());
-            let sets: Vec<_> = transactions[start..end]
-                .iter()
-                .map(|it| predictor.predict(&it.env, context, state))
-                .collect();
-            lock(&done).push((batch, sets));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(batches) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.sort_unstable_by_key(|(batch, _)| *batch);
-    done.into_iter().flat_map(|(_, sets)| sets).collect()
+    predict_all(context, &block.transactions, state, predictor, threads)
 }
 
 /// The time that plain serial revm takes: each transaction committed to a cache over the state.

@@ -6,6 +6,7 @@
 //! out depends on predictions or on the timing of threads.
 
 mod planner;
+mod turns;
 mod board;
 mod commit;
 
@@ -35,12 +36,18 @@ use crate::{
     block::Transaction,
     changes::FinalWrites,
     fees::Fees,
-    predict::Predictor,
+    predict::{BlockContext, Predictor},
+    prefetch::{CachedState, predict_all},
     schedule,
     serial::{Outcome, summarize},
     store::{Store, lock},
     worker::{Rules, Worker},
 };
+
+/// What turns are built of.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+}
 
 /// The estimated nanoseconds of execution from which on it pays to start threads.
 const WORTH_THREADS: u64 = 400_000;
@@ -55,12 +62,15 @@ pub struct Config {
     /// Whether small blocks may be left to one thread, and transactions to the thread that makes them final. Otherwise
     /// everything is run ahead that can be.
     pub may_fall_back: bool,
+    /// How many pieces of the state are read ahead at a time, where predictions name them; with none, the state is taken
+    /// to be at hand.
+    pub readers: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { threads, mode: Mode::Scheduled, may_fall_back: true }
+        Self { threads, mode: Mode::Scheduled, may_fall_back: true, readers: 0 }
     }
 }
 
@@ -266,24 +276,65 @@ impl Executor {
         predictions: Predictions<'_>,
         watch: Watch<'_>,
     ) -> Result<Execution, ExecuteError<D::Error>> {
-        let start = Instant::now();
         let rules = Rules { block, cfg: rules };
+        if self.config.readers == 0 {
+            return self.execute_at_hand(&rules, transactions, state, predictions, watch);
+        }
+        let start = Instant::now();
+        let cached = CachedState::new(state);
+        // A prediction reads what decides it, so that many of them at a time are reading ahead already.
+        let made = match predictions {
+            Predictions::ByNeed(predictor) if self.config.mode == Mode::Scheduled => {
+                let cfg = &rules.cfg;
+                let context = BlockContext { env: &rules.block, spec: cfg.spec, chain_id: cfg.chain_id };
+                guarded(0, || {
+                    Ok(predict_all(context, transactions, &cached, predictor, self.config.readers))
+                })?
+            }
+            _ => Vec::new(),
+        };
+        let predict = start.elapsed();
+        let predictions = if made.is_empty() { predictions } else { Predictions::Given(&made) };
+        let hints = if let Predictions::Given(hints) = predictions { hints } else { &[] };
+        let stop = AtomicBool::new(false);
+        let mut execution = std::thread::scope(|scope| {
+            if self.config.mode == Mode::Scheduled {
+                scope.spawn(|| cached.prefetch(transactions, hints, self.config.readers, &stop));
+            }
+            let execution = self.execute_at_hand(&rules, transactions, &cached, predictions, watch);
+            stop.store(true, Ordering::Relaxed);
+            execution
+        })?;
+        execution.figures.predict += predict;
+        execution.figures.execute += predict;
+        Ok(execution)
+    }
+
+    fn execute_at_hand<D: DatabaseRef + Sync>(
+        &self,
+        rules: &Rules,
+        transactions: &[Transaction],
+        state: &D,
+        predictions: Predictions<'_>,
+        watch: Watch<'_>,
+    ) -> Result<Execution, ExecuteError<D::Error>> {
+        let start = Instant::now();
         let fees = Fees::new(rules.block.beneficiary);
         let mut store = lock(&self.stores).pop().unwrap_or_default();
         store.reserve(transactions.len());
         let threads = self.threads(transactions);
         let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
         let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
-        let board = Board::new(transactions, &rules, predictions, threads, eager);
-        let mut committer = Committer::new(&board, &rules, watch);
+        let board = Board::new(transactions, rules, predictions, threads, eager);
+        let mut committer = Committer::new(&board, rules, watch);
         let schedule = start.elapsed();
         let committed = std::thread::scope(|scope| {
             for _ in 1..threads {
-                let help = || board.help(&mut Worker::new(&rules, state, &store, &fees));
+                let help = || board.help(&mut Worker::new(rules, state, &store, &fees));
                 // Without a helper there is less help, that is all.
                 drop(std::thread::Builder::new().spawn_scoped(scope, help));
             }
-            let committed = guarded(0, || committer.run(&mut Worker::new(&rules, state, &store, &fees)));
+            let committed = guarded(0, || committer.run(&mut Worker::new(rules, state, &store, &fees)));
             board.close();
             committed
         });

@@ -12,6 +12,19 @@ use revm::state::AccountInfo;
 
 pub(crate) use self::table::{Table, lock};
 
+/// What the tables are built of.
+mod sync {
+    pub(super) use std::sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    };
+
+    /// The number of maps that the keys of a table share.
+    pub(super) const TABLE_SHARDS: usize = 64;
+    /// The number of words of a table's filter.
+    pub(super) const TABLE_WORDS: usize = 1024;
+}
+
 /// The index of a transaction in its block.
 pub(crate) type Index = u32;
 
@@ -289,5 +302,21 @@ mod tests {
         assert_eq!(versions.settled(4), Some((&Some(with_balance(10)), 3)));
         assert_eq!(versions.read(3, None), (None, None));
         assert_eq!(versions.read(6, None), (Some(with_balance(15)), Some(5)));
+    }
+
+    #[test]
+    fn what_was_written_is_found() {
+        let mut table: Table<u64, Vec<u64>> = Table::default();
+        assert_eq!(table.with(&1, Clone::clone), None);
+        table.change(1, |cell| cell.push(10));
+        table.change(7, |cell| cell.push(70));
+        table.change(7, |cell| cell.push(71));
+        assert_eq!(table.with(&1, Clone::clone), Some(vec![10]));
+        assert_eq!(table.with(&7, Clone::clone), Some(vec![70, 71]));
+        assert_eq!(table.with(&8, Clone::clone), None);
+        let mut all: Vec<_> = table.drain().collect();
+        all.sort();
+        assert_eq!(all, [(1, vec![10]), (7, vec![70, 71])]);
+        assert_eq!(table.with(&1, Clone::clone), None);
     }
 }

@@ -148,7 +148,7 @@ fn spoil(hints: &[AccessSet], how: &Spoil) -> Vec<AccessSet> {
 }
 
 fn executor(threads: usize, mode: Mode, may_fall_back: bool) -> Executor {
-    Executor::new(Config { threads, mode, may_fall_back })
+    Executor::new(Config { threads, mode, may_fall_back, ..Config::default() })
 }
 
 #[test]

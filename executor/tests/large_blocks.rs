@@ -23,7 +23,8 @@ fn a_block_of_a_billion_gas() {
     let expected = execute_settled(&block, &state).unwrap_or_else(|error| panic!("{error}"));
     let predictor = Predictor::new();
     for may_fall_back in [false, true] {
-        let executor = Executor::new(Config { threads: 4, mode: Mode::Scheduled, may_fall_back });
+        let executor =
+            Executor::new(Config { threads: 4, mode: Mode::Scheduled, may_fall_back, ..Config::default() });
         let executed = executor
             .execute_predicting(block.env(), block.rules(), &block.transactions, &state, &predictor)
             .unwrap_or_else(|error| panic!("{error}"));

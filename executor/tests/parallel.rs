@@ -30,7 +30,7 @@ fn execute<D: DatabaseRef + Sync>(
     mode: Mode,
     threads: usize,
 ) -> Result<Execution, ExecuteError<D::Error>> {
-    let executor = Executor::new(Config { threads, mode, may_fall_back: false });
+    let executor = Executor::new(Config { threads, mode, may_fall_back: false, ..Config::default() });
     executor.execute(block.env(), block.rules(), &block.transactions, state, hints)
 }
 
@@ -93,7 +93,8 @@ fn blocks_come_out_as_they_do_one_by_one() {
                     *reexecuted.entry((mode.name(), threads)).or_insert(0) += executed.figures.reexecutions;
                     // The same with one thread that runs in turn what others have not begun, and with predictions
                     // made on the way.
-                    let executor = Executor::new(Config { threads, mode, may_fall_back: true });
+                    let executor =
+                        Executor::new(Config { threads, mode, may_fall_back: true, ..Config::default() });
                     let (env, rules) = (block.env(), block.rules());
                     let executed =
                         executor.execute_predicting(env, rules, &block.transactions, &shaken, &predictor);
@@ -284,7 +285,12 @@ fn results_are_handed_out_in_order_and_an_execution_can_be_called_off() {
     let committed = |index: usize, _: &revm::context_interface::result::ExecutionResult| {
         seen.lock().expect("nobody panics here").push(index);
     };
-    let executor = Executor::new(Config { threads: 2, mode: Mode::Optimistic, may_fall_back: false });
+    let executor = Executor::new(Config {
+        threads: 2,
+        mode: Mode::Optimistic,
+        may_fall_back: false,
+        ..Config::default()
+    });
     let run = |watch: Watch<'_>| {
         executor.execute_watched(
             block.env(),

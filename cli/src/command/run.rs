@@ -22,7 +22,7 @@ pub(crate) fn run(options: &Run, console: &Console) -> anyhow::Result<ExitCode> 
     };
     let threads = options.threads.unwrap_or_else(|| Config::default().threads);
     let options_of_run = RunOptions {
-        config: Config { threads, mode, may_fall_back: !options.always_parallel },
+        config: Config { threads, mode, may_fall_back: !options.always_parallel, ..Config::default() },
         verify: options.verify,
         latency: Duration::from_micros(options.db_latency_us),
         repeat: options.repeat,

@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -21,6 +21,7 @@ use super::{
     Predictions,
     commit::publish,
     planner::{Hint, Job, Knowledge, Planner, Progress},
+    turns::{Stage, Turns},
 };
 use crate::{
     block::Transaction,
@@ -34,13 +35,6 @@ const SPINS: u32 = 3_000;
 
 /// How long a thread sleeps that has found nothing to do, at first and at most.
 const NAPS: [Duration; 2] = [Duration::from_micros(20), Duration::from_millis(1)];
-
-/// Nobody has begun the transaction.
-const OPEN: u8 = 0;
-/// A thread is at it.
-const CLAIMED: u8 = 1;
-/// It is executed.
-const DONE: u8 = 2;
 
 /// An execution that ran ahead.
 pub(super) struct Ahead<E> {
@@ -59,7 +53,7 @@ pub(super) struct Board<'a, E> {
     shared: bool,
     /// Whether the thread that commits runs nothing in its turn that can be run ahead.
     eager: bool,
-    status: Vec<AtomicU8>,
+    turns: Turns,
     ahead: Vec<Mutex<Option<Box<Ahead<E>>>>>,
     finished: Mutex<Vec<Index>>,
     /// Lists to be used again by whoever runs ahead: memory stays with the thread that asked for it.
@@ -68,8 +62,7 @@ pub(super) struct Board<'a, E> {
     planner: Mutex<Planner<'a>>,
     committed: AtomicUsize,
     over: AtomicBool,
-    /// The transaction that the committing thread waits for, and that thread.
-    awaited: AtomicU32,
+    /// The thread that commits.
     committer: Thread,
     held: AtomicU64,
     stale: AtomicU64,
@@ -83,13 +76,11 @@ impl<E> Progress for Board<'_, E> {
     }
 
     fn claim(&self, index: Index) -> bool {
-        let status = &self.status[index as usize];
-        status.load(Ordering::Relaxed) == OPEN
-            && status.compare_exchange(OPEN, CLAIMED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.turns.claim(index)
     }
 
     fn is_done(&self, index: Index) -> bool {
-        self.status[index as usize].load(Ordering::Acquire) == DONE
+        self.turns.stage(index) == Stage::Done
     }
 
     fn guesses(&self) -> (u64, u64) {
@@ -126,14 +117,13 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             predictions,
             shared,
             eager,
-            status: (0..count).map(|_| AtomicU8::new(OPEN)).collect(),
+            turns: Turns::new(count),
             ahead: (0..count).map(|_| Mutex::new(None)).collect(),
             finished: Mutex::default(),
             spares: Mutex::default(),
             planner: Mutex::new(Planner::new(count, rules.block.beneficiary, knowledge, eager)),
             committed: AtomicUsize::new(0),
             over: AtomicBool::new(false),
-            awaited: AtomicU32::new(Index::MAX),
             committer: thread::current(),
             held: AtomicU64::new(0),
             stale: AtomicU64::new(0),
@@ -182,9 +172,6 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
                 }
                 *lock(&self.ahead[index as usize]) = Some(Box::new(Ahead { execution, guess }));
                 self.finish(index);
-                if self.awaited.load(Ordering::SeqCst) == index {
-                    self.committer.unpark();
-                }
             }
             Job::Predict(range) => {
                 let state = worker.view().state;
@@ -239,17 +226,17 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             return Turn::Now;
         }
         loop {
-            match self.status[index as usize].load(Ordering::Acquire) {
-                DONE => {
+            match self.turns.stage(index) {
+                Stage::Done => {
                     let ahead = lock(&self.ahead[index as usize]).take();
                     return ahead.map_or(Turn::Now, Turn::Ahead);
                 }
-                OPEN => {
+                Stage::Open => {
                     if !(self.eager && self.work(worker, scratch)) && self.claim(index) {
                         return Turn::Now;
                     }
                 }
-                _ => {
+                Stage::Claimed => {
                     if !self.work(worker, scratch) {
                         self.wait(index);
                     }
@@ -266,17 +253,18 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             }
             spin_loop();
         }
-        self.awaited.store(index, Ordering::SeqCst);
-        while self.status[index as usize].load(Ordering::SeqCst) != DONE {
+        while self.turns.await_end(index) {
             thread::park_timeout(NAPS[1]);
         }
-        self.awaited.store(Index::MAX, Ordering::SeqCst);
+        self.turns.stop_waiting();
     }
 
     /// Says that a transaction is executed and what it writes is published.
     pub(super) fn finish(&self, index: Index) {
         if self.shared {
-            self.status[index as usize].store(DONE, Ordering::SeqCst);
+            if self.turns.finish(index) {
+                self.committer.unpark();
+            }
             lock(&self.finished).push(index);
         }
     }

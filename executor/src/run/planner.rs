@@ -30,7 +30,7 @@ const FARTHEST: usize = 256;
 const SAMPLE: usize = 64;
 
 /// How many guesses it takes to tell whether guessing is good enough.
-const GUESSES: u64 = 6;
+const GUESSES: u64 = 12;
 
 /// Where predictions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +197,7 @@ impl<'a> Planner<'a> {
                 // A guess that does not hold costs an execution; knowing better costs two predictions, one of them for
                 // a transaction that the committing thread runs.
                 let (held, stale) = progress.guesses();
-                !self.eager && (held + stale < GUESSES || stale * 3 < held + stale)
+                !self.eager && (held + stale < GUESSES || stale * 2 < held + stale)
             }
         }
     }

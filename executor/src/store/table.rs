@@ -7,20 +7,16 @@
 use std::{
     fmt,
     hash::{BuildHasher as _, Hash},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
 };
 
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-/// The number of maps that keys share.
-const SHARDS: usize = 64;
-
-/// The number of words of the filter.
-const WORDS: usize = 1024;
+// What stands above decides which locks these are, so that a model can go through all that threads can do.
+use super::sync::{
+    AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, TABLE_SHARDS as SHARDS,
+    TABLE_WORDS as WORDS,
+};
 
 /// A shared map from keys to cells.
 pub(crate) struct Table<K, C> {
@@ -95,8 +91,10 @@ impl<K: Hash + Eq + Copy, C: Default> Table<K, C> {
 
     /// Takes all keys with their cells out, in no particular order, and keeps the room that they had.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, C)> {
-        *self.written.get_mut() = false;
-        self.filter.iter_mut().for_each(|word| *word.get_mut() = 0);
+        self.written.store(false, Ordering::Relaxed);
+        for word in &self.filter {
+            word.store(0, Ordering::Relaxed);
+        }
         let cells = self.cells.iter_mut();
         cells.flat_map(|cells| cells.get_mut().unwrap_or_else(PoisonError::into_inner).drain())
     }
@@ -108,25 +106,4 @@ fn place(hash: u64) -> (usize, u64) {
 
 fn shard(hash: u64) -> usize {
     (hash >> 20) as usize % SHARDS
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Table;
-
-    #[test]
-    fn what_was_written_is_found() {
-        let mut table: Table<u64, Vec<u64>> = Table::default();
-        assert_eq!(table.with(&1, Clone::clone), None);
-        table.change(1, |cell| cell.push(10));
-        table.change(7, |cell| cell.push(70));
-        table.change(7, |cell| cell.push(71));
-        assert_eq!(table.with(&1, Clone::clone), Some(vec![10]));
-        assert_eq!(table.with(&7, Clone::clone), Some(vec![70, 71]));
-        assert_eq!(table.with(&8, Clone::clone), None);
-        let mut all: Vec<_> = table.drain().collect();
-        all.sort();
-        assert_eq!(all, [(1, vec![10]), (7, vec![70, 71])]);
-        assert_eq!(table.with(&1, Clone::clone), None);
-    }
 }
