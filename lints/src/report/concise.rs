@@ -13,8 +13,11 @@ pub(super) const FORMAT: Format =
 fn render(rendering: &Rendering<'_>) -> String {
     let mut text = String::new();
     for (project, diagnostic) in rendering.diagnostics() {
-        let place = if let Some(region) = region::primary(project, diagnostic, rendering.folder) {
-            format!("{}:{}:{}", region.file, region.start.line, region.start.column)
+        let place = if let Some(label) = &diagnostic.primary {
+            let source = project.source(label.span.source);
+            let start = source.position(label.span.start);
+            let file = region::from_here(source, rendering.folder);
+            format!("{file}:{}:{}", start.line, start.column)
         } else {
             let input = region::artifact(project, diagnostic, rendering.folder);
             format!("{input}:{}:{}", diagnostic.contract, diagnostic.pc)

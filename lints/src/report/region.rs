@@ -3,7 +3,7 @@
 //! In: a span and the folder that paths are to be relative to. Out: a [`Region`]: a path with forward slashes, lines, and
 //! columns in the unit that each format asks for. Nothing here may show a path of the machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
     diagnostic::Diagnostic,
@@ -44,6 +44,21 @@ pub(super) fn primary(project: &Project, diagnostic: &Diagnostic, base: &Path) -
     diagnostic.primary.as_ref().map(|label| region(project, label.span, base))
 }
 
+/// The way from a folder to a file, for an editor or a terminal that runs in the folder.
+pub(super) fn from_here(source: &Source, folder: &Path) -> String {
+    let Some(path) = source.absolute.as_deref().filter(|_| folder.is_absolute()) else {
+        return source.path.clone();
+    };
+    way(path, folder)
+}
+
+fn way(path: &Path, folder: &Path) -> String {
+    let common = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(common).map(|_| Path::new(".."));
+    let down = path.components().skip(common).map(|part| Path::new(part.as_os_str()));
+    with_slashes(&up.chain(down).collect::<PathBuf>())
+}
+
 /// What to call the input of a finding without a line: the artifact, else the contract.
 pub(super) fn artifact(project: &Project, diagnostic: &Diagnostic, base: &Path) -> String {
     let contract = project.contracts.iter().find(|contract| contract.name == diagnostic.contract);
@@ -73,4 +88,17 @@ fn utf16_column(source: &Source, offset: u32, place: LineColumn) -> u32 {
     let start = (offset + 1).saturating_sub(place.column) as usize;
     let before = source.text.get(start..offset as usize);
     before.map_or(place.column, |text| text.encode_utf16().count() as u32 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_go_up_as_far_as_they_have_to() {
+        let check = |path: &str, folder: &str| way(Path::new(path), Path::new(folder));
+        assert_eq!(check("/a/b/src/C.sol", "/a/b"), "src/C.sol");
+        assert_eq!(check("/a/b/src/C.sol", "/a/d/e"), "../../b/src/C.sol");
+        assert_eq!(check("/a/C.sol", "/a"), "C.sol");
+    }
 }
