@@ -52,6 +52,9 @@ mod sync {
 /// The estimated nanoseconds of execution from which on it pays to start threads.
 const WORTH_THREADS: u64 = 400_000;
 
+/// The number of calls of contracts from which on it pays to start threads.
+const WORTH_CALLS: usize = 6;
+
 /// How to execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -369,6 +372,8 @@ impl Executor {
         }
         let time = transactions.iter().filter(|it| !it.env.data.is_empty());
         let time = time.fold(0_u64, |sum, it| sum.saturating_add(schedule::cost(None, it.env.gas_limit)));
-        if self.config.may_fall_back && time < WORTH_THREADS { 1 } else { threads }
+        let calls = transactions.iter().filter(|it| !it.env.data.is_empty()).count();
+        let is_worth = calls >= WORTH_CALLS && time >= WORTH_THREADS;
+        if self.config.may_fall_back && !is_worth { 1 } else { threads }
     }
 }
