@@ -142,7 +142,10 @@ impl<'a> ContractView<'a> {
             Permission::Anyone => !self.settings.is_administrative(self.contract, &signature),
             Permission::Restricted(_) => self.settings.is_hot(self.contract, &signature),
         };
+        let needed = Circumstance { requires: summary.requires.clone(), ..Circumstance::default() };
+        let hot = self.settings.is_hot(self.contract, &signature);
         open && !is_set_up(&signature)
+            && (hot || !self.is_administrative(&needed))
             && !summary.always_reverts
             && !self.names.is_view(summary.entry)
             && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
@@ -172,7 +175,15 @@ impl<'a> ContractView<'a> {
         }
         let offices = self.loads(word);
         let open = || {
-            let anyone = self.analysis.summaries.iter().filter(|it| it.permission == Permission::Anyone);
+            let anyone = self.analysis.summaries.iter().filter(|it| {
+                // Who sets the contract up, and who holds the office, may name whoever holds it next.
+                let holds = |condition: &Condition| {
+                    condition.holds && expressions.contains(condition.expression, word)
+                };
+                it.permission == Permission::Anyone
+                    && !is_set_up(&self.names.signature(it.entry))
+                    && !it.requires.iter().any(holds)
+            });
             anyone.flat_map(|summary| &summary.accesses)
         };
         expressions.sources(word).is_within(fixed)
@@ -354,7 +365,7 @@ impl<'a> ContractView<'a> {
 }
 
 /// Whether a function is named as what runs once, when a contract is set up.
-fn is_set_up(signature: &str) -> bool {
+pub(crate) fn is_set_up(signature: &str) -> bool {
     let name = signature.split('(').next().unwrap_or(signature).trim_start_matches('_').to_lowercase();
     let is = |prefix: &str| name == prefix || name == format!("{prefix}v2");
     name.starts_with("initialize")

@@ -94,7 +94,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         label: "runs foreign code on the storage of this contract".to_owned(),
         help: "make the target immutable, keep it in the slot of ERC-1967, or allow only targets from a fixed list".to_owned(),
         notes: Vec::new(),
-        confidence: Confidence::Proved,
+        confidence: Confidence::Likely,
     };
     subject.finding(rule, Vec::new(), story).into_iter().collect()
 }

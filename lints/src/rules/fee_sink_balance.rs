@@ -45,6 +45,7 @@
 //! Where a key before the last one differs from call to call (`balances[token][treasury]`), the finding is `likely`:
 //! only calls with the same key meet.
 
+use alloy_primitives::U256;
 use deconflict_analyzer::{Effect, ExprId, Projection, Root, Sources, WriteForm};
 
 use crate::{
@@ -88,7 +89,14 @@ fn is_sink(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
         |key| view.analysis.expressions.sources(key).is_within(account) && view.is_shared_word(key);
     let is_entry =
         matches!(touch.access.slot.root, Root::Fixed(_)) && mapping_key(touch).is_some_and(is_account);
-    updates && !view.is_first_time(touch) && (is_entry || view.names.folded(&touch.access.slot).is_some())
+    // Nobody's entry: what is locked away once, or burnt.
+    let nobody = |key: ExprId| view.analysis.expressions.constant(key) == Some(U256::ZERO);
+    let is_nobody = mapping_key(touch).is_some_and(nobody)
+        || view.names.folded(&touch.access.slot).is_some_and(|entry| entry.key == "0");
+    updates
+        && !is_nobody
+        && !view.is_first_time(touch)
+        && (is_entry || view.names.folded(&touch.access.slot).is_some())
 }
 
 /// Whether `other` writes an entry of the same mapping that the call chooses.

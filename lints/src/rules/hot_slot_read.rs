@@ -44,6 +44,7 @@ use std::collections::BTreeSet;
 
 use deconflict_analyzer::Escapes;
 
+use super::upgrade_slot_written_by_user_path::SLOTS;
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
@@ -63,8 +64,12 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut found = view.shared_fields(|touch| {
-        touch.write().is_some_and(|(value, _)| !view.is_constant(value)) && !view.asks_who(touch.function)
+        touch.write().is_some_and(|(value, _)| !view.is_constant(value))
+            && !view.asks_who(touch.function)
+            && !view.hands_over(touch.function, &touch.field())
     });
+    // What a proxy runs is the business of another rule.
+    found.retain(|field| field.slot.number().is_none_or(|number| !SLOTS.contains(&number)));
     found.retain(|field| !readers(view, field).is_empty());
     report_fields(rule, view, &found, |variable, writers| {
         let readers: BTreeSet<String> = found

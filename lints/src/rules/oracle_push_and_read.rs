@@ -59,7 +59,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Spot, Story, Subject},
     rule::{Finding, Group, Rule},
-    view::{ContractView, Field, Touch, fields},
+    view::{ContractView, Field, Touch, fields, is_set_up},
 };
 
 /// The declaration.
@@ -85,8 +85,13 @@ fn is_push(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     if !view.analysis.expressions.sources(value).intersects(brought) || !view.is_shared(&touch.access.slot) {
         return false;
     }
+    if is_set_up(&view.names.signature(view.analysis.summaries[touch.function].entry)) {
+        return false;
+    }
     match view.analysis.summaries[touch.function].permission {
-        Permission::Anyone => !view.asks_who(touch.function),
+        Permission::Anyone => {
+            view.users().any(|(function, _)| function == touch.function) && !view.asks_who(touch.function)
+        }
         Permission::Restricted(condition) => {
             is_stamped(view, touch.function) || is_keeper(view, condition.expression)
         }

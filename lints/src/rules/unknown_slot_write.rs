@@ -85,7 +85,10 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
         Root::Raw(word) if view.analysis.expressions.bits(word) <= SHORT => None,
         // Where ways have met that each had a place of their own, nobody chooses another.
         Root::Raw(word) | Root::Unknown(word) if !view.is_chosen(word) => None,
-        Root::Raw(_) => Some(Confidence::Proved),
+        Root::Raw(word) if view.analysis.expressions.sources(word).is_within(Sources::CALLDATA) => {
+            Some(Confidence::Proved)
+        }
+        Root::Raw(_) => Some(Confidence::Likely),
         Root::Unknown(_) => Some(Confidence::Likely),
         Root::Fixed(_) => {
             let conditions = || {

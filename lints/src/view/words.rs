@@ -201,6 +201,38 @@ impl<'a> ContractView<'a> {
         })
     }
 
+    /// Whether a flag of the caller, or a stored address, decides in the function, which does not change it: a role, or
+    /// an owner, however it is compared.
+    fn looks_up_role(&self, function: usize) -> bool {
+        let expressions = &self.analysis.expressions;
+        let accesses = &self.analysis.summaries[function].accesses;
+        let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
+        accesses.iter().any(|access| {
+            let Effect::Read { escapes, .. } = access.effect else { return false };
+            let is_caller =
+                |key: ExprId| matches!(expressions.node(key), Node::Environment(Environment::Caller));
+            let keys: Vec<ExprId> = access.slot.keys().collect();
+            let width = access.bytes.to - access.bytes.from;
+            let role = width == 1
+                && keys.iter().any(|&key| is_caller(key))
+                && keys.iter().all(|&key| is_caller(key) || expressions.constant(key).is_some());
+            role && escapes.intersects(decides)
+                && !accesses.iter().any(|other| {
+                    matches!(other.effect, Effect::Write { .. })
+                        && other.slot == access.slot
+                        && is_lasting(other)
+                })
+        })
+    }
+
+    /// Whether a stored address decides in the function that replaces it: an office that its holder hands over.
+    pub(crate) fn hands_over(&self, function: usize, field: &Field) -> bool {
+        const ADDRESS: u8 = 20;
+        let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
+        let width = field.bytes.to - field.bytes.from;
+        (width == ADDRESS || width == ByteRange::WORD.to) && self.escapes(function, field).intersects(decides)
+    }
+
     /// Whether the function compares its caller with an address that the contract names, on some way.
     pub(crate) fn asks_who(&self, function: usize) -> bool {
         let expressions = &self.analysis.expressions;
@@ -212,18 +244,19 @@ impl<'a> ContractView<'a> {
             .with(Sources::PHI);
         let is_caller =
             |&part: &ExprId| matches!(expressions.node(part), Node::Environment(Environment::Caller));
-        self.conditions(function).iter().any(|condition| {
-            self.parts(condition.expression).iter().any(|&part| {
-                let compares = matches!(
-                    expressions.node(part),
-                    Node::Binary { op: opcode::EQ | opcode::XOR | opcode::SUB, .. }
-                );
-                compares
-                    && expressions.sources(part).is_within(named)
-                    && self.parts(part).iter().any(is_caller)
-                    && self.loads(part).iter().all(|load| load.slot.is_fixed())
+        self.looks_up_role(function)
+            || self.conditions(function).iter().any(|condition| {
+                self.parts(condition.expression).iter().any(|&part| {
+                    let compares = matches!(
+                        expressions.node(part),
+                        Node::Binary { op: opcode::EQ | opcode::XOR | opcode::SUB, .. }
+                    );
+                    compares
+                        && expressions.sources(part).is_within(named)
+                        && self.parts(part).iter().any(is_caller)
+                        && self.loads(part).iter().all(|load| load.slot.is_fixed())
+                })
             })
-        })
     }
 
     /// Whether the caller of the function decides `word`: by arguments, value or who it is.
