@@ -62,6 +62,7 @@ fn findings(path: &Path) -> BTreeSet<Finding> {
 }
 
 #[test]
+#[ignore = "analyses every real contract, which takes a while: run with --ignored"]
 fn every_finding_in_real_contracts_is_judged() {
     let build = real().join("build");
     let Ok(entries) = fs::read_dir(&build) else { return };

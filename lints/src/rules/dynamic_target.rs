@@ -41,6 +41,7 @@
 use alloy_primitives::{U256, uint};
 use deconflict_analyzer::{CallKind, ExprId, Sources};
 
+use super::upgrade_slot_written_by_user_path::is_guarded;
 use crate::{
     diagnostic::Confidence,
     finding::{Spot, Story, Subject},
@@ -62,8 +63,11 @@ const IMPLEMENTATION: U256 = uint!(0x360894a13ba1a3210667c828492db98dca3e2076cc3
 const BEACON: U256 = uint!(0xa3f0ad74e5423aebfd80d3ef4346578335a9a72aeaee59ff6cb3582b35133d50_U256);
 
 /// Whether the target comes from the call, or from a variable that tools do not know.
-fn is_open(view: &ContractView<'_>, target: ExprId) -> bool {
+fn is_open(view: &ContractView<'_>, function: usize, target: ExprId) -> bool {
     let sources = view.analysis.expressions.sources(target);
+    if sources.intersects(Sources::CALLDATA) && is_guarded(view, function) {
+        return false;
+    }
     let known = |slot: &deconflict_analyzer::Slot| {
         slot.number().is_some_and(|it| [IMPLEMENTATION, BEACON].contains(&it))
     };
@@ -76,7 +80,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         for it in summary.calls.iter().filter(|it| !it.circumstance.reverts) {
             if matches!(it.kind, CallKind::DelegateCall | CallKind::CallCode)
                 && !view.asks_who(function)
-                && is_open(view, it.target)
+                && is_open(view, function, it.target)
             {
                 spots.push(Spot {
                     function,

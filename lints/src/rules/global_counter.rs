@@ -48,11 +48,13 @@
 //!
 //! A counter that is only moved inside a loop is not recognised when the loop's length is not known.
 
+use alloy_primitives::U256;
+
 use crate::{
     diagnostic::Confidence,
     finding::{Story, Subject},
     rule::{Finding, Group, Rule},
-    view::{ContractView, Field, Touch, fields},
+    view::{ContractView, Field, Touch, fields, last_key},
 };
 
 /// The declaration.
@@ -71,7 +73,13 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let constant = |touch: &Touch<'_>| touch.sum().is_some_and(|(amount, _)| view.is_constant(amount));
     let only_constants =
         |field: &Field| sums().filter(|touch| touch.field().overlaps(field)).all(|touch| constant(&touch));
-    let found = fields(sums().filter(constant));
+    // Nobody's entry takes what is locked away once.
+    let nobody = |touch: &Touch<'_>| {
+        view.names.folded(&touch.access.slot).is_some_and(|entry| entry.key == "0")
+            || last_key(&touch.access.slot)
+                .is_some_and(|(key, _)| view.analysis.expressions.constant(key) == Some(U256::ZERO))
+    };
+    let found = fields(sums().filter(|touch| constant(touch) && !nobody(touch)));
     found.iter().filter(|field| only_constants(field)).filter_map(|field| report(rule, view, field)).collect()
 }
 
@@ -79,6 +87,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 pub(super) fn is_shared_sum(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     touch.sum().is_some()
         && !view.is_unrolled(touch)
+        && !view.is_first_time(touch)
         && view.is_shared(&touch.access.slot)
         && !view.is_once_per_block(touch)
 }

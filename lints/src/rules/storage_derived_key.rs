@@ -75,6 +75,8 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     })
 }
 
+const ADDRESS_BITS: u32 = 160;
+
 fn is_derived(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;
     matches!(slot.root, Root::Fixed(_))
@@ -86,8 +88,14 @@ fn is_derived(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
 
 fn is_looked_up(view: &ContractView<'_>, touch: &Touch<'_>, key: ExprId) -> bool {
     let expressions = &view.analysis.expressions;
-    let key = plain(view, key);
-    if view.is_shared_word(key) || is_named(view, touch.function, key) {
+    let (named, key) = (key, plain(view, key));
+    // Accounts and hashes are names; what is shorter is a number.
+    let is_name = expressions.bits(named) >= ADDRESS_BITS;
+    if !is_name
+        || view.asks_who(touch.function)
+        || view.is_shared_word(key)
+        || is_named(view, touch.function, key)
+    {
         return false;
     }
     if matches!(expressions.node(key), Node::ReturnWord { .. }) {

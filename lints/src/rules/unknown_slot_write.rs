@@ -88,20 +88,28 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
         Root::Raw(word) if view.analysis.expressions.sources(word).is_within(Sources::CALLDATA) => {
             Some(Confidence::Proved)
         }
-        Root::Raw(_) => Some(Confidence::Likely),
-        Root::Unknown(_) => Some(Confidence::Likely),
+        // A place that state leads to is one that the contract keeps track of.
+        Root::Raw(word) if kept(view, word) => None,
+        Root::Raw(_) | Root::Unknown(_) => Some(Confidence::Likely),
         Root::Fixed(_) => {
             let conditions = || {
                 let circumstance = &touch.access.circumstance;
                 circumstance.when.iter().chain(&circumstance.requires)
             };
             let loose = slot.path.iter().any(|step| match *step {
-                Projection::Index { index, .. } => !is_bounded(view, index, conditions()),
+                Projection::Index { index, .. } => {
+                    !kept(view, index) && !is_bounded(view, index, conditions())
+                }
                 _ => false,
             });
             loose.then_some(Confidence::Likely)
         }
     }
+}
+
+/// Whether storage, or ways that meet, decide the word beside what the call brings.
+fn kept(view: &ContractView<'_>, word: ExprId) -> bool {
+    view.analysis.expressions.sources(word).intersects(Sources::STORAGE.with(Sources::PHI))
 }
 
 /// Whether a hash went into the slot in a way that is not followed: no call can choose what comes out.

@@ -81,7 +81,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 }
 
 /// Whether a variable decides whether a call succeeds: that may be the check of an administrator.
-fn is_guarded(view: &ContractView<'_>, function: usize) -> bool {
+pub(super) fn is_guarded(view: &ContractView<'_>, function: usize) -> bool {
     let decides = Escapes::REQUIRE.with(Escapes::BRANCH);
     view.analysis.summaries[function].accesses.iter().any(|access| match access.effect {
         Effect::Read { escapes, .. } => access.slot.is_fixed() && escapes.intersects(decides),

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::U256;
 use deconflict_analyzer::{
-    Access, ByteRange, Circumstance, Condition, Effect, Entry, Environment, ExprId, Node, Projection, Root,
-    Slot, Sources, Space,
+    Access, ByteRange, Call, CallKind, Circumstance, Condition, Effect, Entry, Environment, ExprId, Node,
+    Projection, Root, Slot, Sources, Space,
 };
 use revm_bytecode::opcode;
 
@@ -207,6 +207,16 @@ impl<'a> ContractView<'a> {
         let expressions = &self.analysis.expressions;
         let accesses = &self.analysis.summaries[function].accesses;
         let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
+        let is_caller = |key: ExprId| matches!(expressions.node(key), Node::Environment(Environment::Caller));
+        let asks_elsewhere = |call: &Call| {
+            const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
+            call.kind == CallKind::StaticCall
+                && call.selector != Some(BALANCE_OF)
+                && call.arguments.last().is_some_and(|&word| is_caller(word))
+        };
+        if self.analysis.summaries[function].calls.iter().any(asks_elsewhere) {
+            return true;
+        }
         accesses.iter().any(|access| {
             let Effect::Read { escapes, .. } = access.effect else { return false };
             let is_caller =
