@@ -69,8 +69,16 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
         }
         let frame = &mut path.frame;
-        frame.memory.grow(if input_length > 0 { input + input_length } else { 0 });
-        frame.memory.grow(if output_length > 0 { output + output_length } else { 0 });
+        let end_of = |offset: usize, length: usize| if length > 0 { offset + length } else { 0 };
+        for end in [end_of(input, input_length), end_of(output, output_length)] {
+            let cost = frame.memory.growth_gas(end);
+            if cost > path.gas_left.saturating_add(frame.trace_gas) {
+                path.gas_left = 0;
+                return self.run_out(path);
+            }
+            path.gas_left = path.gas_left.saturating_sub(cost);
+            frame.memory.grow(end);
+        }
         let lean = frame.slice.variant == Variant::Lean && site.success_required;
         frame.resume = Resume {
             to: base + usize::from(to),
@@ -462,6 +470,7 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         gas_margin: 0,
         gas: 0,
         least_gas: 0,
+        trace_gas: 0,
         gas_given: u64::MAX,
         gas_limit: u64::MAX,
         creates: None,

@@ -43,7 +43,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if path.frame.is_static {
             return self.finish(path, Event::Halt);
         }
-        path.frame.memory.grow(if length > 0 { offset + length } else { 0 });
+        let end = if length > 0 { offset + length } else { 0 };
+        let cost = path.frame.memory.growth_gas(end);
+        if cost > path.gas_left.saturating_add(path.frame.trace_gas) {
+            path.gas_left = 0;
+            return self.run_out(path);
+        }
+        path.gas_left = path.gas_left.saturating_sub(cost);
+        path.frame.memory.grow(end);
         path.frame.resume = Resume {
             to: base + usize::from(to),
             output: 0,

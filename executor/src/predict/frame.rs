@@ -50,6 +50,8 @@ pub(super) struct Frame {
     pub gas_margin: u64,
     /// The gas that its instructions took at the least.
     pub least_gas: u64,
+    /// The gas that the instructions of the trace it is in take at the least.
+    pub trace_gas: u64,
     /// The gas that its caller names, where running out of it decides something; without bound where that only reverts
     /// everything, or no number is named.
     pub gas_given: u64,
@@ -91,6 +93,7 @@ impl Frame {
         self.gas_margin = 0;
         self.gas = 0;
         self.least_gas = 0;
+        self.trace_gas = 0;
         self.gas_given = u64::MAX;
         self.gas_limit = u64::MAX;
         self.creates = None;

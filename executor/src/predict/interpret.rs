@@ -94,6 +94,27 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 value!($operand)
             }};
         }
+        // Gas that is sure to be spent. The gas of the whole trace is taken already, also of what comes after this: only
+        // what is more than that and all the rest is out of reach here.
+        macro_rules! pay {
+            ($cost:expr) => {{
+                let cost: u64 = $cost;
+                if cost > gas_left.saturating_add(frame.trace_gas) {
+                    *gas_left = 0;
+                    return Event::OutOfGas;
+                }
+                *gas_left = gas_left.saturating_sub(cost);
+            }};
+        }
+        macro_rules! grow {
+            ($end:expr) => {{
+                let end = $end;
+                if end > frame.memory.len() {
+                    pay!(frame.memory.growth_gas(end));
+                    frame.memory.grow(end);
+                }
+            }};
+        }
         // A range of memory, which grows to hold it.
         macro_rules! range {
             ($offset:expr, $length:expr) => {{
@@ -101,7 +122,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 let offset = *number!($offset);
                 let Some((offset, length)) = memory_range(offset, length) else { return Event::Halt };
                 if length > 0 {
-                    frame.memory.grow(offset + length);
+                    grow!(offset + length);
                 }
                 (offset, length)
             }};
@@ -110,7 +131,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         macro_rules! cell {
             ($offset:expr, $length:expr) => {{
                 let Some(offset) = small(number!($offset)) else { return Event::Halt };
-                frame.memory.grow(offset + $length);
+                grow!(offset + $length);
                 offset
             }};
         }
@@ -145,6 +166,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     let least = u64::from(gas >> self.gas_shift);
                     frame.gas += u64::from(gas);
                     frame.least_gas += least;
+                    frame.trace_gas = least;
                     *gas_left = gas_left.saturating_sub(least);
                 }
                 Op::Log => {
@@ -279,6 +301,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 Op::Keccak { to, offset, length } => {
                     let (offset, length) = range!(offset, length);
+                    pay!(6 * length.div_ceil(32) as u64);
                     let bytes = &frame.memory.bytes()[offset..offset + length];
                     let value = ledger.keccak.bytes(bytes);
                     let taint = frame.memory.taint(offset, length, &ledger.marks);
@@ -530,6 +553,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     if length == 0 {
                         continue;
                     }
+                    pay!(3 * length.div_ceil(32) as u64);
                     frame.gas += 3 * length.div_ceil(32) as u64;
                     let from = clamp(from);
                     let marks = &mut ledger.marks;
@@ -545,7 +569,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             if from > MAX_MEMORY - length {
                                 return Event::Halt;
                             }
-                            frame.memory.grow(from + length);
+                            grow!(from + length);
                             frame.memory.copy_within(into, from, length, marks);
                         }
                     }

@@ -179,7 +179,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
 
     /// No execution gets here with the gas it has. Where a guard was left out that failed, everything reverted there;
     /// where a frame may fail on its own, what its caller does then is not known.
-    fn run_out(&mut self, path: &mut Path) -> bool {
+    pub(super) fn run_out(&mut self, path: &mut Path) -> bool {
         if let Some(trail) = &mut path.trail {
             trail.run_out(self.tx.gas_limit.saturating_sub(self.intrinsic));
             trail.finish(path.frame.gas);

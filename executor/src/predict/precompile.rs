@@ -79,8 +79,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return Some(self.settle(path, true));
         }
         let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
-        let executed =
-            self.precompiles.get(&address).map(|it| it.execute(bytes, offered.min(u64::MAX / 2), 0));
+        let executed = self
+            .precompiles
+            .get(&address)
+            .map(|it| it.execute(bytes, offered.min(self.tx.gas_limit.min(super::MAX_GAS)), 0));
         let mark = self.ledger.marks.mark(taint);
         match executed {
             Some(Ok(result)) if result.status.is_success() => {

@@ -14,6 +14,15 @@ const CELL: usize = 4;
 /// No frame pays for more memory than this: beyond it the EVM is out of gas.
 pub(super) const MAX_MEMORY: usize = 1 << 24;
 
+/// Of no region with more bytes than this it is noted which word each byte belongs to.
+const MAX_NODES: usize = 1 << 16;
+
+/// No transaction has this much calldata: each byte costs gas.
+const MAX_CALL_DATA: usize = 1 << 30;
+
+/// How much room a region keeps when it is used again.
+const MAX_ROOM: usize = 1 << 18;
+
 /// Bytes and where they come from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Region {
@@ -25,6 +34,8 @@ pub(super) struct Region {
     nodes: Vec<(NodeId, u32)>,
     /// Whether this is the transaction's calldata, on a path that is recorded.
     is_call_data: bool,
+    /// Whether there are too many bytes to say of each which word it belongs to.
+    has_lost_nodes: bool,
 }
 
 impl Region {
@@ -34,6 +45,11 @@ impl Region {
         self.marks.clear();
         self.nodes.clear();
         self.is_call_data = false;
+        self.has_lost_nodes = false;
+        // Room is kept for what is usual only.
+        self.bytes.shrink_to(MAX_ROOM);
+        self.marks.shrink_to(MAX_ROOM);
+        self.nodes.shrink_to(MAX_ROOM);
     }
 
     /// Makes the content these bytes, all of them clean.
@@ -60,13 +76,28 @@ impl Region {
 
     /// Whether some bytes may differ between the transactions of a path.
     pub(super) fn has_nodes(&self) -> bool {
-        self.is_call_data || !self.nodes.is_empty()
+        self.is_call_data || self.has_lost_nodes || !self.nodes.is_empty()
+    }
+
+    /// Makes room for a node a byte. False if there are too many bytes for that.
+    fn hold_nodes(&mut self) -> bool {
+        if self.has_lost_nodes || self.bytes.len() > MAX_NODES {
+            self.has_lost_nodes = true;
+            self.nodes = Vec::new();
+            return false;
+        }
+        self.nodes.resize(self.bytes.len(), (NodeId::CONSTANT, 0));
+        true
     }
 
     /// The word that a byte belongs to, and which of its bytes it is.
     pub(super) fn node(&self, at: usize) -> (NodeId, u32) {
         if self.is_call_data {
-            return (CALL_DATA, at as u32);
+            // No transaction has so much calldata that there is anything but zeros further on.
+            return if at < MAX_CALL_DATA { (CALL_DATA, at as u32) } else { (NodeId::CONSTANT, 0) };
+        }
+        if self.has_lost_nodes {
+            return (NodeId::UNKNOWN, 0);
         }
         self.nodes.get(at).copied().unwrap_or_default()
     }
@@ -78,11 +109,8 @@ impl Region {
 
     /// Notes which word the bytes at an offset are; `skip` of its first bytes are left out.
     pub(super) fn set_node(&mut self, offset: usize, skip: usize, node: NodeId) {
-        if node == NodeId::CONSTANT && self.nodes.is_empty() {
+        if node == NodeId::CONSTANT && self.nodes.is_empty() || !self.hold_nodes() {
             return;
-        }
-        if self.nodes.is_empty() {
-            self.nodes.resize(self.bytes.len(), (NodeId::CONSTANT, 0));
         }
         for (at, byte) in (skip..32).enumerate() {
             if let Some(entry) = self.nodes.get_mut(offset + at) {
@@ -101,20 +129,32 @@ impl Region {
     /// Notes that nothing is known of the content.
     pub(super) fn set_unknown(&mut self) {
         self.nodes.clear();
-        self.nodes.resize(self.bytes.len(), (NodeId::UNKNOWN, 0));
+        if self.hold_nodes() {
+            self.nodes.fill((NodeId::UNKNOWN, 0));
+        }
     }
 
     /// Notes which words the bytes of a range are that were copied from another region.
     fn copy_nodes(&mut self, into: usize, other: &Self, from: usize, length: usize) {
-        if !other.has_nodes() && self.nodes.is_empty() {
+        if !other.has_nodes() && self.nodes.is_empty() || !self.hold_nodes() {
             return;
-        }
-        if self.nodes.is_empty() {
-            self.nodes.resize(self.bytes.len(), (NodeId::CONSTANT, 0));
         }
         for (at, entry) in self.nodes[into..into + length].iter_mut().enumerate() {
             *entry = other.node(from.saturating_add(at));
         }
+    }
+
+    /// What growing to hold `end` bytes costs in gas, on any fork.
+    #[inline]
+    pub(super) fn growth_gas(&self, end: usize) -> u64 {
+        if end <= self.bytes.len() {
+            return 0;
+        }
+        let cost = |bytes: usize| {
+            let words = bytes.div_ceil(32) as u64;
+            3 * words + words * words / 512
+        };
+        cost(end) - cost(self.bytes.len())
     }
 
     /// Grows to hold `end` bytes, rounded up to words.
@@ -127,7 +167,7 @@ impl Region {
                 self.marks.resize(size / CELL, 0);
             }
             if !self.nodes.is_empty() {
-                self.nodes.resize(size, (NodeId::CONSTANT, 0));
+                self.hold_nodes();
             }
         }
     }

@@ -11,6 +11,7 @@ use revm::{
     precompile::Precompiles,
 };
 
+use super::super::MAX_GAS;
 use super::super::environment::{block_hash, block_word, clamp};
 use super::super::keccak::KeccakCache;
 use super::super::words;
@@ -217,7 +218,8 @@ impl Replay {
             let [high, low] = number.to_be_bytes();
             let mut address = Address::with_last_byte(low);
             address.0[18] = high;
-            let executed = subject.precompiles.get(&address)?.execute(&self.bytes, u64::MAX / 2, 0);
+            let executed =
+                subject.precompiles.get(&address)?.execute(&self.bytes, subject.tx.gas_limit.min(MAX_GAS), 0);
             let output = executed.ok().filter(|result| result.status.is_success()).map(|result| result.bytes);
             self.returned = (number, self.bytes.clone(), output);
         }

@@ -141,7 +141,11 @@ impl Trail {
 
     /// Gives up: what happens now is not written down.
     pub(in super::super) fn give_up(&mut self) {
-        self.given_up = true;
+        if self.given_up {
+            return;
+        }
+        // What is known so far is of no use to anyone, and may be large.
+        *self = Self { number: self.number, given_up: true, ..Self::new() };
     }
 
     /// The number of an expression, the same for the same expression.
@@ -150,7 +154,10 @@ impl Trail {
             return *id;
         }
         if self.nodes.len() > MAX_NODES {
-            self.given_up = true;
+            self.give_up();
+        }
+        if self.given_up {
+            return NodeId::UNKNOWN;
         }
         let id = NodeId(self.nodes.len() as u32 + 1);
         if let Node::Constant(value) = node {
@@ -173,13 +180,20 @@ impl Trail {
 
     /// The word as an operand.
     pub(in super::super) fn operand(&mut self, word: &Word) -> NodeId {
+        if word.node == NodeId::UNKNOWN {
+            self.give_up();
+            return self.constant(word.value);
+        }
         if self.is_constant(word) { self.constant(word.value) } else { word.node }
     }
 
     /// The word as an operand that is an address: what is above the lowest 160 bits is cut off, as calls do.
     pub(in super::super) fn address(&mut self, word: &Word) -> NodeId {
         let mask = U256::MAX >> 96;
-        if self.is_constant(word) {
+        if word.node == NodeId::UNKNOWN {
+            self.give_up();
+        }
+        if word.node == NodeId::UNKNOWN || self.is_constant(word) {
             return self.constant(word.value & mask);
         }
         if self.bits(word) <= 160 {
@@ -376,7 +390,7 @@ impl Trail {
             return;
         }
         if node == NodeId::UNKNOWN {
-            self.given_up = true;
+            self.give_up();
             return;
         }
         self.fixed.insert(node, value);
@@ -404,7 +418,7 @@ impl Trail {
             return;
         }
         if word.node == NodeId::UNKNOWN {
-            self.given_up = true;
+            self.give_up();
             return;
         }
         let (mut node, mut zero) = (word.node, word.value.is_zero());
@@ -432,13 +446,16 @@ impl Trail {
     }
 
     fn decide(&mut self, node: NodeId, test: Test) {
+        if self.given_up || self.spans.len() > MAX_NODES {
+            return self.give_up();
+        }
         self.span.decision = Some((node, test));
         self.spans.push(std::mem::take(&mut self.span));
     }
 
     /// Notes an effect, once.
     pub(in super::super) fn effect(&mut self, effect: Effect) {
-        if self.touched.insert(effect.clone()) {
+        if !self.given_up && self.touched.insert(effect.clone()) {
             self.span.effects.push(effect);
         }
     }
@@ -446,7 +463,7 @@ impl Trail {
     /// Notes that an account is touched.
     pub(in super::super) fn touch(&mut self, kind: TouchKind, address: NodeId) {
         if address == NodeId::UNKNOWN {
-            self.given_up = true;
+            self.give_up();
         }
         self.effect(Effect::Touch { kind, address });
     }
@@ -465,6 +482,9 @@ impl Trail {
 
     /// A slot is loaded that nothing has defined yet.
     pub(in super::super) fn load(&mut self, place: [NodeId; 2]) -> (Definition, NodeId) {
+        if self.given_up {
+            return (Definition::default(), NodeId::UNKNOWN);
+        }
         let [address, key] = place;
         let apart = self.apart(0);
         let word = self.node(Node::Load { address, key, apart });
@@ -474,10 +494,10 @@ impl Trail {
 
     /// A slot is loaded that an access has defined before.
     pub(in super::super) fn forward(&mut self, definition: Definition, place: [NodeId; 2]) -> NodeId {
-        let defined = self.defined[definition.0 as usize - 1];
-        if defined.word == NodeId::UNKNOWN {
+        let defined = self.defined.get((definition.0 as usize).wrapping_sub(1)).copied();
+        let Some(defined) = defined.filter(|defined| defined.word != NodeId::UNKNOWN) else {
             return NodeId::UNKNOWN;
-        }
+        };
         let apart = self.apart(defined.stores);
         if defined.place == place && apart.is_empty() {
             return if self.constants.contains_key(&defined.word) { NodeId::CONSTANT } else { defined.word };
@@ -487,6 +507,10 @@ impl Trail {
 
     /// A slot is stored to.
     pub(in super::super) fn store(&mut self, place: [NodeId; 2], word: &Word, delta: bool) -> Definition {
+        if self.given_up || self.stores as usize > MAX_NODES {
+            self.give_up();
+            return Definition::default();
+        }
         let [address, key] = place;
         // Every store has a number, so that it is noted each time.
         self.span.effects.push(Effect::Write { address, key, delta });
@@ -499,6 +523,9 @@ impl Trail {
 
     /// Value moves from one account to another.
     pub(in super::super) fn transfer(&mut self, from: NodeId, to: NodeId, value: &Word) {
+        if self.given_up {
+            return;
+        }
         let value = if value.node == NodeId::UNKNOWN { value.node } else { self.operand(value) };
         self.transfers.push([from, to, value]);
     }
@@ -537,7 +564,9 @@ impl Trail {
 
     /// Notes whether the slot of the latest store held zero before the transaction.
     pub(in super::super) fn stored(&mut self, zero: bool) {
-        self.zeros.push(zero);
+        if !self.given_up {
+            self.zeros.push(zero);
+        }
     }
 
     /// As [`Trail::stored`], for every store so far.
