@@ -1,8 +1,8 @@
 //! How parallel a project is agreed to be: which functions conflict with which, and when.
 //!
-//! In: the contracts of a project, or the text of a budget. Out: a [`Budget`], its text, and by [`compare`] what has become
+//! In: the contracts of a project, or the text of a budget. Out: a [`Budget`], its text, and by `compare` what has become
 //! worse. Only functions that users call and that change something are held to a budget: an administrator's calls are few,
-//! and views are no transactions. The structs in [`file`] are the format; the file is read and written by whoever calls.
+//! and views are no transactions. The structs in `file` are the format; the file is read and written by whoever calls.
 
 mod compare;
 mod file;

@@ -2,7 +2,7 @@
 //!
 //! In: the settings in the order in which they were given; later ones win. Out: for each rule and place its [`Level`]. A
 //! selector is a rule's name or code, a group letter, a group (`default`, `pedantic`, `all`), or `warnings`: every rule
-//! that warns at that point. [`file`] reads the same from `deconflict.toml`.
+//! that warns at that point. `file` reads the same from `deconflict.toml`.
 
 mod file;
 mod patterns;

@@ -458,7 +458,11 @@ impl Tracer<'_, '_> {
                 self.values.effect(Op::TStore { key, word });
             }
             opcode::LOG0..=opcode::LOG4 => {
-                let (_offset, _length) = (self.pop(), self.pop());
+                let (offset, length) = (self.pop(), self.pop());
+                if self.keeps_memory_size {
+                    // Memory grows to hold what is shown; hashing it does the same.
+                    self.values.effect(Op::Keccak { to: 0, offset, length });
+                }
                 // What a log shows, the world sees: it only matters for whether an update commutes. What is stored to
                 // memory counts as seen already.
                 for _ in 0..op - opcode::LOG0 {

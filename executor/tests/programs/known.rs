@@ -24,6 +24,9 @@ pub(crate) struct Known {
 /// The defects.
 pub(crate) fn known() -> Vec<Known> {
     vec![
+        same("a log makes memory grow", 600_000, |it| {
+            it.code(FIRST, &[op::PUSH1, 32, op::PUSH1, 32, op::LOG0, op::MSIZE, op::SLOAD, op::POP]);
+        }),
         same("a trace that underflows the stack at its end touches what comes before", 600_000, |it| {
             it.code(FIRST, &calls(SECOND, op::GAS, 0));
             it.code(SECOND, &[op::PUSH0, op::PUSH0, op::SSTORE, op::POP]);
