@@ -89,16 +89,18 @@ def check_json_is_complete():
     document = json.loads(run.stdout)
     promise("the schema is deconflict/check/1", document.get("schema") == "deconflict/check/1")
     diagnostics = document["diagnostics"]
-    promise("the rules are the twelve", {it["rule"] for it in diagnostics} == set(RULES.values()))
+    fired = {it["rule"] for it in diagnostics}
+    promise("the twelve rules are among those that fire", set(RULES.values()) <= fired, sorted(set(RULES.values()) - fired))
     poor = [f"{it.get('contract')} {it.get('rule')}: {lacks(it)}" for it in diagnostics if lacks(it)]
     promise(f"all {len(diagnostics)} diagnostics have every field", not poor, "; ".join(poor))
     promise("some diagnostics have related spans", any(it["related"] for it in diagnostics))
     expected = set()
     for path in (ROOT / "fixtures/contracts").rglob("*.sol"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            for rule in line.partition("//~")[2].split(","):
-                if rule.strip():
-                    expected.add((str(path.relative_to(ROOT / "fixtures")), number, rule.strip()))
+            # What only pedantic rules find is marked `//~?`, and not asked for here.
+            for rules in re.findall(r"//~(?!\?)([^/]*)", line):
+                for rule in filter(None, map(str.strip, rules.split(","))):
+                    expected.add((str(path.relative_to(ROOT / "fixtures")), number, rule))
     found = {(it["primary"]["file"], it["primary"]["start_line"], it["rule"]) for it in diagnostics if is_span(it["primary"])}
     promise(f"the findings are the {len(expected)} that comments expect", found == expected and len(found) == len(diagnostics),
             f"missing {sorted(expected - found)}, not expected {sorted(found - expected)}, {len(diagnostics)} in all")

@@ -302,10 +302,11 @@ impl<'a> ContractView<'a> {
         let writes = self.writes().into_iter();
         let shared = writes.filter(|touch| {
             !touch.is_net_zero()
-                && !self.is_unrolled(touch)
                 && self.is_shared(&touch.access.slot)
                 && !self.is_once_per_block(touch)
                 && pick(touch)
+                // Last, because it goes through all accesses of the function.
+                && !self.is_unrolled(touch)
         });
         super::fields(shared)
     }
