@@ -4,6 +4,9 @@
 //! which contracts were analysed: [`check_contract`] is a function of one contract, so that the caller may run it on as
 //! many threads as it likes, and [`merge`] puts the results together. Nothing here starts a thread.
 
+mod across;
+mod links;
+
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use deconflict_analyzer::{Analysis, Conflict, Immutable, Options, analyze, conflicts};
@@ -39,6 +42,8 @@ pub struct Checked {
     pub functions: usize,
     /// How many of them the analysis does not cover in full.
     pub incomplete: usize,
+    /// What the contract calls and writes, to be compared with the other contracts of the project.
+    pub(crate) links: links::Links,
 }
 
 /// What is reported.
@@ -120,13 +125,20 @@ pub fn check_analyzed(
     let places = Places { project, contract };
     let view = ContractView::new(&contract.name, analysis, conflicts, names, &places, settings);
     let incomplete = analysis.summaries.iter().filter(|summary| !summary.is_complete()).count();
-    Checked { findings: rules::run(&view), functions: analysis.summaries.len(), incomplete }
+    Checked {
+        findings: rules::run(&view),
+        functions: analysis.summaries.len(),
+        incomplete,
+        links: links::links(&view, contract.qualified_name()),
+    }
 }
 
-/// Puts the contracts' findings together: one for each variable and line, however many contracts inherit it, without
-/// those whose rule is allowed.
+/// Puts the contracts' findings together, and adds what shows only where one contract calls another: one for each
+/// variable and line, however many contracts inherit it, without those whose rule is allowed.
 pub fn merge(project: &Project, checked: impl IntoIterator<Item = Checked>, levels: &Levels) -> Report {
     let mut report = Report::default();
+    let mut checked: Vec<Checked> = checked.into_iter().collect();
+    across::add(project, &mut checked);
     let mut by_place: BTreeMap<Key, Finding> = BTreeMap::new();
     for contract in checked {
         report.contracts += 1;

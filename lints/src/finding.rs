@@ -319,7 +319,7 @@ impl<'a> ContractView<'a> {
 const SHOWN_EFFECTS: usize = 3;
 
 /// The scenario in words.
-fn describe_effect(effect: &Effect) -> String {
+pub(crate) fn describe_effect(effect: &Effect) -> String {
     let side = |at_once| {
         let waves = effect.waves(at_once);
         format!("{waves} {} (score {})", if waves == 1 { "wave" } else { "waves" }, effect.score(at_once))
@@ -344,9 +344,10 @@ pub(crate) fn enumerate(items: impl IntoIterator<Item = String>) -> String {
 }
 
 /// Makes a verb in the third person agree with `count` subjects.
-fn agree(verb: &str, count: usize) -> String {
+pub(crate) fn agree(verb: &str, count: usize) -> String {
     match verb.split_once(' ') {
         Some((verb, rest)) if count > 1 => format!("{} {rest}", verb.strip_suffix('s').unwrap_or(verb)),
+        None if count > 1 => verb.strip_suffix('s').unwrap_or(verb).to_owned(),
         _ => verb.to_owned(),
     }
 }

@@ -75,6 +75,16 @@ impl<'a> ContractNames<'a> {
         matches!(mutability, Some(StateMutability::View | StateMutability::Pure))
     }
 
+    /// The type of a state variable as the compiler prints it.
+    pub(crate) fn type_name(&self, variable: &StorageVariable) -> Option<&'a str> {
+        Some(self.layout?.type_of(variable.type_id).label.as_str())
+    }
+
+    /// The name of an immutable.
+    pub(crate) fn immutable_name(&self, id: u32) -> Option<&str> {
+        self.immutables.get(&id).map(String::as_str)
+    }
+
     /// The mapping entry that a plain slot number stands for, if it is one under a constant key.
     pub(crate) fn folded(&self, slot: &Slot) -> Option<&FoldedEntry> {
         self.folded.get(&slot.number()?)

@@ -7,7 +7,7 @@ use deconflict_analyzer::Position;
 
 use crate::{
     source_map::SourceSpan,
-    unit::{Contract, Origin, Project, StateVariable},
+    unit::{Contract, ContractDefinition, Origin, Project, StateVariable},
 };
 
 /// Where an access is shown.
@@ -54,7 +54,7 @@ pub(crate) struct Places<'a> {
 
 impl<'a> Places<'a> {
     /// Finds the line of an access: the innermost one in the project's own code, else, for a contract of the project
-    /// that inherits everything from a library, the contract itself.
+    /// that inherits everything from a library, the base in its header that brings it in.
     pub(crate) fn locate(&self, position: &Position) -> Located {
         let own = |span| self.project.is_own(span);
         let Some(map) = &self.contract.source_map else { return self.without_line(None) };
@@ -82,14 +82,37 @@ impl<'a> Places<'a> {
             Some(definition) if library.is_some() => {
                 let library = library.filter(|&span| !self.project.is_own(span));
                 let library = library.map(|span| self.narrow(span).1);
-                Located::At(Place {
-                    precision: Precision::Contract,
-                    primary: self.header(definition.span),
-                    library,
-                })
+                let header = self.header(definition.span);
+                let primary = library.and_then(|library| self.brought_in(header, library)).unwrap_or(header);
+                Located::At(Place { precision: Precision::Contract, primary, library })
             }
             _ => Located::OnlyPc,
         }
+    }
+
+    /// The base in the contract's own header that brings in the library's line: the contract that it stands in, else
+    /// the one that inherits that contract.
+    fn brought_in(&self, header: SourceSpan, library: SourceSpan) -> Option<SourceSpan> {
+        let inherited = self.project.definition_at(library)?;
+        let is_inherited = |name: &str, source| name == inherited.name && source == inherited.span.source;
+        let brings = |definition: &&ContractDefinition| {
+            definition.bases.iter().any(|base| is_inherited(&base.name, base.source))
+        };
+        let own = self.project.definition_of(self.contract)?;
+        let listed = |name: &str| {
+            let mut mentions = self.project.mentions(header, name).into_iter();
+            // The contract's own name is no base, even where a base is called the same.
+            mentions.find(|span| name != own.name || span.start > header.start + "contract".len() as u32 + 1)
+        };
+        let direct = own.bases.iter().find(|base| is_inherited(&base.name, base.source));
+        direct.and_then(|base| listed(&base.name)).or_else(|| {
+            let bases = own.bases.iter().filter(|base| base.name != own.name);
+            let mut bringing = bases.filter(|base| {
+                let mut all = self.project.definitions.iter();
+                all.any(|it| it.name == base.name && it.span.source == base.source && brings(&it))
+            });
+            bringing.find_map(|base| listed(&base.name))
+        })
     }
 
     /// A span that covers a whole function or contract says no more than its header does.

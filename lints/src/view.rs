@@ -6,7 +6,7 @@
 
 mod words;
 
-pub(crate) use words::Comparison;
+pub(crate) use words::{Comparison, Needs};
 
 use std::collections::BTreeSet;
 
@@ -117,9 +117,11 @@ impl<'a> ContractView<'a> {
             summary.accesses.iter().map(move |access| Touch { function, access })
         });
         let lasting = all.filter(|touch| words::is_lasting(touch.access));
-        view.touches = lasting
-            .filter(|touch| !view.is_administrative(&touch.access.circumstance) && !view.is_of_nobody(touch))
-            .collect();
+        let closed = |touch: &Touch<'_>| {
+            let signature = names.signature(analysis.summaries[touch.function].entry);
+            view.is_administrative(&touch.access.circumstance) && !settings.is_hot(contract, &signature)
+        };
+        view.touches = lasting.filter(|touch| !closed(touch) && !view.is_of_nobody(touch)).collect();
         let changes = view.touches.iter().filter(|touch| touch.is_write() && !touch.is_net_zero());
         view.written = changes.map(|touch| &touch.access.slot).collect();
         view
@@ -171,7 +173,7 @@ impl<'a> ContractView<'a> {
     }
 
     /// Whether only a caller gets here that the contract names: its administrator, or the contract itself.
-    fn is_administrative(&self, circumstance: &Circumstance) -> bool {
+    pub(crate) fn is_administrative(&self, circumstance: &Circumstance) -> bool {
         let expressions = &self.analysis.expressions;
         let is_caller = |word| matches!(expressions.node(word), Node::Environment(Environment::Caller));
         let mut conditions = circumstance.when.iter().chain(&circumstance.requires);

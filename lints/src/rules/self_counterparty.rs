@@ -2,6 +2,7 @@
 //!
 //! Finds a mapping from account to amount in which the contract keeps an entry of its own that user functions add
 //! to or take from.
+//! A balance in a token of the same project counts as well: there the finding is on the line that calls the token.
 //!
 //! ## Why it serialises
 //!
@@ -40,7 +41,7 @@
 //!
 //! ## Known gaps
 //!
-//! A contract that holds a balance in another token moves it by calls to that token, which are not looked at here.
+//! Calls to a token are followed only where one contract of the project alone can be meant.
 //! Where a key before the last one differs from call to call, the finding is `likely`: only calls with the same key
 //! meet.
 

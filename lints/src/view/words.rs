@@ -37,7 +37,69 @@ impl Comparison {
     }
 }
 
+/// What has to be the same in all calls for a word to be the same in all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needs {
+    /// It may differ whatever is the same.
+    Differs,
+    /// It is the same where these are.
+    Same {
+        /// Who calls.
+        caller: bool,
+        /// The words of the input behind the selector, as a set of bits.
+        arguments: u64,
+    },
+}
+
+impl Needs {
+    /// It is the same in all calls.
+    pub(crate) const NOTHING: Self = Self::Same { caller: false, arguments: 0 };
+
+    /// What two words need.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Same { caller, arguments }, Self::Same { caller: of_other, arguments: others }) => {
+                Self::Same { caller: caller || of_other, arguments: arguments | others }
+            }
+            _ => Self::Differs,
+        }
+    }
+}
+
 impl<'a> ContractView<'a> {
+    /// What has to be the same in all calls for `word` to be.
+    pub(crate) fn needs(&self, word: ExprId) -> Needs {
+        const HEAD: U256 = U256::from_limbs([4, 0, 0, 0]);
+        const WORD: U256 = U256::from_limbs([32, 0, 0, 0]);
+        let expressions = &self.analysis.expressions;
+        let given = Sources::CALLER.with(Sources::CALLDATA);
+        if !expressions.sources(word).intersects(given) {
+            return if self.is_shared_word(word) { Needs::NOTHING } else { Needs::Differs };
+        }
+        let known = Sources::BLOCK.with(Sources::ADDRESS).with(Sources::CODE).with(Sources::IMMUTABLE);
+        if !expressions.sources(word).is_within(given.with(known)) {
+            return Needs::Differs;
+        }
+        let (mut caller, mut arguments) = (false, 0);
+        for part in self.parts(word) {
+            match expressions.node(part) {
+                Node::Environment(Environment::Caller) => caller = true,
+                Node::CalldataWord { offset } => {
+                    let place = expressions.constant(offset).and_then(|it| it.checked_sub(HEAD));
+                    let index = place.filter(|it| (it % WORD).is_zero()).map(|it| it / WORD);
+                    match index.and_then(|it| u32::try_from(it).ok()).and_then(|it| 1u64.checked_shl(it)) {
+                        Some(bit) => arguments |= bit,
+                        None => return Needs::Differs,
+                    }
+                }
+                Node::Environment(Environment::CalldataSize) | Node::Bytes(_) => return Needs::Differs,
+                _ => {}
+            }
+        }
+        // What comes from neither in a way that is known may be anything.
+        if caller || arguments != 0 { Needs::Same { caller, arguments } } else { Needs::Differs }
+    }
+
     /// Every part of `word` that its value is computed from, without the slots of loads.
     pub(crate) fn parts(&self, word: ExprId) -> Vec<ExprId> {
         let expressions = &self.analysis.expressions;
