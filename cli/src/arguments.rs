@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Budget(Budget),
     /// Write a commented `deconflict.toml`.
     Init(Init),
+    /// Serve an editor: the language server protocol on standard input and output.
+    Lsp(Lsp),
     /// Print the page of a rule.
     Explain(Explain),
     /// List the rules.
@@ -283,6 +285,14 @@ pub(crate) struct Budget {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) input: Input,
+}
+
+/// The arguments of `lsp`.
+#[derive(Debug, Args)]
+pub(crate) struct Lsp {
+    /// What editors say by habit; there is no other way.
+    #[arg(long, hide = true)]
+    stdio: bool,
 }
 
 /// The arguments of `init`.

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod budget;
 pub(crate) mod check;
 pub(crate) mod inspect;
+pub(crate) mod lsp;
 pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod setup;

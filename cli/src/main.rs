@@ -7,6 +7,7 @@ mod arguments;
 mod command;
 mod configuration;
 mod console;
+mod language_server;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Completions(options) => command::setup::completions(options, &console),
         Command::Man => command::setup::manual(&console),
         Command::Explain(options) => command::rules::explain(options, &console),
+        Command::Lsp(_) => Ok(command::lsp::run()),
         Command::Rules => command::rules::list(&console),
     };
     match outcome {

@@ -9,6 +9,7 @@ mod links;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
+use alloy_primitives::keccak256;
 use deconflict_analyzer::{Analysis, Conflict, Immutable, Options, analyze, conflicts};
 
 use crate::{
@@ -94,6 +95,29 @@ impl Report {
 /// storage of the contracts that call them.
 pub fn is_checked(contract: &Contract) -> bool {
     contract.origin == Origin::Project && contract.kind != ContractKind::Library
+}
+
+/// Tells analyses apart: two contracts with the same key have the same analysis. The metadata at the end of the code,
+/// which changes with every comment, has no part in it.
+pub fn analysis_key(contract: &Contract, names: &ContractNames<'_>) -> [u8; 32] {
+    let code = without_metadata(&contract.runtime);
+    let mut bytes = code.to_vec();
+    bytes.extend((code.len() as u64).to_be_bytes());
+    bytes.extend(names.selectors().iter().flat_map(|selector| selector.0));
+    for place in &contract.immutables {
+        bytes.extend([place.id, place.range.start, place.range.end].iter().flat_map(|it| it.to_be_bytes()));
+    }
+    keccak256(&bytes).0
+}
+
+/// The code before what the Solidity compiler says of itself at its end: a CBOR map and its length in two bytes.
+fn without_metadata(code: &[u8]) -> &[u8] {
+    let Some((rest, length)) = code.split_last_chunk::<2>() else { return code };
+    let start = rest.len().checked_sub(usize::from(u16::from_be_bytes(*length)));
+    match start {
+        Some(start) if rest.get(start).is_some_and(|byte| (0xa1..=0xa7).contains(byte)) => &rest[..start],
+        _ => code,
+    }
 }
 
 /// Analyses the code of a contract.

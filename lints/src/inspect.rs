@@ -141,23 +141,32 @@ pub struct Cell {
 /// Analyses and describes a contract.
 pub fn inspect(project: &Project, contract: &Contract) -> Inspection {
     let names = ContractNames::new(project, contract);
-    let Analyzed { analysis, conflicts } = analyze_contract(contract, &names);
-    let with_prefix =
-        |entry, prefix| Render { expressions: &analysis.expressions, names: &names, entry, prefix };
-    let render = |entry| with_prefix(entry, "");
-    let functions =
-        analysis.summaries.iter().map(|summary| function(summary, &names, render(summary.entry))).collect();
-    let cells = conflicts.iter().map(|conflict| {
-        let (a, b) = (analysis.summaries[conflict.a].entry, analysis.summaries[conflict.b].entry);
-        cell(conflict, (names.signature(a), names.signature(b)), (with_prefix(a, "a."), with_prefix(b, "b.")))
+    inspect_analyzed(contract, &names, &analyze_contract(contract, &names))
+}
+
+/// Describes a contract whose code has been analysed before.
+pub fn inspect_analyzed(contract: &Contract, names: &ContractNames<'_>, analyzed: &Analyzed) -> Inspection {
+    let Analyzed { analysis, conflicts } = analyzed;
+    let functions = analysis.summaries.iter();
+    let functions = functions.map(|summary| {
+        let render = Render { expressions: &analysis.expressions, names, entry: summary.entry, prefix: "" };
+        function(summary, names, render)
     });
     Inspection {
         name: contract.name.clone(),
         source: contract.source_path.clone(),
         code_hash: alloy_primitives::keccak256(&contract.runtime),
-        functions,
-        conflicts: cells.collect(),
+        functions: functions.collect(),
+        conflicts: conflicts.iter().map(|conflict| describe_conflict(conflict, names, analyzed)).collect(),
     }
+}
+
+/// Describes one cell of the matrix, or a part of one.
+pub(crate) fn describe_conflict(conflict: &Conflict, names: &ContractNames<'_>, analyzed: &Analyzed) -> Cell {
+    let analysis = &analyzed.analysis;
+    let render = |entry, prefix| Render { expressions: &analysis.expressions, names, entry, prefix };
+    let (a, b) = (analysis.summaries[conflict.a].entry, analysis.summaries[conflict.b].entry);
+    cell(conflict, (names.signature(a), names.signature(b)), (render(a, "a."), render(b, "b.")))
 }
 
 /// Whether `name` (a name, a signature or a selector) means this function.

@@ -24,11 +24,16 @@ mod suppress;
 mod baseline;
 mod changes;
 mod inspect;
+mod facts;
+mod rewrite;
 pub mod budget;
 pub mod report;
 
 pub use error::Error;
-pub use project::{LoadOptions, changed_files, load, load_bytes, repository_of};
+pub use project::{
+    LoadOptions, changed_files, load, load_build, load_bytes, load_forge_output, projects_below,
+    repository_of, root_of,
+};
 pub use source_map::{
     Attribution, Jump, LineColumn, Lines, Location, MapEntry, MapError, Mapped, SourceId, SourceMap,
     SourceSpan, decode, program_counters,
@@ -45,18 +50,21 @@ pub use unit::{
 pub use baseline::{Baseline, BaselineError};
 pub use changes::keep_changed;
 pub use check::{
-    Analyzed, Checked, Report, Suppressed, analyze_contract, check_analyzed, check_contract, is_checked,
-    merge,
+    Analyzed, Checked, Report, Suppressed, analysis_key, analyze_contract, check_analyzed, check_contract,
+    is_checked, merge,
 };
 pub use config::{
     Configuration, ConfigurationError, FILE_NAME, Level, Levels, OnlyHere, Patterns, Scope, UnknownSelector,
     all_rules, default_level, effective, find_rule, template, unknown,
 };
 pub use diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint};
+pub use facts::{Clash, ContractFacts, FunctionFacts, VariableFacts, facts};
 pub use inspect::{
-    AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect, is_called,
+    AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect,
+    inspect_analyzed, is_called,
 };
 pub use naming::ContractNames;
+pub use rewrite::{Rewrite, rewrites};
 pub use rule::{Finding, Group, Rule};
 pub use settings::{Profile, Settings};
 pub use suppress::{Insertion, allow_comments, apply as apply_suppressions, insert_comments};

@@ -104,6 +104,35 @@ pub fn load_bytes(name: &str, bytes: &[u8]) -> Result<Project, Error> {
     Ok(assembly.finish())
 }
 
+/// Reads the output of a compiler that was run for the project at `root`: its names are relative to that folder.
+pub fn load_build(root: &Path, name: &str, bytes: &[u8]) -> Result<Project, Error> {
+    let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let folders = foundry::folders_of(&root);
+    let mut assembly = Assembly::new(SourceStore::new(root, folders));
+    read_bytes(name, None, bytes, &mut assembly)?;
+    Ok(assembly.finish())
+}
+
+/// Reads what `forge build` wrote for the project at `root` to a folder that is not the project's own.
+pub fn load_forge_output(root: &Path, out: &Path) -> Result<Project, Error> {
+    foundry::read_output(root, out)
+}
+
+/// The nearest project folder at or above `path`.
+pub fn root_of(path: &Path) -> Option<PathBuf> {
+    let absolute = fs::canonicalize(path).ok()?;
+    let found = absolute.ancestors().find(|folder| FOLDERS.iter().any(|kind| (kind.accepts)(folder)));
+    found.map(Path::to_path_buf)
+}
+
+/// The project folders at or below `folder`, outermost ones only.
+pub fn projects_below(folder: &Path) -> Vec<PathBuf> {
+    if FOLDERS.iter().any(|kind| (kind.accepts)(folder)) {
+        return vec![folder.to_owned()];
+    }
+    folder::list(folder, true).projects
+}
+
 /// Reads one file of any format.
 fn read_bytes(name: &str, path: Option<&Path>, bytes: &[u8], assembly: &mut Assembly) -> Result<(), Error> {
     match document::classify(name, path, bytes)? {

@@ -55,16 +55,12 @@ impl Profile {
 fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
     let root = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let profile = read_profile(&root)?;
+    let folders = folders(&profile);
     let out = root.join(profile.out.unwrap_or_else(|| "out".into()));
     let build_infos = profile.build_info_path.map_or_else(|| out.join("build-info"), |it| root.join(it));
     let cache =
         root.join(profile.cache_path.unwrap_or_else(|| "cache".into())).join("solidity-files-cache.json");
     let surroundings = Surroundings { build_infos, out, cache: Some(cache).filter(|cache| cache.is_file()) };
-    let folders = Folders {
-        libraries: profile.libs.unwrap_or_else(|| Folders::default().libraries),
-        tests: vec![profile.test.unwrap_or_else(|| "test".to_owned())],
-        scripts: vec![profile.script.unwrap_or_else(|| "script".to_owned())],
-    };
     let fresh = || Assembly::new(SourceStore::new(root.clone(), folders.clone()));
 
     let mut assembly = fresh();
@@ -87,6 +83,35 @@ fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
     }
     if assembly.is_empty() {
         return Err(Error::NothingFound { path: path.to_owned() });
+    }
+    Ok(assembly.finish())
+}
+
+/// Which folders of the project at `root` hold what; the usual ones where no `foundry.toml` says so.
+pub(super) fn folders_of(root: &Path) -> Folders {
+    match read_profile(root) {
+        Ok(profile) => folders(&profile),
+        Err(_) => Folders::default(),
+    }
+}
+
+fn folders(profile: &Profile) -> Folders {
+    let or = |folder: &Option<String>, usual: &str| vec![folder.clone().unwrap_or_else(|| usual.to_owned())];
+    Folders {
+        libraries: profile.libs.clone().unwrap_or_else(|| Folders::default().libraries),
+        tests: or(&profile.test, "test"),
+        scripts: or(&profile.script, "script"),
+    }
+}
+
+/// Reads artifacts from a folder that is not the profile's.
+pub(super) fn read_output(root: &Path, out: &Path) -> Result<Project, Error> {
+    let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    let surroundings = Surroundings { build_infos: out.join("build-info"), out: out.to_owned(), cache: None };
+    let mut assembly = Assembly::new(SourceStore::new(root.clone(), folders_of(&root)));
+    read_artifacts(&surroundings, &mut assembly)?;
+    if assembly.is_empty() {
+        return Err(Error::NothingFound { path: out.to_owned() });
     }
     Ok(assembly.finish())
 }

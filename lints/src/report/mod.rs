@@ -4,6 +4,7 @@
 
 pub mod budget;
 mod concise;
+pub mod editor;
 mod github;
 mod gitlab;
 pub mod human;

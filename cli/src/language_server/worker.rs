@@ -1,0 +1,349 @@
+//! The thread that reads, compiles and analyses.
+//!
+//! In: [`Job`]s. Out: [`Update`]s, above all a new [`Snapshot`] whenever one is known. Jobs that have gathered while
+//! another was under way are done together, so that a user who saves faster than the compiler compiles waits for one
+//! more run and not for all of them. A project that does not compile keeps its last good snapshot. A panic ends a job,
+//! not the thread.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use deconflict_lints::{Error, LoadOptions, Notice, Project, load};
+
+use super::{
+    Event,
+    analysis::{self, Cache, Layer},
+    client::Urgency,
+    compiler::{Compiler, Outcome},
+    settings::Settings,
+    snapshot::{Freshness, Live, Rules, Snapshot},
+};
+use crate::{arguments::Input, configuration};
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// The user's settings are these now.
+    Configure(Box<Settings>),
+    /// Read a project.
+    Open(PathBuf),
+    /// Forget a project.
+    Close(PathBuf),
+    /// Sources of a project are others than before.
+    Saved(PathBuf, BTreeSet<PathBuf>),
+    /// The configuration of a project, or the output of its build, is another than before.
+    Rebuilt(PathBuf),
+}
+
+/// What there is to say.
+#[derive(Debug)]
+pub(super) enum Update {
+    /// This is known about a project now.
+    Snapshot(Arc<Snapshot>),
+    /// Something that takes its time has begun.
+    Begin(PathBuf, String),
+    /// So much of it is done.
+    Step(PathBuf, usize, usize),
+    /// It has ended, and how.
+    End(PathBuf, String),
+    /// Something that the user may want to know.
+    Say(Urgency, String),
+}
+
+/// Starts the thread. It ends when nobody can send it jobs any more.
+pub(super) fn start(events: Sender<Event>, folder: PathBuf) -> (Sender<Job>, JoinHandle<()>) {
+    let (sender, jobs) = crossbeam_channel::unbounded();
+    let thread = thread::spawn(move || {
+        let compiler = Compiler::new(folder);
+        let settings = Settings::default();
+        Worker { events, settings, compiler, cache: Cache::default(), projects: BTreeMap::new() }.run(&jobs);
+    });
+    (sender, thread)
+}
+
+struct Worker {
+    events: Sender<Event>,
+    settings: Settings,
+    compiler: Compiler,
+    cache: Cache,
+    projects: BTreeMap<PathBuf, State>,
+}
+
+/// One project.
+struct State {
+    layers: Vec<Live>,
+    rules: Rules,
+    freshness: Freshness,
+    /// What was said already.
+    said: BTreeSet<String>,
+}
+
+/// What is to be done about one project.
+#[derive(Debug, Default)]
+struct Task {
+    read: bool,
+    saved: BTreeSet<PathBuf>,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        for first in jobs {
+            let mut tasks: BTreeMap<PathBuf, Task> = BTreeMap::new();
+            for job in std::iter::once(first).chain(jobs.try_iter().collect::<Vec<_>>()) {
+                match job {
+                    Job::Configure(settings) => {
+                        if *settings != self.settings {
+                            self.settings = *settings;
+                            for root in self.projects.keys() {
+                                tasks.entry(root.clone()).or_default().read = true;
+                            }
+                        }
+                    }
+                    Job::Open(root) | Job::Rebuilt(root) => tasks.entry(root).or_default().read = true,
+                    Job::Close(root) => {
+                        tasks.remove(&root);
+                        self.projects.remove(&root);
+                    }
+                    Job::Saved(root, files) => tasks.entry(root).or_default().saved.extend(files),
+                }
+            }
+            for (root, task) in tasks {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work(&root, task))) {
+                    let what = panic_text(panic.as_ref());
+                    let name = root.display();
+                    self.tell(Update::End(root.clone(), "failed".to_owned()));
+                    self.tell(Update::Say(
+                        Urgency::Warning,
+                        format!("deconflict failed on {name} ({what}); the last good findings stay. Please report it"),
+                    ));
+                }
+            }
+        }
+    }
+
+    fn work(&mut self, root: &Path, task: Task) {
+        let mut wanted = Some(task.saved);
+        if task.read || !self.projects.contains_key(root) {
+            // Nobody knows which sources are not compiled yet; reading the project tells.
+            let missing = self.read(root);
+            wanted = missing.zip(wanted).map(|(missing, mut saved)| {
+                saved.extend(missing);
+                saved
+            });
+        }
+        match wanted {
+            Some(saved) if saved.is_empty() => {}
+            wanted => self.compile(root, wanted.as_ref()),
+        }
+    }
+
+    /// Reads what was built. Returns the sources that have changed since, or `None` where nothing was built.
+    fn read(&mut self, root: &Path) -> Option<BTreeSet<PathBuf>> {
+        let name = root
+            .file_name()
+            .map_or_else(|| root.display().to_string(), |it| it.to_string_lossy().into_owned());
+        self.tell(Update::Begin(root.to_owned(), format!("Analysing {name}")));
+        let read = load(root, LoadOptions { no_build: true });
+        let rules = self.rules(root);
+        let mut state = self.projects.remove(root).unwrap_or_else(|| State {
+            layers: Vec::new(),
+            rules: Rules::default(),
+            freshness: Freshness::Empty,
+            said: BTreeSet::new(),
+        });
+        state.rules = rules;
+        let (missing, end) = match read {
+            Ok(project) => {
+                let stale = stale_sources(&project);
+                let notices: Vec<String> =
+                    project.notices.iter().filter(|it| it.is_warning()).map(ToString::to_string).collect();
+                for notice in notices {
+                    if state.said.insert(notice.clone()) {
+                        self.tell(Update::Say(Urgency::Log, notice));
+                    }
+                }
+                let (layer, end) = self.analyse(root, project, &state.rules);
+                state.layers = vec![all_of(layer)];
+                state.freshness = if stale.is_empty() { Freshness::Current } else { Freshness::Stale };
+                (Some(stale), end)
+            }
+            Err(Error::NotBuilt { .. } | Error::NothingFound { .. } | Error::NoBytecode { .. }) => {
+                (None, "no build output yet".to_owned())
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if state.said.insert(text.clone()) {
+                    self.tell(Update::Say(Urgency::Warning, text));
+                }
+                (Some(BTreeSet::new()), "could not be read".to_owned())
+            }
+        };
+        self.projects.insert(root.to_owned(), state);
+        self.publish(root);
+        self.tell(Update::End(root.to_owned(), end));
+        missing
+    }
+
+    /// Compiles sources and what depends on them, or everything, and puts the result on top of what is known.
+    fn compile(&mut self, root: &Path, saved: Option<&BTreeSet<PathBuf>>) {
+        let Some(mut state) = self.projects.remove(root) else { return };
+        if saved.is_none() {
+            state.layers.clear();
+        }
+        forget_deleted(&mut state.layers);
+        if !self.settings.compile {
+            if saved.is_some() {
+                state.freshness = Freshness::Stale;
+            }
+            self.projects.insert(root.to_owned(), state);
+            return self.publish(root);
+        }
+        let name = root
+            .file_name()
+            .map_or_else(|| root.display().to_string(), |it| it.to_string_lossy().into_owned());
+        self.tell(Update::Begin(root.to_owned(), format!("Compiling {name}")));
+        let projects: Vec<&Project> = state.layers.iter().map(|live| &live.layer.project).collect();
+        let checked: BTreeSet<PathBuf> = live_sources(&state.layers);
+        let started = Instant::now();
+        let outcome = self.compiler.compile(root, saved, &checked, &projects, self.settings.solc.as_deref());
+        let took = started.elapsed();
+        let end = match outcome {
+            Outcome::Compiled { project, targets, by } => {
+                let (layer, end) = self.analyse(root, project, &state.rules);
+                replace(&mut state.layers, layer, &targets);
+                state.freshness = Freshness::Current;
+                let text = format!(
+                    "{by}: {} ms, then {} ms",
+                    took.as_millis(),
+                    started.elapsed().saturating_sub(took).as_millis()
+                );
+                self.tell(Update::Say(Urgency::Log, text));
+                end
+            }
+            Outcome::Nothing => "nothing to compile".to_owned(),
+            Outcome::Broken { by } => {
+                state.freshness = if state.layers.is_empty() { Freshness::Empty } else { Freshness::Stale };
+                self.tell(Update::Say(
+                    Urgency::Log,
+                    format!(
+                        "{by}: the sources do not compile; findings are those of the last build that did"
+                    ),
+                ));
+                "does not compile, showing the last good findings".to_owned()
+            }
+            Outcome::NoCompiler { advice } => {
+                state.freshness = if state.layers.is_empty() { Freshness::Empty } else { Freshness::Stale };
+                if state.said.insert(advice.clone()) {
+                    self.tell(Update::Say(Urgency::Warning, advice));
+                }
+                "no compiler".to_owned()
+            }
+        };
+        self.projects.insert(root.to_owned(), state);
+        self.publish(root);
+        self.tell(Update::End(root.to_owned(), end));
+    }
+
+    fn analyse(&mut self, root: &Path, project: Project, rules: &Rules) -> (Layer, String) {
+        let events = self.events.clone();
+        let step = |done: usize, all: usize| {
+            // A client needs to see that something moves, not every contract.
+            if done.is_multiple_of(16) {
+                let _ = events.send(Event::Worker(Update::Step(root.to_owned(), done, all)));
+            }
+        };
+        let settings = &rules.configuration.settings;
+        let (layer, work) = analysis::analyse(project, &mut self.cache, settings, &step);
+        let contracts = if work.contracts == 1 { "contract" } else { "contracts" };
+        (layer, format!("{} {contracts}, {} of them new code", work.contracts, work.analysed))
+    }
+
+    fn rules(&self, root: &Path) -> Rules {
+        let input = Input { no_build: true, config: None, no_config: false };
+        let project = Project { root: root.to_owned(), ..Project::default() };
+        let complain = |text: String| self.tell(Update::Say(Urgency::Warning, text));
+        let configuration = configuration::find(&input, &project).unwrap_or_else(|error| {
+            complain(format!("{error:#}; until then the defaults hold"));
+            deconflict_lints::Configuration::default()
+        });
+        let settings: Vec<_> =
+            self.settings.rules.iter().map(|(name, level)| (name.clone(), level.level())).collect();
+        let levels = configuration::levels(&configuration, &settings)
+            .or_else(|error| {
+                complain(format!("{error:#}; the editor's levels are not used"));
+                configuration::levels(&configuration, &[])
+            })
+            .unwrap_or_default();
+        Rules { configuration, levels }
+    }
+
+    fn publish(&mut self, root: &Path) {
+        let Some(state) = self.projects.get(root) else { return };
+        let snapshot = Snapshot::new(root.to_owned(), state.layers.clone(), &state.rules, state.freshness);
+        self.tell(Update::Snapshot(Arc::new(snapshot)));
+        let layers = self.projects.values().flat_map(|state| &state.layers);
+        self.cache.keep(layers.map(|live| &*live.layer));
+    }
+
+    fn tell(&self, update: Update) {
+        // Nobody listens once the server has stopped.
+        let _ = self.events.send(Event::Worker(update));
+    }
+}
+
+/// What a panic says of itself.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("unknown cause").to_owned()
+}
+
+fn all_of(layer: Layer) -> Live {
+    let contracts = (0..layer.contracts.len()).collect();
+    Live { layer: Arc::new(layer), contracts }
+}
+
+/// The sources of which the build has another text than the disk.
+fn stale_sources(project: &Project) -> BTreeSet<PathBuf> {
+    let stale = project.notices.iter().filter_map(|notice| match notice {
+        Notice::Stale { source_path, .. } | Notice::PerhapsStale { source_path, .. } => Some(source_path),
+        _ => None,
+    });
+    stale.map(|path| project.root.join(path)).filter(|path| path.is_file()).collect()
+}
+
+/// The files that live contracts are written in.
+fn live_sources(layers: &[Live]) -> BTreeSet<PathBuf> {
+    let contracts = layers.iter().flat_map(|live| live.contracts().map(move |it| (live, it)));
+    let sources =
+        contracts.filter_map(|(live, contract)| live.layer.project.source(contract.source?).absolute.clone());
+    sources.collect()
+}
+
+fn retain(layers: &mut Vec<Live>, keep: impl Fn(&Path) -> bool) {
+    for live in layers.iter_mut() {
+        let layer = Arc::clone(&live.layer);
+        live.contracts.retain(|&index| {
+            let contract = &layer.project.contracts[layer.contracts[index].index];
+            let path = contract.source.and_then(|id| layer.project.source(id).absolute.as_deref());
+            path.is_none_or(&keep)
+        });
+    }
+    layers.retain(|live| !live.contracts.is_empty());
+}
+
+fn forget_deleted(layers: &mut Vec<Live>) {
+    retain(layers, Path::is_file);
+}
+
+/// A newer layer has the say about all contracts of the files that were compiled for it.
+fn replace(layers: &mut Vec<Live>, layer: Layer, targets: &BTreeSet<PathBuf>) {
+    retain(layers, |path| !targets.contains(path));
+    layers.push(all_of(layer));
+}
