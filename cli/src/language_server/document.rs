@@ -3,7 +3,7 @@
 //! In: the edits that the client sends. Out: the present text, and for a range of the compiled text the range that is
 //! left of it. Nothing is lost while the user types: a range shrinks with its text and goes only when all of it is gone.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use gen_lsp_types::{Range, Uri};
 
@@ -29,17 +29,28 @@ impl Shift {
         Self { pieces: vec![Piece { old: 0, new: 0, length }] }
     }
 
-    /// One text has become another in one edit.
+    /// One text has become another, nobody knows how: what both begin and end with stays, and between these the lines
+    /// that both have once, in the same order.
     pub(super) fn between(old: &str, new: &str) -> Self {
-        let mut shift = Self::identity(old.len());
         if old == new {
-            return shift;
+            return Self::identity(old.len());
         }
-        let start = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+        let mut start = old.bytes().zip(new.bytes()).take_while(|(a, b)| a == b).count();
+        // No character may be cut in two.
+        while !old.is_char_boundary(start) || !new.is_char_boundary(start) {
+            start -= 1;
+        }
         let most = old.len().min(new.len()) - start;
-        let end = old.bytes().rev().zip(new.bytes().rev()).take(most).take_while(|(a, b)| a == b).count();
-        shift.edit(start, old.len() - end, new.len() - start - end);
-        shift
+        let mut end = old.bytes().rev().zip(new.bytes().rev()).take(most).take_while(|(a, b)| a == b).count();
+        while !old.is_char_boundary(old.len() - end) || !new.is_char_boundary(new.len() - end) {
+            end -= 1;
+        }
+        let mut pieces = vec![Piece { old: 0, new: 0, length: start }];
+        let kept = common_lines(&old[start..old.len() - end], &new[start..new.len() - end]);
+        pieces.extend(kept.into_iter().map(|it| Piece { old: it.old + start, new: it.new + start, ..it }));
+        pieces.push(Piece { old: old.len() - end, new: new.len() - end, length: end });
+        pieces.retain(|piece| piece.length > 0);
+        Self { pieces }
     }
 
     /// Takes account of an edit: the new text's bytes `[start, end)` become `length` bytes.
@@ -80,6 +91,76 @@ impl Shift {
         let piece = pieces.rfind(|piece| piece.new <= offset && offset <= piece.new + piece.length)?;
         Some(piece.old + offset - piece.new)
     }
+}
+
+/// The lines that two texts have in common, and their neighbours as far as these are the same.
+fn common_lines(old: &str, new: &str) -> Vec<Piece> {
+    let (old, new) = (lines_of(old), lines_of(new));
+    let mut places: BTreeMap<&str, [Vec<usize>; 2]> = BTreeMap::new();
+    for (side, text) in [&old, &new].into_iter().enumerate() {
+        for (index, (_, line)) in text.iter().enumerate() {
+            places.entry(line).or_default()[side].push(index);
+        }
+    }
+    let mut anchors: Vec<(usize, usize)> = places
+        .values()
+        .filter_map(|[old, new]| match (old.as_slice(), new.as_slice()) {
+            (&[old], &[new]) => Some((old, new)),
+            _ => None,
+        })
+        .collect();
+    anchors.sort_unstable();
+    let anchors = increasing(&anchors);
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    let ends = anchors.iter().skip(1).copied().chain([(old.len(), new.len())]);
+    for (&(mut a, mut b), next) in anchors.iter().zip(ends) {
+        // Back to the pair before, then on to the next anchor.
+        let before = pairs.last().map_or((0, 0), |&(a, b)| (a + 1, b + 1));
+        let back = (0..).take_while(|&by| {
+            a > before.0 + by && b > before.1 + by && old[a - by - 1].1 == new[b - by - 1].1
+        });
+        let back = back.count();
+        (a, b) = (a - back, b - back);
+        while a < next.0 && b < next.1 && old[a].1 == new[b].1 {
+            pairs.push((a, b));
+            (a, b) = (a + 1, b + 1);
+        }
+    }
+    pairs.iter().map(|&(a, b)| Piece { old: old[a].0, new: new[b].0, length: old[a].1.len() }).collect()
+}
+
+/// The lines of a text with where they start.
+fn lines_of(text: &str) -> Vec<(usize, &str)> {
+    let mut at = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        at += line.len();
+        (at - line.len(), line)
+    });
+    lines.collect()
+}
+
+/// The longest run of pairs, ordered by their first numbers, whose second numbers increase.
+fn increasing(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    // For each length the pair that ends such a run with the least second number, and for each pair its predecessor.
+    let mut tails: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
+    for (index, &(_, second)) in pairs.iter().enumerate() {
+        let length = tails.partition_point(|&tail| pairs[tail].1 < second);
+        before.push(length.checked_sub(1).map(|it| tails[it]));
+        if length == tails.len() {
+            tails.push(index);
+        } else {
+            tails[length] = index;
+        }
+    }
+    let mut run = Vec::new();
+    let mut at = tails.last().copied();
+    while let Some(index) = at {
+        run.push(pairs[index]);
+        at = before[index];
+    }
+    run.reverse();
+    run
 }
 
 /// An open document.
@@ -179,6 +260,19 @@ mod tests {
         assert_eq!(shift.range(8, 13), Some((6, 11)));
         assert_eq!(shift.range(0, 3), Some((0, 3)));
         assert_eq!(Shift::between("aaa", "aa").range(0, 3), Some((0, 2)));
+    }
+
+    #[test]
+    fn lines_are_found_again_after_a_text_was_replaced() {
+        let old = "a\nb\n}\nc\n}\nd\ne\n";
+        let new = "x\nb\n}\nnew\n}\nd\ny\n";
+        let shift = Shift::between(old, new);
+        assert_eq!(shift.range(2, 3), Some((2, 3)));
+        assert_eq!(shift.range(10, 11), Some((12, 13)));
+        assert_eq!(shift.range(8, 9), Some((10, 11)), "the bracket before a line that was found");
+        assert_eq!(shift.range(6, 7), None);
+        assert_eq!(shift.range(12, 13), None);
+        assert_eq!(Shift::between("ü\nb\n", "û\nb\nz").range(3, 4), Some((3, 4)));
     }
 
     #[test]

@@ -229,13 +229,16 @@ impl Worker {
             }
             Outcome::Nothing => "nothing to compile".to_owned(),
             Outcome::Broken { by } => {
+                let was_known = state.freshness == Freshness::Stale;
                 state.freshness = if state.layers.is_empty() { Freshness::Empty } else { Freshness::Stale };
-                self.tell(Update::Say(
-                    Urgency::Log,
-                    format!(
-                        "{by}: the sources do not compile; findings are those of the last build that did"
-                    ),
-                ));
+                if !was_known {
+                    self.tell(Update::Say(
+                        Urgency::Log,
+                        format!(
+                            "{by}: the sources do not compile; findings are those of the last build that did"
+                        ),
+                    ));
+                }
                 "does not compile, showing the last good findings".to_owned()
             }
             Outcome::NoCompiler { advice } => {
