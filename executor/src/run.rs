@@ -41,6 +41,7 @@ use crate::{
     schedule,
     serial::{Outcome, summarize},
     store::{Store, lock},
+    view::Overlay,
     worker::{Rules, Worker},
 };
 
@@ -234,7 +235,7 @@ impl Watch<'_> {
 #[derive(Clone, Debug, Default)]
 pub struct Executor {
     config: Config,
-    stores: Arc<Mutex<Vec<Store>>>,
+    memory: Arc<Mutex<Vec<(Store, Overlay)>>>,
 }
 
 impl Executor {
@@ -323,9 +324,14 @@ impl Executor {
     ) -> Result<Execution, ExecuteError<D::Error>> {
         let start = Instant::now();
         let fees = Fees::new(rules.block.beneficiary);
-        let mut store = lock(&self.stores).pop().unwrap_or_default();
-        store.reserve(transactions.len());
+        let (mut store, overlay) = lock(&self.memory).pop().unwrap_or_default();
+        // Room for a whole block would have to be swept after each of many short rows.
         let threads = self.threads(transactions);
+        let (overlay, unused) =
+            if threads == 1 { (overlay, None) } else { (Overlay::default(), Some(overlay)) };
+        if threads > 1 {
+            store.reserve(transactions.len());
+        }
         let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
         let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
         let board = Board::new(transactions, rules, predictions, threads, eager);
@@ -337,12 +343,16 @@ impl Executor {
                 // Without a helper there is less help, that is all.
                 drop(std::thread::Builder::new().spawn_scoped(scope, help));
             }
-            let committed = guarded(0, || committer.run(&mut Worker::new(rules, state, &store, &fees)));
+            let committed = guarded(0, || {
+                let mut worker = Worker::new(rules, state, &store, &fees);
+                *worker.overlay() = overlay;
+                committer.run(&mut worker)
+            });
             board.close();
             committed
         });
         committed?;
-        let Committer { results, ahead, reexecutions, .. } = committer;
+        let Committer { results, ahead, reexecutions, mut left, .. } = committer;
         let (edges, predict, planning) = board.figures();
         let mut figures = RunFigures {
             threads,
@@ -354,11 +364,11 @@ impl Executor {
             ..RunFigures::default()
         };
         let writes = guarded(transactions.len() as u32, || {
-            let writes = collect(&mut store, &fees, rules.cfg.spec, state);
+            let writes = collect(&mut store, &mut left, &fees, rules.cfg.spec, state);
             writes.map_err(|source| ExecuteError::Settle { source })
         })?;
-        figures.store_bytes = store.bytes();
-        lock(&self.stores).push(store);
+        figures.store_bytes = store.bytes() + left.bytes();
+        lock(&self.memory).push((store, unused.unwrap_or(left)));
         figures.execute = start.elapsed();
         let outcome = summarize(transactions, rules.cfg.spec, results);
         Ok(Execution { outcome, writes, figures })

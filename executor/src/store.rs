@@ -68,6 +68,15 @@ pub(crate) struct Addition {
 }
 
 impl Addition {
+    /// Both additions, one after the other.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            credit: self.credit.saturating_add(other.credit),
+            debit: self.debit.saturating_add(other.debit),
+            nonce: self.nonce.saturating_add(other.nonce),
+        }
+    }
+
     /// The account after the addition; none if a number leaves its range.
     pub(crate) fn apply(self, info: Option<AccountInfo>) -> Option<AccountInfo> {
         let mut info = info.unwrap_or_default();
@@ -175,9 +184,7 @@ impl AccountVersions {
                     break;
                 }
                 AccountWrite::Add(addition) => {
-                    sum.credit = sum.credit.saturating_add(addition.credit);
-                    sum.debit = sum.debit.saturating_add(addition.debit);
-                    sum.nonce = sum.nonce.saturating_add(addition.nonce);
+                    sum = addition.and(sum);
                 }
             }
         }

@@ -4,14 +4,17 @@
 //! from which it can be told later whether another state would have led to the same execution. The log must hold
 //! everything that the execution depended on; what it depended on less closely than by value it may say so.
 
+mod hashes;
 mod observe;
+mod overlay;
 
-pub(crate) use self::observe::listen;
+pub(crate) use self::{observe::listen, overlay::Overlay};
 
 use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
 
+use self::hashes::Hashes;
 use crate::{
     fees::Fees,
     store::{Index, Store},
@@ -31,8 +34,13 @@ pub(crate) struct View<'a, D> {
     /// Whether to keep a log: what runs in its turn needs none.
     pub(crate) logs: bool,
     pub(crate) log: ReadLog,
+    /// Whether the transactions that this thread runs find what the last ones left in `overlay`.
+    pub(crate) in_row: bool,
+    pub(crate) overlay: Overlay,
     /// Codes that this thread has run.
     pub(crate) codes: FxHashMap<B256, Bytecode>,
+    /// Hashes that this thread has computed.
+    pub(crate) hashes: Hashes,
 }
 
 /// What a transaction has read.
@@ -140,8 +148,20 @@ pub(crate) fn code_hash(info: Option<&AccountInfo>) -> B256 {
 impl<'a, D: DatabaseRef> View<'a, D> {
     /// The view of nobody yet.
     pub(crate) fn new(state: &'a D, store: &'a Store, fees: &'a Fees, spec: SpecId) -> Self {
-        let (log, codes) = (ReadLog::default(), FxHashMap::default());
-        Self { state, store, fees, spec, reader: 0, assumed: None, logs: false, log, codes }
+        Self {
+            state,
+            store,
+            fees,
+            spec,
+            reader: 0,
+            assumed: None,
+            logs: false,
+            log: ReadLog::default(),
+            in_row: false,
+            overlay: Overlay::default(),
+            codes: FxHashMap::default(),
+            hashes: Hashes::default(),
+        }
     }
 
     /// Makes ready for a transaction. With `assumed`, its sender's nonce is taken to be the right one.
@@ -202,6 +222,16 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     type Error = D::Error;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
+        let is_beneficiary = address == self.fees.beneficiary;
+        // What it has earned is part of no overlay.
+        let in_row = self.in_row && !is_beneficiary;
+        if in_row && let Some(info) = self.overlay.account(&address) {
+            let info = info.clone();
+            if self.logs {
+                self.log.accounts.push(AccountRead::new(address, info.as_ref()));
+            }
+            return Ok(info);
+        }
         let (mut info, writer) = self.account(address)?;
         let mut taken_for_granted = false;
         if let (Some((sender, nonce)), Some(info)) = (self.assumed, &mut info)
@@ -212,12 +242,21 @@ impl<D: DatabaseRef> Database for View<'_, D> {
             taken_for_granted = true;
         }
         if !self.logs {
+            if in_row {
+                self.overlay.keep_account(address, info.clone(), None);
+            }
             return Ok(info);
         }
-        self.log.accounts.push(AccountRead {
-            from_base: writer.is_none() && !taken_for_granted && address != self.fees.beneficiary,
+        let read = AccountRead {
+            from_base: writer.is_none() && !taken_for_granted && !is_beneficiary,
             ..AccountRead::new(address, info.as_ref())
-        });
+        };
+        if in_row {
+            // What the row needs of it is what its transactions turn out to need.
+            let first = AccountRead { needs_presence: false, ..read.clone() };
+            self.overlay.keep_account(address, info.clone(), Some(first));
+        }
+        self.log.accounts.push(read);
         Ok(info)
     }
 
@@ -231,11 +270,19 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        if self.in_row
+            && let Some(word) = self.overlay.word(&(address, slot))
+        {
+            return Ok(word);
+        }
         let overwritten = self.overwritten(address, slot);
         let word = match overwritten {
             Some(word) => word,
             None => self.state.storage_ref(address, slot)?,
         };
+        if self.in_row {
+            self.overlay.keep_word((address, slot), word);
+        }
         if self.logs {
             self.log.slots.push(SlotRead { address, slot, word, written: overwritten.is_some() });
         }

@@ -8,6 +8,7 @@ mod transfer;
 use std::{
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, U256};
@@ -23,9 +24,10 @@ use revm::{
 
 use self::transfer::Plain;
 use crate::{
+    block::Transaction,
     fees::{Fees, Unpaid},
     store::{AccountWrite, Addition, Index, Store},
-    view::{AccountRead, BalanceNeed, Presence, SlotRead, View, listen},
+    view::{AccountRead, BalanceNeed, Overlay, Presence, SlotRead, View, listen},
 };
 
 /// What the execution of a transaction came to.
@@ -33,6 +35,15 @@ use crate::{
 pub(crate) struct Executed {
     pub(crate) result: ExecutionResult,
     pub(crate) effects: Box<Effects>,
+}
+
+/// What the execution of transactions in a row came to, and what all of them together depended on and change.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) results: Vec<ExecutionResult>,
+    pub(crate) effects: Box<Effects>,
+    /// The time that the slowest of them took.
+    pub(crate) slowest: Duration,
 }
 
 /// What an execution depended on, and what it changes. The lists are used again and again.
@@ -97,12 +108,20 @@ pub(crate) struct Worker<'a, D: DatabaseRef> {
     plain: Option<Plain>,
     /// Lists for the next execution.
     pub(crate) spare: Box<Effects>,
+    /// Lists for each transaction of a row.
+    single: Box<Effects>,
 }
 
 impl<'a, D: DatabaseRef> Worker<'a, D> {
     pub(crate) fn new(rules: &'a Rules, state: &'a D, store: &'a Store, fees: &'a Fees) -> Self {
         let view = View::new(state, store, fees, rules.cfg.spec);
-        Self { rules, evm: build(rules, view), plain: Plain::new(rules), spare: Box::default() }
+        Self {
+            rules,
+            evm: build(rules, view),
+            plain: Plain::new(rules),
+            spare: Box::default(),
+            single: Box::default(),
+        }
     }
 
     /// Runs a transaction ahead of its turn: what it reads may still change.
@@ -112,6 +131,70 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         transaction: &TxEnv,
     ) -> Result<Executed, Failure<D::Error>> {
         self.run(index, transaction, Some((transaction.caller, transaction.nonce)))
+    }
+
+    /// Runs the transactions of a range ahead of their turn, one after the other, until one fails or does what a row
+    /// cannot hold; fails as the first one does.
+    pub(crate) fn run_row_ahead(
+        &mut self,
+        range: std::ops::Range<Index>,
+        transactions: &[Transaction],
+    ) -> Result<Row, Failure<D::Error>> {
+        let single = std::mem::take(&mut self.single);
+        let mut effects = std::mem::replace(&mut self.spare, single);
+        effects.clear();
+        let mut results = Vec::with_capacity(range.len());
+        let mut failure = None;
+        let (mut start, mut slowest) = (Instant::now(), Duration::ZERO);
+        self.begin_row();
+        for index in range.clone() {
+            let executed = match self.run_ahead(range.start, &transactions[index as usize].env) {
+                Ok(executed) => executed,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            };
+            let view = &mut self.evm.ctx.journaled_state.database;
+            let fits = view.overlay.absorb(&executed.effects, &mut effects.reads, view.spec);
+            if fits {
+                effects.writes.fee = effects.writes.fee.saturating_add(executed.effects.writes.fee);
+                results.push(executed.result);
+            }
+            self.spare = executed.effects;
+            let now = Instant::now();
+            (slowest, start) = (slowest.max(now - start), now);
+            if !fits {
+                break;
+            }
+        }
+        self.single = std::mem::take(&mut self.spare);
+        let view = &mut self.evm.ctx.journaled_state.database;
+        view.in_row = false;
+        // A panic has taken all of it along.
+        let is_lost = matches!(failure, Some(Failure::Panic(_)));
+        if is_lost || results.is_empty() {
+            return Err(failure.unwrap_or_else(|| Failure::Engine("it has to run by itself".to_owned())));
+        }
+        view.overlay.hand_over(&mut effects);
+        Ok(Row { results, effects, slowest })
+    }
+
+    /// Lets transactions find what the ones before them leave to them, before others are told.
+    pub(crate) fn begin_row(&mut self) {
+        let view = &mut self.evm.ctx.journaled_state.database;
+        view.in_row = true;
+        view.overlay.clear();
+    }
+
+    /// What transactions in a row have left so far.
+    pub(crate) fn overlay(&mut self) -> &mut Overlay {
+        &mut self.evm.ctx.journaled_state.database.overlay
+    }
+
+    /// Lets transactions find what all have been told.
+    pub(crate) fn end_row(&mut self) {
+        self.evm.ctx.journaled_state.database.in_row = false;
     }
 
     /// Runs a transaction when all that stand before it are final.

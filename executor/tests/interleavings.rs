@@ -109,3 +109,28 @@ fn whoever_waits_is_told_of_the_end() {
         assert!(!turns.claim(0));
     });
 }
+
+#[test]
+fn a_row_ends_with_what_it_has_executed() {
+    loom::model(|| {
+        let shared = Arc::new((Versions::default(), Turns::new(3)));
+        let other = Arc::clone(&shared);
+        let helper = thread::spawn(move || {
+            let (table, turns) = &*other;
+            assert!((0..3).all(|index| turns.claim(index)));
+            table.change(7, |versions| versions.push(1));
+            // The last one did not fit, and is free before anybody can come to it.
+            turns.release(2..3);
+            turns.complete(1..2);
+            turns.finish(0);
+        });
+        let (table, turns) = &*shared;
+        if turns.stage(0) == Stage::Done {
+            assert_eq!(table.with(&7, Clone::clone), Some(vec![1]));
+            assert_eq!(turns.stage(1), Stage::Done);
+            assert!(turns.claim(2));
+        }
+        helper.join().expect("it does not panic");
+        assert_eq!(turns.stage(0), Stage::Done);
+    });
+}

@@ -5,10 +5,11 @@
 
 use std::{
     hint::spin_loop,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
@@ -27,7 +28,7 @@ use crate::{
     block::Transaction,
     predict::{BlockContext, Scratch},
     store::{Index, lock},
-    worker::{Effects, Executed, Failure, Rules, Worker},
+    worker::{Effects, Failure, Row, Rules, Worker},
 };
 
 /// How often a thread looks again before it lets go of its processor.
@@ -36,10 +37,10 @@ const SPINS: u32 = 3_000;
 /// How long a thread sleeps that has found nothing to do, at first and at most.
 const NAPS: [Duration; 2] = [Duration::from_micros(20), Duration::from_millis(1)];
 
-/// An execution that ran ahead.
+/// An execution that ran ahead, of one transaction or several in a row.
 pub(super) struct Ahead<E> {
-    /// What it came to, or how it failed.
-    pub(super) execution: Result<Executed, Failure<E>>,
+    /// What it came to, or how its first transaction failed.
+    pub(super) execution: Result<Row, Failure<E>>,
     /// Whether it was a guess that it would hold.
     pub(super) guess: bool,
 }
@@ -55,7 +56,7 @@ pub(super) struct Board<'a, E> {
     eager: bool,
     turns: Turns,
     ahead: Vec<Mutex<Option<Box<Ahead<E>>>>>,
-    finished: Mutex<Vec<Index>>,
+    finished: Mutex<Vec<Range<Index>>>,
     /// Lists to be used again by whoever runs ahead: memory stays with the thread that asked for it.
     #[expect(clippy::vec_box, reason = "a box goes from thread to thread as it is")]
     spares: Mutex<Vec<Box<Effects>>>,
@@ -66,6 +67,13 @@ pub(super) struct Board<'a, E> {
     committer: Thread,
     held: AtomicU64,
     stale: AtomicU64,
+    missed: AtomicU64,
+    /// The nanoseconds that the slowest of the transactions took that ran ahead of late; zero if none has.
+    pace: AtomicU64,
+    /// The length of rows.
+    row: AtomicU32,
+    /// Nobody else does anything until so many transactions are final.
+    quiet_until: AtomicUsize,
     predicting: AtomicU64,
     planning: AtomicU64,
 }
@@ -85,6 +93,14 @@ impl<E> Progress for Board<'_, E> {
 
     fn guesses(&self) -> (u64, u64) {
         (self.held.load(Ordering::Relaxed), self.stale.load(Ordering::Relaxed))
+    }
+
+    fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    fn pace(&self) -> Option<u64> {
+        Some(self.pace.load(Ordering::Relaxed)).filter(|pace| *pace > 0)
     }
 }
 
@@ -121,12 +137,22 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             ahead: (0..count).map(|_| Mutex::new(None)).collect(),
             finished: Mutex::default(),
             spares: Mutex::default(),
-            planner: Mutex::new(Planner::new(count, rules.block.beneficiary, knowledge, eager)),
+            planner: Mutex::new(Planner::new(
+                count,
+                rules.block.beneficiary,
+                knowledge,
+                eager,
+                threads.saturating_sub(1),
+            )),
             committed: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             committer: thread::current(),
             held: AtomicU64::new(0),
             stale: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            pace: AtomicU64::new(0),
+            row: AtomicU32::new(1),
+            quiet_until: AtomicUsize::new(0),
             predicting: AtomicU64::new(0),
             planning: AtomicU64::new(0),
         }
@@ -158,21 +184,14 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             let mut planner = lock(&self.planner);
             let finished = std::mem::take(&mut *lock(&self.finished));
             planner.absorb(finished);
-            planner.job(self.transactions, self)
+            let job = planner.job(self.transactions, self);
+            self.row.store(planner.row, Ordering::Relaxed);
+            self.quiet_until.store(planner.quiet_until, Ordering::Relaxed);
+            job
         };
         match job {
             Job::Nothing => return false,
-            Job::Run { index, guess } => {
-                if let Some(spare) = lock(&self.spares).pop() {
-                    worker.spare = spare;
-                }
-                let execution = worker.run_ahead(index, &self.transactions[index as usize].env);
-                if let Ok(executed) = &execution {
-                    publish(index, &executed.effects.writes, worker.view().store());
-                }
-                *lock(&self.ahead[index as usize]) = Some(Box::new(Ahead { execution, guess }));
-                self.finish(index);
-            }
+            Job::Run { range, guess } => self.run_ahead(range, guess, worker),
             Job::Predict(range) => {
                 let state = worker.view().state;
                 let start = Instant::now();
@@ -187,6 +206,41 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             }
         }
         true
+    }
+
+    fn run_ahead<D: DatabaseRef<Error = E>>(
+        &self,
+        range: Range<Index>,
+        guess: bool,
+        worker: &mut Worker<'_, D>,
+    ) {
+        if let Some(spare) = lock(&self.spares).pop() {
+            worker.spare = spare;
+        }
+        let (first, start) = (range.start, Instant::now());
+        let execution = if range.len() == 1 {
+            let executed = worker.run_ahead(first, &self.transactions[first as usize].env);
+            let slowest = start.elapsed();
+            executed.map(|it| Row { results: vec![it.result], effects: it.effects, slowest })
+        } else {
+            worker.run_row_ahead(range.clone(), self.transactions)
+        };
+        let count = execution.as_ref().map_or(1, |row| row.results.len() as Index);
+        let end = first + count;
+        if let Ok(row) = &execution {
+            publish(end - 1, &row.effects.writes, worker.view().store());
+            let took = u64::try_from(row.slowest.as_nanos()).unwrap_or(u64::MAX);
+            let before = self.pace.load(Ordering::Relaxed);
+            self.pace.store(took.max(before - before / 16).max(1), Ordering::Relaxed);
+        }
+        self.turns.release(end..range.end);
+        *lock(&self.ahead[first as usize]) = Some(Box::new(Ahead { execution, guess }));
+        // Whoever waits does so for the first of them.
+        self.turns.complete(first + 1..end);
+        if self.turns.finish(first) {
+            self.committer.unpark();
+        }
+        lock(&self.finished).push(first..end);
     }
 
     /// What is known of a transaction.
@@ -259,24 +313,46 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         self.turns.stop_waiting();
     }
 
-    /// Says that a transaction is executed and what it writes is published.
-    pub(super) fn finish(&self, index: Index) {
+    /// The end of what the committing thread should run in a row from a transaction on, as far as it may.
+    pub(super) fn end_of_row(&self, index: Index) -> Index {
+        let count = self.transactions.len() as Index;
+        if !self.shared {
+            return count;
+        }
+        if self.eager {
+            return index + 1;
+        }
+        let quiet = self.quiet_until.load(Ordering::Relaxed) as Index;
+        quiet.max(index + self.row.load(Ordering::Relaxed)).min(count)
+    }
+
+    /// Reserves a transaction for the thread that commits.
+    pub(super) fn may_run(&self, index: Index) -> bool {
+        !self.shared || self.claim(index)
+    }
+
+    /// Says that transactions have run in their turn and what they write is published.
+    pub(super) fn complete(&self, range: Range<Index>) {
         if self.shared {
-            if self.turns.finish(index) {
-                self.committer.unpark();
-            }
-            lock(&self.finished).push(index);
+            self.turns.complete(range.clone());
+            lock(&self.finished).push(range);
         }
     }
 
-    /// Says that one more transaction is final, and whether it ran ahead by a guess, and then whether that held.
-    pub(super) fn advance(&self, index: Index, guess_held: Option<bool>) {
-        self.committed.store(index as usize + 1, Ordering::Release);
-        match guess_held {
-            Some(true) => drop(self.held.fetch_add(1, Ordering::Relaxed)),
-            Some(false) => drop(self.stale.fetch_add(1, Ordering::Relaxed)),
-            None => {}
-        }
+    /// Says how many transactions are final.
+    pub(super) fn advance(&self, committed: Index) {
+        self.committed.store(committed as usize, Ordering::Release);
+    }
+
+    /// Says whether what ran ahead held, and whether it was a guess.
+    pub(super) fn judge(&self, guess: bool, held: bool) {
+        let count = match (guess, held) {
+            (true, true) => &self.held,
+            (true, false) => &self.stale,
+            (false, false) => &self.missed,
+            (false, true) => return,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Gives lists back that an execution has filled ahead of its turn.

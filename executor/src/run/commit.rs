@@ -20,7 +20,8 @@ use crate::{
     fees::Fees,
     store::{AccountWrite, Index, Store},
     validate::holds,
-    worker::{Executed, Failure, Rules, Worker, Writes},
+    view::Overlay,
+    worker::{Executed, Failure, Row, Rules, Worker, Writes},
 };
 
 /// Makes executions final.
@@ -33,12 +34,15 @@ pub(super) struct Committer<'b, 'a, E> {
     /// Transactions that ran ahead of their turn, and those of them that ran again in it.
     pub(super) ahead: u64,
     pub(super) reexecutions: u64,
+    /// What the end of the block has written.
+    pub(super) left: Overlay,
 }
 
 impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
     pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>) -> Self {
         let results = Vec::with_capacity(board.transactions.len());
-        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0 }
+        let left = Overlay::default();
+        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0, left }
     }
 
     /// Makes everything final.
@@ -47,45 +51,110 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         worker: &mut Worker<'_, D>,
     ) -> Result<(), ExecuteError<E>> {
         let mut scratch = None;
-        for index in 0..self.board.transactions.len() as Index {
+        let mut index = 0;
+        while (index as usize) < self.board.transactions.len() {
             match self.board.turn(index, worker, &mut scratch) {
                 Turn::Now => {
-                    self.run_in_turn(index, worker)?;
-                    self.board.finish(index);
-                    self.board.advance(index, None);
+                    let end = self.run_from(index, index + 1, worker)?;
+                    self.board.complete(index..end);
+                    self.board.advance(end);
+                    index = end;
                 }
                 Turn::Ahead(ahead) => {
-                    self.ahead += 1;
                     let Ahead { execution, guess } = *ahead;
+                    let count = execution.as_ref().map_or(1, |row| row.results.len());
+                    let end = index + count as Index;
+                    self.ahead += count as u64;
                     let held = self.check(index, execution, worker)?;
+                    self.board.judge(guess, held);
                     if !held {
-                        self.reexecutions += 1;
-                        self.run_in_turn(index, worker)?;
+                        self.reexecutions += count as u64;
+                        self.run_all(index, end, worker)?;
                     }
-                    self.board.advance(index, guess.then_some(held));
+                    self.board.advance(end);
+                    index = end;
                 }
             }
         }
         Ok(())
     }
 
+    /// Runs transactions in their turn, the first of which, up to `own`, are ours: as many as should run in a row and
+    /// nobody else has begun. Says where it stopped.
+    fn run_from<D: DatabaseRef<Error = E>>(
+        &mut self,
+        index: Index,
+        own: Index,
+        worker: &mut Worker<'_, D>,
+    ) -> Result<Index, ExecuteError<E>> {
+        let last = self.board.end_of_row(index);
+        let mut end = own;
+        if last <= own {
+            self.run_all(index, own, worker)?;
+            return Ok(own);
+        }
+        worker.begin_row();
+        let mut next = index;
+        while next < end {
+            self.run_in_row(next, worker)?;
+            next += 1;
+            if next == end && next < last && self.board.may_run(next) {
+                end += 1;
+            }
+        }
+        self.end_row(end, worker);
+        Ok(end)
+    }
+
+    /// Runs transactions that are ours in their turn.
+    fn run_all<D: DatabaseRef<Error = E>>(
+        &mut self,
+        index: Index,
+        end: Index,
+        worker: &mut Worker<'_, D>,
+    ) -> Result<(), ExecuteError<E>> {
+        if end == index + 1 {
+            return self.run_in_turn(index, worker);
+        }
+        worker.begin_row();
+        for next in index..end {
+            self.run_in_row(next, worker)?;
+        }
+        self.end_row(end, worker);
+        Ok(())
+    }
+
+    /// Tells others what a row has come to that stopped before `end`. What comes last in the block nobody has to be told.
+    fn end_row<D: DatabaseRef<Error = E>>(&mut self, end: Index, worker: &mut Worker<'_, D>) {
+        if end as usize == self.board.transactions.len() {
+            self.left = std::mem::take(worker.overlay());
+        } else {
+            let store = worker.view().store();
+            tell(end - 1, worker.overlay(), store);
+        }
+        worker.end_row();
+    }
+
     /// Makes an execution final that ran ahead, if it would be the same now.
     fn check<D: DatabaseRef<Error = E>>(
         &mut self,
         index: Index,
-        execution: Result<Executed, Failure<E>>,
+        execution: Result<Row, Failure<E>>,
         worker: &mut Worker<'_, D>,
     ) -> Result<bool, ExecuteError<E>> {
         let Ok(executed) = execution else { return Ok(false) };
+        let last = index + executed.results.len() as Index - 1;
         let database = |source| ExecuteError::Database { index: index as usize, source };
         let valid =
             guarded(index, || holds(&executed.effects.reads, worker.view_of(index)).map_err(database))?;
-        if valid && self.settle(index, &executed.effects.writes, worker)? {
-            self.conclude(index, executed.result)?;
+        if valid && self.settle(index, last, &executed.effects.writes, worker)? {
+            for (number, result) in (index..).zip(executed.results) {
+                self.conclude(number, result)?;
+            }
             self.board.give_back(executed.effects);
             return Ok(true);
         }
-        retract(index, &executed.effects.writes, worker.view().store());
+        retract(last, &executed.effects.writes, worker.view().store());
         self.board.give_back(executed.effects);
         Ok(false)
     }
@@ -95,26 +164,66 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         index: Index,
         worker: &mut Worker<'_, D>,
     ) -> Result<(), ExecuteError<E>> {
+        let executed = self.execute(index, worker)?;
+        self.publish_last(index, &executed.effects.writes, worker)?;
+        self.conclude(index, executed.result)?;
+        worker.spare = executed.effects;
+        Ok(())
+    }
+
+    /// Runs a transaction of a row in its turn.
+    fn run_in_row<D: DatabaseRef<Error = E>>(
+        &mut self,
+        index: Index,
+        worker: &mut Worker<'_, D>,
+    ) -> Result<(), ExecuteError<E>> {
+        let executed = self.execute(index, worker)?;
+        let writes = &executed.effects.writes;
+        if worker.overlay().settle(writes) {
+            worker.view().fees.pay(writes.fee, true);
+        } else {
+            // What a row cannot hold is told by itself, after what came before it.
+            let store = worker.view().store();
+            tell(index.saturating_sub(1), worker.overlay(), store);
+            self.publish_last(index, writes, worker)?;
+        }
+        self.conclude(index, executed.result)?;
+        worker.spare = executed.effects;
+        Ok(())
+    }
+
+    fn execute<D: DatabaseRef<Error = E>>(
+        &self,
+        index: Index,
+        worker: &mut Worker<'_, D>,
+    ) -> Result<Executed, ExecuteError<E>> {
         let transaction = &self.board.transactions[index as usize];
         self.admit(index)?;
         let executed = worker.run_in_turn(index, &transaction.env);
         let number = index as usize;
-        let executed: Executed = executed.map_err(|failure| match failure {
+        executed.map_err(|failure| match failure {
             Failure::Invalid(reason) => {
                 ExecuteError::InvalidTransaction { index: number, sender: transaction.env.caller, reason }
             }
             Failure::Database(source) => ExecuteError::Database { index: number, source },
             Failure::Engine(reason) => ExecuteError::Engine { index: number, reason },
             Failure::Panic(message) => ExecuteError::Panicked { index: number, message },
-        })?;
-        publish_final(index, &executed.effects.writes, worker.view().store());
-        if !self.settle(index, &executed.effects.writes, worker)? {
-            let reason = "a balance or nonce leaves its range".to_owned();
-            return Err(ExecuteError::Engine { index: number, reason });
+        })
+    }
+
+    /// Tells others what the last transaction that is final has written.
+    fn publish_last<D: DatabaseRef<Error = E>>(
+        &self,
+        index: Index,
+        writes: &Writes,
+        worker: &mut Worker<'_, D>,
+    ) -> Result<(), ExecuteError<E>> {
+        publish_final(index, writes, worker.view().store());
+        if self.settle(index, index, writes, worker)? {
+            return Ok(());
         }
-        self.conclude(index, executed.result)?;
-        worker.spare = executed.effects;
-        Ok(())
+        let reason = "a balance or nonce leaves its range".to_owned();
+        Err(ExecuteError::Engine { index: index as usize, reason })
     }
 
     /// Checks that the block has enough gas left for the transaction.
@@ -140,10 +249,11 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         Ok(())
     }
 
-    /// Turns what the transaction adds to accounts into what they are, and pays its fee. False if that is not possible.
+    /// Turns what transactions from `index` to `last` add to accounts into what they are, and pays their fees. False if that is not possible.
     fn settle<D: DatabaseRef<Error = E>>(
         &self,
         index: Index,
+        last: Index,
         writes: &Writes,
         worker: &mut Worker<'_, D>,
     ) -> Result<bool, ExecuteError<E>> {
@@ -160,7 +270,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             settled.push((*address, Some(after).filter(|info| !clears_empty || !info.is_empty())));
         }
         for (address, after) in settled {
-            view.store.accounts.change(address, |versions| versions.settle(index, after));
+            view.store.accounts.change(address, |versions| versions.settle(last, after));
         }
         view.fees.pay(writes.fee, keeps_fees);
         Ok(true)
@@ -207,6 +317,16 @@ fn publish_final(index: Index, writes: &Writes, store: &Store) {
     }
 }
 
+/// Publishes what a row in its turn has come to, as of its last transaction.
+fn tell(last: Index, overlay: &mut Overlay, store: &Store) {
+    for (address, info) in overlay.take_accounts() {
+        store.accounts.change(address, |versions| versions.settle(last, info));
+    }
+    for (key, word) in overlay.take_slots() {
+        store.slots.change(key, |versions| versions.settle(last, word));
+    }
+}
+
 fn retract(index: Index, writes: &Writes, store: &Store) {
     for address in &writes.resets {
         store.resets.change(*address, |resets| resets.retain(|reset| *reset != index));
@@ -219,9 +339,10 @@ fn retract(index: Index, writes: &Writes, store: &Store) {
     }
 }
 
-/// What was written last, when everything is final.
+/// What was written last, when everything is final: `left` by the end of the block, and before that by what is stored.
 pub(super) fn collect<D: DatabaseRef>(
     store: &mut Store,
+    left: &mut Overlay,
     fees: &Fees,
     spec: SpecId,
     state: &D,
@@ -230,7 +351,9 @@ pub(super) fn collect<D: DatabaseRef>(
     let beneficiary = fees.beneficiary;
     let mut earner = None;
     for (address, versions) in store.accounts.drain() {
-        if let Some(AccountWrite::Set(info)) = versions.last() {
+        if let Some(AccountWrite::Set(info)) = versions.last()
+            && !left.writes_account(&address)
+        {
             if address == beneficiary {
                 earner = Some(info);
             } else {
@@ -238,6 +361,7 @@ pub(super) fn collect<D: DatabaseRef>(
             }
         }
     }
+    writes.accounts.extend(left.take_accounts());
     let before = match &earner {
         Some(info) => info.clone(),
         None => state.basic_ref(beneficiary)?,
@@ -252,10 +376,12 @@ pub(super) fn collect<D: DatabaseRef>(
     for (key, versions) in store.slots.drain() {
         if let Some((writer, word)) = versions.read(Index::MAX)
             && resets.get(&key.0).is_none_or(|reset| *reset <= writer)
+            && !left.writes_slot(&key)
         {
             writes.slots.push((key, word));
         }
     }
+    writes.slots.extend(left.take_slots());
     writes.wiped = resets.into_keys().collect();
     Ok(writes)
 }

@@ -32,6 +32,18 @@ const SAMPLE: usize = 64;
 /// How many guesses it takes to tell whether guessing is good enough.
 const GUESSES: u64 = 12;
 
+/// The nanoseconds that transactions in a row should take together, so that handing them over costs little.
+const ROW: u64 = 50_000;
+
+/// The most transactions in a row.
+const LONGEST: u32 = 32;
+
+/// How many rows ahead of the last final transaction a row begins at most.
+const ROWS_AHEAD: usize = 8;
+
+/// The length of rows where everything runs ahead.
+const EAGER_ROW: u32 = 3;
+
 /// Where predictions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Knowledge {
@@ -69,8 +81,8 @@ impl Hint<'_> {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Job {
-    /// Execute a transaction, which is claimed; `guess` if it may well turn out stale.
-    Run { index: Index, guess: bool },
+    /// Execute transactions one after the other, which are claimed; `guess` if they may well turn out stale.
+    Run { range: Range<Index>, guess: bool },
     /// Say what is known of these.
     Predict(Range<usize>),
     /// There is nothing to do at the moment.
@@ -87,6 +99,10 @@ pub(super) trait Progress {
     fn is_done(&self, index: Index) -> bool;
     /// How many guesses held, and how many did not.
     fn guesses(&self) -> (u64, u64);
+    /// How many transactions ran ahead by prediction and did not hold.
+    fn missed(&self) -> u64;
+    /// The nanoseconds that the slowest of the transactions took that ran ahead of late; none if none has.
+    fn pace(&self) -> Option<u64>;
 }
 
 /// What is known of what has to wait for what.
@@ -95,9 +111,20 @@ pub(super) struct Planner<'a> {
     knowledge: Knowledge,
     /// Whether everything is executed ahead, also what the committing thread would do as fast by itself.
     eager: bool,
+    /// The number of threads that run ahead.
+    helpers: usize,
+    transactions: usize,
     /// Where guessing goes on.
     cursor: usize,
+    /// How long a row may be for all that guesses have shown, and the guesses that have shown it.
+    trust: u32,
+    trusted: (u64, u64),
+    /// The length of rows.
+    pub(super) row: u32,
+    /// There is nothing to do for others than the committing thread until so many transactions are final.
+    pub(super) quiet_until: usize,
     writers: Writers,
+    /// There are none until something is predicted.
     nodes: Vec<Node>,
     /// Everything before this is predicted, or somebody is at it.
     taken: usize,
@@ -132,13 +159,20 @@ impl<'a> Planner<'a> {
         beneficiary: alloy_primitives::Address,
         knowledge: Knowledge,
         eager: bool,
+        helpers: usize,
     ) -> Self {
         Self {
             knowledge,
             eager,
+            helpers: helpers.max(1),
+            transactions,
             cursor: 0,
+            trust: 1,
+            trusted: (0, 0),
+            row: 1,
+            quiet_until: 0,
             writers: Writers::new(beneficiary),
-            nodes: vec![Node::default(); transactions],
+            nodes: Vec::new(),
             taken: 0,
             arriving: VecDeque::new(),
             planned: 0,
@@ -150,8 +184,12 @@ impl<'a> Planner<'a> {
     }
 
     /// Takes note that transactions are executed, so that what waits for them need not wait any longer.
-    pub(super) fn absorb(&mut self, finished: impl IntoIterator<Item = Index>) {
-        for index in finished {
+    pub(super) fn absorb(&mut self, finished: impl IntoIterator<Item = Range<Index>>) {
+        // What was executed before anything was predicted is found to be done when something is.
+        if self.nodes.is_empty() {
+            return;
+        }
+        for index in finished.into_iter().flatten() {
             for next in std::mem::take(&mut self.nodes[index as usize].after) {
                 let node = &mut self.nodes[next as usize];
                 node.waits_for -= 1;
@@ -165,16 +203,19 @@ impl<'a> Planner<'a> {
     /// What to do next.
     pub(super) fn job(&mut self, transactions: &[Transaction], progress: &impl Progress) -> Job {
         let committed = progress.committed();
+        if committed < self.quiet_until {
+            return Job::Nothing;
+        }
         if self.guesses(progress)
-            && let Some(index) = self.guess(committed, transactions, progress)
+            && let Some(range) = self.guess(committed, transactions, progress)
         {
-            return Job::Run { index, guess: true };
+            return Job::Run { range, guess: true };
         }
         while let Some((_, Reverse(index))) = self.ready.pop() {
             let left = !self.eager && (self.nodes[index as usize].is_transfer || index as usize <= committed);
             if !left && progress.claim(index) {
                 self.counts.1 += 1;
-                return Job::Run { index, guess: false };
+                return Job::Run { range: index..index + 1, guess: false };
             }
         }
         if let Some(range) = self.to_predict(committed, progress) {
@@ -182,42 +223,90 @@ impl<'a> Planner<'a> {
             self.arriving.push_back((range.start, range.end, None));
             return Job::Predict(range);
         }
-        match self.probe(committed, progress) {
-            Some(index) => Job::Run { index, guess: true },
-            None => Job::Nothing,
+        if let Some(index) = self.probe(committed, transactions, progress) {
+            return Job::Run { range: index..index + 1, guess: true };
         }
+        if self.is_fruitless(progress) {
+            let next_prediction = match self.knowledge {
+                Knowledge::ByNeed if self.taken < self.transactions => self.taken + self.pause(progress),
+                _ => self.transactions,
+            };
+            self.quiet_until = next_prediction.min(self.probed + pause_of_probes(progress));
+        }
+        Job::Nothing
     }
 
     /// Whether what comes next is run without knowing more of it.
     fn guesses(&self, progress: &impl Progress) -> bool {
+        // A guess that does not hold costs an execution; knowing better costs two predictions, one of them for a
+        // transaction that the committing thread runs.
+        let (held, stale) = progress.guesses();
+        let is_good = held + stale < GUESSES || stale * 2 < held + stale;
         match self.knowledge {
-            Knowledge::None => true,
+            Knowledge::None => self.eager || is_good,
             Knowledge::Given => false,
-            Knowledge::ByNeed => {
-                // A guess that does not hold costs an execution; knowing better costs two predictions, one of them for
-                // a transaction that the committing thread runs.
-                let (held, stale) = progress.guesses();
-                !self.eager && (held + stale < GUESSES || stale * 2 < held + stale)
-            }
+            Knowledge::ByNeed => !self.eager && is_good,
         }
     }
 
+    /// Reserves transactions to run one after the other, and leaves others between them and the last ones to the thread
+    /// that commits: what that runs in its turn needs no check.
     fn guess(
         &mut self,
         committed: usize,
         transactions: &[Transaction],
         progress: &impl Progress,
-    ) -> Option<Index> {
-        self.cursor = self.cursor.max(if self.eager { committed } else { committed + 1 });
-        while let Some(transaction) = transactions.get(self.cursor) {
-            let index = self.cursor as Index;
+    ) -> Option<Range<Index>> {
+        self.row = self.length_of_rows(progress);
+        let (row, margin) = (self.row as usize, usize::from(!self.eager));
+        let gap = if self.eager || row == 1 { 0 } else { row / self.helpers };
+        let nearest = committed + margin + gap;
+        self.cursor = self.cursor.max(nearest);
+        let is_left = |index: usize| !self.eager && transactions[index].env.data.is_empty();
+        if row > 1 && (self.cursor >= transactions.len() || self.cursor > nearest + ROWS_AHEAD * row) {
+            self.cursor = nearest;
+        }
+        while self.cursor < transactions.len() {
+            let start = self.cursor;
             self.cursor += 1;
-            let is_left = !self.eager && transaction.env.data.is_empty();
-            if !is_left && progress.claim(index) {
-                return Some(index);
+            if is_left(start) || !progress.claim(start as Index) {
+                continue;
             }
+            while self.cursor < transactions.len().min(start + row) && progress.claim(self.cursor as Index) {
+                self.cursor += 1;
+            }
+            let range = start as Index..self.cursor as Index;
+            self.cursor += gap;
+            return Some(range);
         }
         None
+    }
+
+    /// How many transactions are worth to be handed over together: more while guesses hold, and fewer when they do not.
+    fn length_of_rows(&mut self, progress: &impl Progress) -> u32 {
+        if self.eager {
+            return EAGER_ROW;
+        }
+        let (held, stale) = progress.guesses();
+        let (more, less) = (held - self.trusted.0, stale - self.trusted.1);
+        self.trusted = (held, stale);
+        self.trust = (self.trust << more.min(5)).min(LONGEST);
+        self.trust = (self.trust >> (2 * less).min(5)).max(1);
+        progress.pace().map_or(1, |pace| (ROW / pace.max(1)).clamp(1, u64::from(self.trust)) as u32)
+    }
+
+    /// Whether knowing more has led to little.
+    fn is_fruitless(&self, progress: &impl Progress) -> bool {
+        let (planned, ran) = self.counts;
+        // What ran on the results of what ran in vain has led to nothing either.
+        let good = ran.saturating_sub(2 * progress.missed() as usize);
+        let leads_nowhere = self.knowledge == Knowledge::None || planned >= SAMPLE && good * 8 < planned;
+        !self.eager && leads_nowhere && !self.guesses(progress)
+    }
+
+    /// How many transactions to let pass before more are predicted.
+    fn pause(&self, progress: &impl Progress) -> usize {
+        if self.is_fruitless(progress) { 4 * self.counts.0 } else { 0 }
     }
 
     /// What to predict next, if that is worth while.
@@ -226,31 +315,37 @@ impl<'a> Planner<'a> {
             return None;
         }
         let start = self.taken.max(committed);
-        let left = self.nodes.len().checked_sub(start).filter(|left| *left > 0)?;
+        let left = self.transactions.checked_sub(start).filter(|left| *left > 0)?;
         if self.knowledge == Knowledge::Given {
             return Some(start..start + left.min(GIVEN_BATCH));
         }
-        let (planned, ran) = self.counts;
-        // Where predictions have led to little, the next ones are made much later.
-        let fruitless = !self.eager && planned >= SAMPLE && ran * 8 < planned;
-        let pause = if fruitless { 4 * planned } else { 0 };
+        let pause = self.pause(progress);
         let may = committed >= self.taken + pause || (pause == 0 && start < committed + FARTHEST);
         may.then(|| start..start + left.min(BATCH))
     }
 
     /// Something that should have to wait, to see whether it really should: seldom, unless it often should not.
-    fn probe(&mut self, committed: usize, progress: &impl Progress) -> Option<Index> {
-        if self.knowledge == Knowledge::None || self.eager {
+    fn probe(
+        &mut self,
+        committed: usize,
+        transactions: &[Transaction],
+        progress: &impl Progress,
+    ) -> Option<Index> {
+        if self.eager || committed < self.probed + pause_of_probes(progress) {
             return None;
         }
-        let (held, stale) = progress.guesses();
-        let pause = if held > 2 * stale { 0 } else { 8 << (stale.saturating_sub(held)).min(16) };
-        if committed < self.probed + pause {
+        let knows_nothing = self.knowledge == Knowledge::None;
+        if knows_nothing && self.guesses(progress) {
             return None;
         }
-        for index in committed + 1..self.planned {
-            let node = &self.nodes[index];
-            if node.known && !node.is_transfer && progress.claim(index as Index) {
+        let end = if knows_nothing { self.transactions } else { self.planned };
+        for (index, transaction) in transactions.iter().enumerate().take(end).skip(committed + 1) {
+            let may = if knows_nothing {
+                !transaction.env.data.is_empty()
+            } else {
+                self.nodes[index].known && !self.nodes[index].is_transfer
+            };
+            if may && progress.claim(index as Index) {
                 self.probed = committed;
                 return Some(index as Index);
             }
@@ -270,6 +365,7 @@ impl<'a> Planner<'a> {
         if let Some(batch) = self.arriving.iter_mut().find(|batch| batch.0 == start) {
             batch.2 = Some(hints);
         }
+        self.nodes.resize(self.transactions, Node::default());
         let mut any = false;
         while let Some((start, end, Some(hints))) =
             self.arriving.pop_front_if(|batch| batch.2.is_some()).map(|it| (it.0, it.1, it.2))
@@ -335,4 +431,11 @@ impl<'a> Planner<'a> {
         let ready = std::mem::take(&mut self.ready).into_iter();
         self.ready = ready.map(|(_, index)| (self.nodes[index.0 as usize].remaining, index)).collect();
     }
+}
+
+/// How many transactions to let pass before something is run again that should have to wait.
+fn pause_of_probes(progress: &impl Progress) -> usize {
+    let (held, stale) = progress.guesses();
+    let stale = stale + progress.missed();
+    if held > 2 * stale { 0 } else { 8 << (stale.saturating_sub(held)).min(16) }
 }

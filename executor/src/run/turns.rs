@@ -62,6 +62,21 @@ impl Turns {
         self.awaited.load(Ordering::Relaxed) == index
     }
 
+    /// Says that transactions are executed for which nobody can wait: those that run in their turn, and those that run
+    /// ahead in a row behind another one.
+    pub(crate) fn complete(&self, range: std::ops::Range<u32>) {
+        for stage in &self.stages[range.start as usize..range.end as usize] {
+            stage.store(DONE, Ordering::Release);
+        }
+    }
+
+    /// Gives transactions back that were reserved and are not executed.
+    pub(crate) fn release(&self, range: std::ops::Range<u32>) {
+        for stage in &self.stages[range.start as usize..range.end as usize] {
+            stage.store(OPEN, Ordering::Release);
+        }
+    }
+
     /// Says that the caller is going to wait. Tells whether there is anything to wait for: if so, whoever finishes the
     /// transaction is told that somebody waits.
     pub(crate) fn await_end(&self, index: u32) -> bool {

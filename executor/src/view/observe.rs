@@ -16,10 +16,10 @@ use revm::{
     },
 };
 
-use super::View;
+use super::{View, hashes::keccak256};
 
 type Host<'a, D> = MainnetContext<View<'a, D>>;
-type At<'i, 'a, D> = InstructionContext<'i, Host<'a, D>, EthInterpreter>;
+pub(super) type At<'i, 'a, D> = InstructionContext<'i, Host<'a, D>, EthInterpreter>;
 
 /// Lets the instructions of an engine report to its view.
 pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut MainnetEvm<Host<'a, D>, ()>) {
@@ -27,6 +27,7 @@ pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut MainnetEvm<Host<'a, D>, ()>) 
     let mut replace = |opcode: u8, instruction: Instruction<EthInterpreter, Host<'a, D>>| {
         evm.instruction.insert_instruction(opcode, instruction, gas[opcode as usize]);
     };
+    replace(opcode::KECCAK256, Instruction::new(keccak256));
     replace(opcode::BALANCE, Instruction::new(balance));
     replace(opcode::SELFBALANCE, Instruction::new(own_balance));
     replace(opcode::CALL, Instruction::new(call));

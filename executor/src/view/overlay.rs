@@ -1,0 +1,197 @@
+//! What several transactions that one thread runs in a row leave to each other, before others are told.
+//!
+//! In: what a transaction reads and writes. Out: what the next one finds, and at the end all of it as if one transaction
+//! had done it. A row that runs in its turn keeps final values; one that runs ahead keeps additions apart from what they
+//! were added to, since that may still change.
+
+use alloy_primitives::{Address, U256};
+use revm::{primitives::hardfork::SpecId, state::AccountInfo};
+use rustc_hash::FxHashMap;
+
+use super::{AccountRead, BalanceNeed};
+use crate::{
+    store::{AccountWrite, Addition},
+    worker::{Effects, Reads, Writes},
+};
+
+/// What transactions in a row leave to each other.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    accounts: FxHashMap<Address, Known>,
+    slots: FxHashMap<(Address, U256), KnownWord>,
+    /// More about accounts, of rows that run ahead.
+    unsure: Vec<Unsure>,
+}
+
+/// An account.
+#[derive(Debug)]
+struct Known {
+    info: Option<AccountInfo>,
+    written: bool,
+    /// Where there is more about it, if there is.
+    unsure: u32,
+}
+
+/// An account that may still change before the row counts.
+#[derive(Debug)]
+struct Unsure {
+    /// How it was found at first.
+    read: AccountRead,
+    /// Whether the row depends on that.
+    counts: bool,
+    /// What was added to it since.
+    added: Addition,
+}
+
+/// A word of storage.
+#[derive(Clone, Copy, Debug)]
+struct KnownWord {
+    word: U256,
+    written: bool,
+}
+
+impl Overlay {
+    pub(crate) fn clear(&mut self) {
+        self.accounts.clear();
+        self.slots.clear();
+        self.unsure.clear();
+    }
+
+    /// The memory that it has, in bytes, near enough.
+    pub(crate) fn bytes(&self) -> usize {
+        self.accounts.capacity() * size_of::<(Address, Known)>()
+            + self.slots.capacity() * size_of::<((Address, U256), KnownWord)>()
+            + self.unsure.capacity() * size_of::<Unsure>()
+    }
+
+    /// An account that is known.
+    pub(super) fn account(&self, address: &Address) -> Option<&Option<AccountInfo>> {
+        self.accounts.get(address).map(|known| &known.info)
+    }
+
+    /// A word that is known.
+    pub(super) fn word(&self, key: &(Address, U256)) -> Option<U256> {
+        self.slots.get(key).map(|known| known.word)
+    }
+
+    /// Keeps an account as it was found; `read` says how, if that has to be checked later.
+    pub(super) fn keep_account(
+        &mut self,
+        address: Address,
+        info: Option<AccountInfo>,
+        read: Option<AccountRead>,
+    ) {
+        let unsure = self.unsure.len() as u32;
+        self.unsure.extend(read.map(|read| Unsure { read, counts: false, added: Addition::default() }));
+        self.accounts.insert(address, Known { info, written: false, unsure });
+    }
+
+    /// Keeps a word as it was found.
+    pub(super) fn keep_word(&mut self, key: (Address, U256), word: U256) {
+        self.slots.insert(key, KnownWord { word, written: false });
+    }
+
+    /// Takes in what a transaction writes that ran in its turn. False if that cannot be held here.
+    pub(crate) fn settle(&mut self, writes: &Writes) -> bool {
+        let is_plain = writes.resets.is_empty() && writes.keeps_fees;
+        if !is_plain || writes.accounts.iter().any(|(_, write)| matches!(write, AccountWrite::Add(_))) {
+            return false;
+        }
+        for (address, write) in &writes.accounts {
+            if let AccountWrite::Set(info) = write {
+                let known = Known { info: info.clone(), written: true, unsure: u32::MAX };
+                self.accounts.insert(*address, known);
+            }
+        }
+        for (address, slot, word) in &writes.slots {
+            self.slots.insert((*address, *slot), KnownWord { word: *word, written: true });
+        }
+        true
+    }
+
+    /// Takes in what a transaction did that ran ahead of its turn, and adds what it depended on to `reads`. False if that
+    /// cannot be held here; what was added to `reads` by then does no harm.
+    pub(crate) fn absorb(&mut self, effects: &Effects, reads: &mut Reads, spec: SpecId) -> bool {
+        let writes = &effects.writes;
+        if !writes.resets.is_empty() || !writes.keeps_fees {
+            return false;
+        }
+        for (address, write) in &writes.accounts {
+            let AccountWrite::Add(addition) = write else { return false };
+            let Some(known) = self.accounts.get(address) else { return false };
+            if addition.apply(known.info.clone()).is_none() {
+                return false;
+            }
+        }
+        for read in &effects.reads.accounts {
+            let Some(known) = self.accounts.get(&read.address) else { return false };
+            let Some(unsure) = self.unsure.get_mut(known.unsure as usize) else { return false };
+            let Unsure { read: first, counts, added } = unsure;
+            *counts = true;
+            first.needs_nonce |= read.needs_nonce;
+            first.needs_presence |= read.needs_presence;
+            first.needs = match (first.needs, read.needs) {
+                (BalanceNeed::Same, _) | (_, BalanceNeed::Same) => BalanceNeed::Same,
+                (BalanceNeed::AtLeast(least), BalanceNeed::AtLeast(now)) => {
+                    // What was added since has to be there no matter what it was added to.
+                    let before = now.saturating_add(added.debit).saturating_sub(added.credit);
+                    BalanceNeed::AtLeast(least.max(before))
+                }
+            };
+        }
+        reads.slots.extend_from_slice(&effects.reads.slots);
+        let clears_empty = spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        for (address, write) in &writes.accounts {
+            if let (Some(known), AccountWrite::Add(addition)) = (self.accounts.get_mut(address), write) {
+                let after = addition.apply(known.info.take());
+                known.info = after.filter(|info| !clears_empty || !info.is_empty());
+                if let Some(unsure) = self.unsure.get_mut(known.unsure as usize) {
+                    unsure.added = unsure.added.and(*addition);
+                }
+            }
+        }
+        for (address, slot, word) in &writes.slots {
+            self.slots.insert((*address, *slot), KnownWord { word: *word, written: true });
+        }
+        true
+    }
+
+    /// Hands over what the transactions of a row that ran ahead did together.
+    #[expect(clippy::iter_over_hash_type, reason = "each slot is published on its own")]
+    pub(crate) fn hand_over(&mut self, effects: &mut Effects) {
+        for Unsure { read, counts, added } in self.unsure.drain(..) {
+            if added != Addition::default() {
+                effects.writes.accounts.push((read.address, AccountWrite::Add(added)));
+            }
+            effects.reads.accounts.extend(Some(read).filter(|_| counts));
+        }
+        self.accounts.clear();
+        for ((address, slot), known) in self.slots.drain() {
+            if known.written {
+                effects.writes.slots.push((address, slot, known.word));
+            }
+        }
+    }
+
+    /// Whether a row in its turn has written an account.
+    pub(crate) fn writes_account(&self, address: &Address) -> bool {
+        self.accounts.get(address).is_some_and(|known| known.written)
+    }
+
+    /// Whether a row in its turn has written a slot.
+    pub(crate) fn writes_slot(&self, key: &(Address, U256)) -> bool {
+        self.slots.get(key).is_some_and(|known| known.written)
+    }
+
+    /// Takes out the accounts that a row in its turn has written, in no particular order.
+    pub(crate) fn take_accounts(&mut self) -> impl Iterator<Item = (Address, Option<AccountInfo>)> {
+        let written = self.accounts.drain().filter(|(_, known)| known.written);
+        written.map(|(address, known)| (address, known.info))
+    }
+
+    /// Takes out the slots that a row in its turn has written, in no particular order.
+    pub(crate) fn take_slots(&mut self) -> impl Iterator<Item = ((Address, U256), U256)> {
+        let written = self.slots.drain().filter(|(_, known)| known.written);
+        written.map(|(key, known)| (key, known.word))
+    }
+}
