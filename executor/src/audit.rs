@@ -13,14 +13,14 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, Selector, TxKind, U256};
-use revm::{DatabaseRef, context::TxEnv, inspector::NoOpInspector};
+use revm::{DatabaseRef, context::TxEnv, inspector::NoOpInspector, state::EvmState};
 use rustc_hash::FxHashSet;
 
 use crate::{
     access_set::{AccessSet, ShortfallReason, StateKey},
     block::{Block, Transaction},
     predict::{BlockContext, Predictor},
-    record::{NetChanges, Record, Site, record},
+    record::{NetChanges, Record, Site, record_states},
     serial::{Machine, ReplayError, conclude, verify},
     state::BlockState,
 };
@@ -209,9 +209,9 @@ fn median(values: &[u64]) -> u64 {
 
 /// Predicts and executes a block, and compares.
 ///
-/// The block is executed several times: once on its own for the time, once under the recorder, and, where predictions
-/// are made on the state between transactions, once for each of the two rounds of predictions. The first round is what
-/// the codes cost that are seen for the first time, the second is what counts.
+/// The block is executed twice: once on its own for the time, and once under the recorder, whose changes lead from the
+/// state of one prediction to that of the next. There are two rounds of predictions. The first is what the codes cost
+/// that are seen for the first time, the second is what counts.
 pub fn audit_block(
     block: &Block,
     mode: StateMode,
@@ -220,9 +220,11 @@ pub fn audit_block(
     let state = BlockState::new(block);
     let execute_ns = execute(block, &state)?;
     let mut executed = Vec::with_capacity(block.transactions.len());
-    record(block, &state, |_, _, record, changes| executed.push(Executed { record, changes }))?;
-    let cold = predict(block, &state, mode, predictor)?;
-    let warm = predict(block, &state, mode, predictor)?;
+    record_states(block, &state, |_, _, record, changes, after| {
+        executed.push(Executed { record, changes, after });
+    })?;
+    let cold = predict(block, &state, mode, predictor, &executed);
+    let warm = predict(block, &state, mode, predictor, &executed);
     let mut audit = compare(block, mode, &warm, &executed);
     let sum = |predictions: &[Prediction]| predictions.iter().map(|it| it.nanoseconds).sum::<u64>();
     audit.figures.execute_ns = execute_ns;
@@ -241,6 +243,8 @@ struct Prediction {
 struct Executed {
     record: Record,
     changes: NetChanges,
+    /// The accounts that it has touched, as it leaves them.
+    after: EvmState,
 }
 
 /// Executes the block without a listener, checks that it comes to what its header says, and says how long the
@@ -269,7 +273,8 @@ fn predict(
     state: &BlockState,
     mode: StateMode,
     predictor: &mut impl Predict,
-) -> Result<Vec<Prediction>, ReplayError> {
+    executed: &[Executed],
+) -> Vec<Prediction> {
     fn timed<S: DatabaseRef>(
         block: BlockContext<'_>,
         transaction: &Transaction,
@@ -291,15 +296,14 @@ fn predict(
             }
         }
         StateMode::Exact => {
-            let mut machine = Machine::new(block, state, NoOpInspector {});
-            for (index, transaction) in block.transactions.iter().enumerate() {
-                predictions.push(timed(context, transaction, machine.state(), predictor));
-                let (_, changes) = machine.run(index)?;
-                machine.commit(changes);
+            let mut state = state.clone();
+            for (transaction, executed) in block.transactions.iter().zip(executed) {
+                predictions.push(timed(context, transaction, &state, predictor));
+                state.commit(&executed.after);
             }
         }
     }
-    Ok(predictions)
+    predictions
 }
 
 /// Compares what was predicted with what was done. Times are left to the caller.
@@ -314,7 +318,7 @@ fn compare(block: &Block, mode: StateMode, predictions: &[Prediction], executed:
     };
     let figures = &mut audit.figures;
     let mut changed = Changed::default();
-    for (index, (Prediction { set, nanoseconds }, Executed { record, changes })) in
+    for (index, (Prediction { set, nanoseconds }, Executed { record, changes, .. })) in
         predictions.iter().zip(executed).enumerate()
     {
         let transaction = &block.transactions[index];

@@ -9,6 +9,7 @@ mod taint;
 mod region;
 mod words;
 mod keccak;
+mod results;
 mod world;
 mod ledger;
 mod codes;
@@ -166,6 +167,7 @@ impl Predictor {
         eager: bool,
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
+        let rules = PrecompileSpecId::from_spec_id(spec);
         let Workspace { ledger, at_hand, spare, world, templates, replay, answered, followed } = workspace;
         ledger.clear();
         let mut machine = Machine {
@@ -178,7 +180,8 @@ impl Predictor {
             spec,
             chain_id: block.chain_id,
             state,
-            precompiles: Precompiles::new(PrecompileSpecId::from_spec_id(spec)),
+            precompiles: Precompiles::new(rules),
+            rules,
             eager,
             pending: Vec::new(),
             paths: 1,
@@ -208,7 +211,7 @@ impl Predictor {
                     block: block.env,
                     chain_id: block.chain_id,
                     state,
-                    precompiles: machine.precompiles,
+                    rules,
                     to,
                     fee: fee(tx, block.env),
                     gas: tx.gas_limit.saturating_sub(machine.intrinsic),
@@ -220,7 +223,7 @@ impl Predictor {
                 set.accounts.reserve(8);
                 set.depends_on.reserve(16);
                 let gas = if may_learn {
-                    replay.run(&program, &subject, &mut machine.ledger.keccak, &mut set)
+                    replay.run(&program, &subject, &mut machine.ledger.results, &mut set)
                 } else {
                     None
                 };
@@ -423,7 +426,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Who signed an authorization. The precompile recovers signers several times faster than portable code does.
-    fn authority(&self, signed: &SignedAuthorization) -> Option<Address> {
+    fn authority(&mut self, signed: &SignedAuthorization) -> Option<Address> {
         // Half the order of the curve: a signature with a larger `s` is not valid, by EIP-2.
         let half = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
         if signed.s() > half || signed.y_parity() > 1 {
@@ -432,8 +435,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let v = U256::from(27 + signed.y_parity());
         let input = [U256::from_be_bytes(signed.signature_hash().0), v, signed.r(), signed.s()];
         let input = input.map(|word| word.to_be_bytes::<32>()).concat();
-        let recover = self.precompiles.get(&Address::with_last_byte(1))?;
-        let recovered = recover.execute(&input, 3_000, 0).ok()?;
+        let recovered = self.ledger.results.precompile(self.rules, 1, &input, 3_000)?;
         let word = recovered.bytes.first_chunk::<32>()?;
         Some(Address::from_word(alloy_primitives::B256::from(*word)))
     }

@@ -83,13 +83,23 @@ pub fn record(
     state: &BlockState,
     mut each: impl FnMut(usize, ExecutionResult, Record, NetChanges),
 ) -> Result<(), ReplayError> {
+    record_states(block, state, |index, result, record, changes, _| each(index, result, record, changes))
+}
+
+/// Like [`record`], with the accounts as a transaction leaves them.
+pub(crate) fn record_states(
+    block: &Block,
+    state: &BlockState,
+    mut each: impl FnMut(usize, ExecutionResult, Record, NetChanges, EvmState),
+) -> Result<(), ReplayError> {
     let mut machine = Machine::new(block, state, Recorder::default());
     for (index, transaction) in block.transactions.iter().enumerate() {
-        let (result, after) = machine.inspect(index)?;
+        let (result, mut after) = machine.inspect(index)?;
         let changes = NetChanges::new(&after);
         let record = machine.inspector().take(&transaction.env, block.header.coinbase, &changes);
-        machine.commit(after);
-        each(index, result, record, changes);
+        machine.settle(&mut after);
+        machine.commit(after.clone());
+        each(index, result, record, changes, after);
     }
     Ok(())
 }

@@ -205,11 +205,6 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
         Self { block, gas_used: 0, evm: context.build_mainnet_with_inspector(inspector) }
     }
 
-    /// The state after the transactions that are committed.
-    pub(crate) fn state(&self) -> &Overlay<'a> {
-        self.evm.ctx.db_ref()
-    }
-
     /// Runs a transaction without the inspector; nothing changes until its changes are committed.
     pub(crate) fn run(&mut self, index: usize) -> Result<(ExecutionResult, EvmState), ReplayError> {
         let transaction = self.admit(index)?;
@@ -231,8 +226,14 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
     }
 
     /// Makes the changes of a transaction the state that the next one sees.
-    #[expect(clippy::iter_over_hash_type, reason = "each account is marked on its own, in any order")]
     pub(crate) fn commit(&mut self, mut changes: EvmState) {
+        self.settle(&mut changes);
+        self.evm.ctx.db_mut().commit(changes);
+    }
+
+    /// Marks the accounts that are gone once a transaction with these changes has ended.
+    #[expect(clippy::iter_over_hash_type, reason = "each account is marked on its own, in any order")]
+    pub(crate) fn settle(&self, changes: &mut EvmState) {
         if self.block.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
             // An account that is touched and empty is gone by EIP-161. The cache would keep it, and whoever delegates it
             // later in the block would be refunded for an account that exists.
@@ -242,7 +243,6 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
                 }
             }
         }
-        self.evm.ctx.db_mut().commit(changes);
     }
 
     /// The transaction, if the block has enough gas left for it.

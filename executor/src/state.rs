@@ -5,14 +5,16 @@
 
 use alloy_primitives::{
     Address, B256, KECCAK256_EMPTY, U256,
-    map::{AddressMap, B256Map, U256Map},
+    map::{AddressMap, B256Map},
 };
+use hashbrown::HashMap;
 use revm::{
     DatabaseRef,
     bytecode::Bytecode,
     database::{CacheDB, DBErrorMarker},
-    state::AccountInfo,
+    state::{AccountInfo, EvmState},
 };
+use rustc_hash::FxBuildHasher;
 use thiserror::Error;
 
 use crate::block::Block;
@@ -20,16 +22,12 @@ use crate::block::Block;
 /// The state before the first transaction of a block.
 #[derive(Clone, Debug, Default)]
 pub struct BlockState {
-    accounts: AddressMap<StoredAccount>,
+    accounts: AddressMap<AccountInfo>,
+    /// The words of all accounts in one table: a load is one lookup.
+    storage: HashMap<(Address, U256), U256, FxBuildHasher>,
     codes: B256Map<Bytecode>,
     /// Sorted by number.
     block_hashes: Vec<(u64, B256)>,
-}
-
-#[derive(Clone, Debug)]
-struct StoredAccount {
-    info: AccountInfo,
-    storage: U256Map<U256>,
 }
 
 /// The state after some transactions of a block: what they changed, over the state before the block.
@@ -59,11 +57,14 @@ impl BlockState {
                 account_id: None,
                 code: None,
             };
-            let storage = account.storage.iter().map(|(slot, word)| (*slot, *word)).collect();
-            (*address, StoredAccount { info, storage })
+            (*address, info)
+        });
+        let storage = block.pre_state.iter().flat_map(|(address, account)| {
+            account.storage.iter().map(|(slot, word)| ((*address, *slot), *word))
         });
         Self {
             accounts: accounts.collect(),
+            storage: storage.collect(),
             codes: block.codes.iter().map(|(hash, code)| (*hash, code.clone())).collect(),
             block_hashes: block.block_hashes.iter().map(|(number, hash)| (*number, *hash)).collect(),
         }
@@ -73,13 +74,36 @@ impl BlockState {
     pub fn overlay(&self) -> Overlay<'_> {
         CacheDB::new(self)
     }
+
+    /// Makes the changes of a transaction part of this state, as it is to the next one.
+    #[expect(clippy::iter_over_hash_type, reason = "each account is changed on its own, in any order")]
+    pub(crate) fn commit(&mut self, changes: &EvmState) {
+        for (address, account) in changes {
+            if !account.is_touched() {
+                continue;
+            }
+            if account.is_selfdestructed() || account.is_created() {
+                self.storage.retain(|(holder, _), _| holder != address);
+            }
+            if account.is_selfdestructed() {
+                self.accounts.remove(address);
+                continue;
+            }
+            if let Some(code) = &account.info.code {
+                self.codes.entry(account.info.code_hash).or_insert_with(|| code.clone());
+            }
+            self.accounts.insert(*address, AccountInfo { code: None, ..account.info.clone() });
+            let words = account.storage.iter().map(|(slot, word)| ((*address, *slot), word.present_value()));
+            self.storage.extend(words);
+        }
+    }
 }
 
 impl DatabaseRef for BlockState {
     type Error = StateError;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StateError> {
-        Ok(self.accounts.get(&address).map(|account| account.info.clone()))
+        Ok(self.accounts.get(&address).cloned())
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, StateError> {
@@ -90,8 +114,7 @@ impl DatabaseRef for BlockState {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {
-        let word = self.accounts.get(&address).and_then(|account| account.storage.get(&slot));
-        Ok(word.copied().unwrap_or_default())
+        Ok(self.storage.get(&(address, slot)).copied().unwrap_or_default())
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {

@@ -290,20 +290,27 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 Op::KeccakPair { to, first, second } => {
                     let (first, second) = (word!(first), word!(second));
-                    let value = ledger.keccak.pair(first.value, second.value);
+                    let value = ledger.results.keccak_pair(first.value, second.value);
                     let node = node!(|trail| trail.pair(&first, &second));
                     put!(to, Word { value, taint: first.taint.union(second.taint), node });
                 }
                 Op::KeccakWord { to, word } => {
                     let word = word!(word);
                     let node = node!(|trail| trail.hash_of_word(&word));
-                    put!(to, Word { value: super::keccak::word(word.value), taint: word.taint, node });
+                    put!(
+                        to,
+                        Word {
+                            value: ledger.results.keccak(&word.value.to_be_bytes::<32>()),
+                            taint: word.taint,
+                            node
+                        }
+                    );
                 }
                 Op::Keccak { to, offset, length } => {
                     let (offset, length) = range!(offset, length);
                     pay!(6 * length.div_ceil(32) as u64);
                     let bytes = &frame.memory.bytes()[offset..offset + length];
-                    let value = ledger.keccak.bytes(bytes);
+                    let value = ledger.results.keccak(bytes);
                     let taint = frame.memory.taint(offset, length, &ledger.marks);
                     frame.gas += 6 * length.div_ceil(32) as u64;
                     let node = node!(|trail| trail.hash(&frame.memory, offset, length));

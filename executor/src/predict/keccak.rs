@@ -45,19 +45,6 @@ impl KeccakCache {
             }
         }
     }
-
-    /// The hash of bytes.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> U256 {
-        if let Ok(pair) = <&[u8; 64]>::try_from(bytes) {
-            return self.pair(U256::from_be_slice(&pair[..32]), U256::from_be_slice(&pair[32..]));
-        }
-        keccak256(bytes).into()
-    }
-}
-
-/// The hash of one word, as dynamic arrays use it.
-pub(super) fn word(word: U256) -> U256 {
-    keccak256(word.to_be_bytes::<32>()).into()
 }
 
 /// Where the hash of two words is looked for: a good spread is all that is needed.
@@ -80,7 +67,6 @@ mod tests {
             let (first, second) = (U256::from(number % 9_000), U256::from(number % 7));
             let bytes = [first.to_be_bytes::<32>(), second.to_be_bytes::<32>()].concat();
             assert_eq!(cache.pair(first, second), U256::from_be_bytes(keccak256(&bytes).0));
-            assert_eq!(cache.bytes(&bytes), cache.pair(first, second));
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use alloy_primitives::{B256, Selector};
 
-use super::keccak::KeccakCache;
+use super::results::Results;
 use super::taint::{Marks, Sources, Taint};
 use crate::access_set::{AccountAccess, Shortfall, ShortfallReason};
 
@@ -28,8 +28,8 @@ pub(super) struct Ledger {
     pub wants_signers: bool,
     /// The estimate of the gas used.
     pub gas: u64,
-    /// Remembered hashes: the one thing that outlives a prediction.
-    pub keccak: KeccakCache,
+    /// Remembered hashes and results of precompiles: the one thing that outlives a prediction.
+    pub results: Results,
 }
 
 /// The place in code that is being followed.

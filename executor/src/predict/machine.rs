@@ -10,7 +10,7 @@ use deconflict_analyzer::{Slice, TraceId, Variant};
 use revm::{
     DatabaseRef,
     context::{BlockEnv, TxEnv},
-    precompile::Precompiles,
+    precompile::{PrecompileSpecId, Precompiles},
     primitives::hardfork::SpecId,
 };
 use std::sync::Arc;
@@ -68,6 +68,8 @@ pub(super) struct Machine<'a, D> {
     pub chain_id: u64,
     pub state: &'a D,
     pub precompiles: &'static Precompiles,
+    /// The rules that they follow.
+    pub rules: PrecompileSpecId,
     /// Whether signers are recovered at once.
     pub eager: bool,
     pub pending: Vec<Path>,

@@ -79,13 +79,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
             return Some(self.settle(path, true));
         }
         let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
-        let executed = self
-            .precompiles
-            .get(&address)
-            .map(|it| it.execute(bytes, offered.min(self.tx.gas_limit.min(super::MAX_GAS)), 0));
+        let gas = offered.min(self.tx.gas_limit.min(super::MAX_GAS));
         let mark = self.ledger.marks.mark(taint);
-        match executed {
-            Some(Ok(result)) if result.status.is_success() => {
+        match self.ledger.results.precompile(self.rules, number, bytes, gas) {
+            Some(result) => {
                 path.frame.gas += result.gas_used;
                 path.frame.return_data.set_tainted(&result.bytes, mark);
                 let about = if taint.is_unknown() { taint } else { Taint::CLEAN };

@@ -4,16 +4,16 @@
 //! has no answer, because the transaction decides something in a way that was not seen, or the view does not answer.
 //! Nothing of the set is meant to be used then.
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
 use revm::{
     DatabaseRef,
     context::{BlockEnv, TxEnv},
-    precompile::Precompiles,
+    precompile::{PrecompileSpecId, Precompiles},
 };
 
 use super::super::MAX_GAS;
 use super::super::environment::{block_hash, block_word, clamp};
-use super::super::keccak::KeccakCache;
+use super::super::results::Results;
 use super::super::words;
 use super::node::TouchKind;
 use super::program::{Leaf, Operand, Program, Span, Step};
@@ -25,7 +25,7 @@ pub(in super::super) struct Subject<'a, D> {
     pub block: &'a BlockEnv,
     pub chain_id: u64,
     pub state: &'a D,
-    pub precompiles: &'static Precompiles,
+    pub rules: PrecompileSpecId,
     /// The account that the transaction calls.
     pub to: Address,
     /// What it pays in advance for gas.
@@ -43,8 +43,6 @@ pub(in super::super) struct Replay {
     /// Second arms of forks: where they start, and how many stores there were.
     arms: Vec<(usize, usize)>,
     bytes: Vec<u8>,
-    /// The precompile that ran last, on what, and what it returned.
-    returned: (u16, Vec<u8>, Option<Bytes>),
     /// The slots that are stored to by updates that commute, and those that are touched otherwise.
     deltas: Vec<(Address, U256)>,
     others: Vec<(Address, U256)>,
@@ -56,7 +54,7 @@ impl Replay {
         &mut self,
         program: &Program,
         subject: &Subject<'_, D>,
-        keccak: &mut KeccakCache,
+        results: &mut Results,
         set: &mut AccessSet,
     ) -> Option<u64> {
         self.stores.clear();
@@ -137,7 +135,7 @@ impl Replay {
                 }
                 Step::Pair { to, first, second } => {
                     let (first, second) = (*self.word(program, first), *self.word(program, second));
-                    self.words[to as usize] = keccak.pair(first, second);
+                    self.words[to as usize] = results.keccak_pair(first, second);
                 }
                 Step::CallData { to, offset } => {
                     self.words[to as usize] = call_data(&subject.tx.data, offset as usize);
@@ -146,7 +144,7 @@ impl Replay {
                     self.words[to as usize] = self.load(program, source, subject, set)?;
                 }
                 ref rare => {
-                    let (to, value) = self.compute(program, rare, subject, keccak, set)?;
+                    let (to, value) = self.compute(program, rare, subject, results, set)?;
                     self.words[to as usize] = value;
                 }
             }
@@ -212,18 +210,15 @@ impl Replay {
     }
 
     /// What a precompile returns for the bytes that were gathered; none if it fails.
-    fn precompile<D: DatabaseRef>(&mut self, subject: &Subject<'_, D>, number: u16) -> Option<&[u8]> {
-        let known = self.returned.0 == number && self.returned.1 == self.bytes;
-        if !known {
-            let [high, low] = number.to_be_bytes();
-            let mut address = Address::with_last_byte(low);
-            address.0[18] = high;
-            let executed =
-                subject.precompiles.get(&address)?.execute(&self.bytes, subject.tx.gas_limit.min(MAX_GAS), 0);
-            let output = executed.ok().filter(|result| result.status.is_success()).map(|result| result.bytes);
-            self.returned = (number, self.bytes.clone(), output);
-        }
-        self.returned.2.as_ref().map(|bytes| &bytes[..])
+    fn precompile<'a, D: DatabaseRef>(
+        &self,
+        subject: &Subject<'_, D>,
+        number: u16,
+        results: &'a mut Results,
+    ) -> Option<&'a [u8]> {
+        let gas = subject.tx.gas_limit.min(MAX_GAS);
+        let returned = results.precompile(subject.rules, number, &self.bytes, gas)?;
+        Some(&returned.bytes)
     }
 
     /// Bytes one after the other.
@@ -250,7 +245,7 @@ impl Replay {
         program: &Program,
         step: &Step,
         subject: &Subject<'_, D>,
-        keccak: &mut KeccakCache,
+        results: &mut Results,
         set: &mut AccessSet,
     ) -> Option<(u32, U256)> {
         let Subject { tx, block, state, .. } = subject;
@@ -266,7 +261,7 @@ impl Replay {
             }
             Step::Hash { to, bytes } => {
                 self.gather(program, bytes, &tx.data);
-                (to, keccak.bytes(&self.bytes))
+                (to, results.keccak(&self.bytes))
             }
             Step::Concat { to, bytes } => {
                 self.gather(program, bytes, &tx.data);
@@ -306,7 +301,7 @@ impl Replay {
             }
             Step::IsPrecompile { to, address } => {
                 let address = self.address(program, address);
-                (to, U256::from(subject.precompiles.contains(&address)))
+                (to, U256::from(Precompiles::new(subject.rules).contains(&address)))
             }
             Step::BlockHash { to, number } => {
                 let word = block_hash(*self.word(program, number), block, *state);
@@ -321,7 +316,7 @@ impl Replay {
             }
             Step::Precompile { to, number, word, input } => {
                 self.gather(program, input, &tx.data);
-                let output = self.precompile(subject, number)?;
+                let output = self.precompile(subject, number, results)?;
                 let rest = output.get(32 * usize::from(word)..)?;
                 let mut bytes = [0; 32];
                 let length = rest.len().min(32);
@@ -330,7 +325,11 @@ impl Replay {
             }
             Step::PrecompileLength { to, number, input } => {
                 self.gather(program, input, &tx.data);
-                (to, self.precompile(subject, number).map_or(U256::MAX, |output| U256::from(output.len())))
+                (
+                    to,
+                    self.precompile(subject, number, results)
+                        .map_or(U256::MAX, |output| U256::from(output.len())),
+                )
             }
             _ => return None,
         })
