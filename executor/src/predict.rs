@@ -21,6 +21,7 @@ mod interpret;
 mod call;
 mod create;
 mod precompile;
+mod answer;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use revm::{
     primitives::hardfork::SpecId,
 };
 
+use self::answer::Answer;
 use self::call::blank;
 use self::codes::{CodeCache, Runnable};
 use self::create::Creation;
@@ -139,16 +141,22 @@ impl Predictor {
         block: BlockContext<'_>,
         state: &D,
     ) -> AccessSet {
+        let mut asked = match self.answer(&mut scratch.workspace, tx, block, state) {
+            Answer::Set(set) => return set,
+            Answer::Missing => true,
+            Answer::NotAsked => false,
+        };
         let mut eager = false;
         for _ in 0..MAX_RESTARTS {
-            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, eager);
+            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, (eager, asked));
+            asked = true;
             match again {
                 None => return set,
                 Some(Again::Signers) => eager = true,
                 Some(Again::Widen(slice)) => self.codes.widen(&mut scratch.workspace.at_hand, &slice),
             }
         }
-        let mut set = self.attempt(&mut scratch.workspace, tx, block, state, true).0;
+        let mut set = self.attempt(&mut scratch.workspace, tx, block, state, (true, true)).0;
         set.incomplete.push(Shortfall {
             reason: ShortfallReason::UnknownJump,
             code_hash: alloy_primitives::B256::ZERO,
@@ -164,7 +172,7 @@ impl Predictor {
         tx: &TxEnv,
         block: BlockContext<'_>,
         state: &D,
-        eager: bool,
+        (eager, asked): (bool, bool),
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
         let rules = PrecompileSpecId::from_spec_id(spec);
@@ -205,7 +213,6 @@ impl Predictor {
                 let root =
                     Root { code_hash: slice.hash, selector: tx.data.first_chunk().copied(), spec, delegated };
                 let template = self.templates.get(templates, root);
-                let program = template.program();
                 let subject = Subject {
                     tx,
                     block: block.env,
@@ -222,13 +229,13 @@ impl Predictor {
                 set.writes.reserve(8);
                 set.accounts.reserve(8);
                 set.depends_on.reserve(16);
-                let gas = if may_learn {
-                    replay.run(&program, &subject, &mut machine.ledger.results, &mut set)
-                } else {
-                    None
-                };
+                let known = if may_learn && !asked { templates.get_mut(&root) } else { None };
+                let gas = known.and_then(|known| {
+                    let gas = replay.run(known.program(), &subject, &mut machine.ledger.results, &mut set)?;
+                    known.answered();
+                    Some(gas)
+                });
                 if let Some(gas) = gas {
-                    template.answered();
                     *answered += 1;
                     machine.ledger.gas = gas;
                     None
@@ -302,17 +309,22 @@ impl Predictor {
         set.depends_on.extend(ledger.sources.of(ledger.needed));
         set.incomplete.append(&mut ledger.shortfalls);
         set.gas = (ledger.gas + intrinsic).min(tx.gas_limit);
-        for list in [&mut set.reads, &mut set.writes, &mut set.deltas] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        set.accounts.sort_unstable();
-        set.accounts.dedup();
-        set.depends_on.sort_unstable();
-        set.depends_on.dedup();
-        set.incomplete.sort_unstable();
+        settle(&mut set);
         (set, None)
     }
+}
+
+/// Sorts the lists of a set and leaves each element once.
+fn settle(set: &mut AccessSet) {
+    for list in [&mut set.reads, &mut set.writes, &mut set.deltas] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    set.accounts.sort_unstable();
+    set.accounts.dedup();
+    set.depends_on.sort_unstable();
+    set.depends_on.dedup();
+    set.incomplete.sort_unstable();
 }
 
 /// What a transaction does first.

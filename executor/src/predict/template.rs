@@ -12,6 +12,7 @@ mod replay;
 mod trail;
 mod tree;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use alloy_primitives::B256;
@@ -54,24 +55,21 @@ pub(super) struct Root {
 pub(super) struct Template {
     tree: Mutex<Tree>,
     program: RwLock<Arc<Program>>,
+    /// How often the tree has grown.
+    version: AtomicU32,
+    /// How often it had an answer.
+    hits: AtomicU32,
 }
 
 impl Template {
-    /// The tree as it stands.
-    pub(super) fn program(&self) -> Arc<Program> {
+    fn program(&self) -> Arc<Program> {
         Arc::clone(&self.program.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether it is worth while to record how a transaction goes that the tree has no answer for.
     pub(super) fn wants_more(&self) -> bool {
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner).wants_more()
-    }
-
-    /// Notes that the tree had an answer.
-    pub(super) fn answered(&self) {
-        if let Ok(mut tree) = self.tree.try_lock() {
-            tree.answered();
-        }
+        let hits = self.hits.load(Ordering::Relaxed);
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner).wants_more(hits)
     }
 
     /// Adds the ways that a transaction went.
@@ -80,6 +78,7 @@ impl Template {
         if tree.insert(trails) {
             let program = Arc::new(Program::new(&tree));
             *self.program.write().unwrap_or_else(PoisonError::into_inner) = program;
+            self.version.fetch_add(1, Ordering::Release);
         }
     }
 }
@@ -112,14 +111,44 @@ impl Default for Templates {
     }
 }
 
+/// A template that a thread has at hand, and its program as it was when the thread last saw it grow.
+#[derive(Debug)]
+pub(super) struct AtHand {
+    template: Arc<Template>,
+    program: Arc<Program>,
+    version: u32,
+}
+
+impl AtHand {
+    fn new(template: Arc<Template>) -> Self {
+        let version = template.version.load(Ordering::Acquire);
+        Self { program: template.program(), version, template }
+    }
+
+    /// The tree as it stands.
+    pub(super) fn program(&mut self) -> &Program {
+        let version = self.template.version.load(Ordering::Acquire);
+        if version != self.version {
+            self.program = self.template.program();
+            self.version = version;
+        }
+        &self.program
+    }
+
+    /// Notes that the tree had an answer.
+    pub(super) fn answered(&self) {
+        self.template.hits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The templates that one thread has at hand.
-pub(super) type TemplatesAtHand = HashMap<Root, Arc<Template>, FxBuildHasher>;
+pub(super) type TemplatesAtHand = HashMap<Root, AtHand, FxBuildHasher>;
 
 impl Templates {
     /// The template of a root, which may be empty still.
     pub(super) fn get(&self, at_hand: &mut TemplatesAtHand, root: Root) -> Arc<Template> {
-        if let Some(template) = at_hand.get(&root) {
-            return Arc::clone(template);
+        if let Some(known) = at_hand.get(&root) {
+            return Arc::clone(&known.template);
         }
         let fresh = || Ok::<_, std::convert::Infallible>(Weighed::default());
         let template = match self.shared.get_or_insert_with(&root, fresh) {
@@ -129,7 +158,7 @@ impl Templates {
         if at_hand.len() >= AT_HAND {
             at_hand.clear();
         }
-        at_hand.insert(root, Arc::clone(&template));
+        at_hand.insert(root, AtHand::new(Arc::clone(&template)));
         template
     }
 

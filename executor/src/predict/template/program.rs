@@ -103,8 +103,7 @@ pub(super) enum Step {
     },
     Balance {
         to: u32,
-        address: Operand,
-        transfers: Span,
+        balance: u32,
     },
     CodeHash {
         to: u32,
@@ -128,14 +127,12 @@ pub(super) enum Step {
     },
     Precompile {
         to: u32,
-        number: u16,
-        word: u16,
-        input: Span,
+        word: u32,
+        call: u32,
     },
     PrecompileLength {
         to: u32,
-        number: u16,
-        input: Span,
+        call: u32,
     },
     Read {
         address: Operand,
@@ -184,6 +181,24 @@ pub(super) enum Step {
     Missing,
 }
 
+// Walking steps is fetching them from memory.
+const _: () = assert!(size_of::<Step>() == 16, "a step has grown");
+
+/// A call of a precompile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PrecompileCall {
+    pub number: u16,
+    pub input: Span,
+}
+
+/// The balance of an account, as the state has it and as these transfers changed it: from, to, how much.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BalanceQuery {
+    pub address: Operand,
+    /// In the list of triples.
+    pub transfers: Span,
+}
+
 /// What is known of the end of a transaction.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf {
@@ -201,6 +216,8 @@ pub(in super::super) struct Program {
     pub(super) sources: Vec<Source>,
     pub(super) ranges: Vec<(u32, u32)>,
     pub(super) triples: Vec<[Operand; 3]>,
+    pub(super) balances: Vec<BalanceQuery>,
+    pub(super) calls: Vec<PrecompileCall>,
     pub(super) shortfalls: Vec<Shortfall>,
     pub(super) leaves: Vec<Leaf>,
     /// How many words are computed at most.
@@ -243,6 +260,7 @@ enum Task {
     Forget {
         nodes: usize,
         computed: usize,
+        stores: usize,
     },
 }
 
@@ -256,6 +274,8 @@ struct Layout<'a> {
     computed: Vec<Option<u32>>,
     /// The expressions that have been computed on the path, in order.
     order: Vec<u32>,
+    /// The places of the stores on the path.
+    stores: Vec<[NodeId; 2]>,
 }
 
 impl<'a> Layout<'a> {
@@ -267,6 +287,7 @@ impl<'a> Layout<'a> {
             nodes: Vec::new(),
             computed: Vec::new(),
             order: Vec::new(),
+            stores: Vec::new(),
         }
     }
 
@@ -281,7 +302,8 @@ impl<'a> Layout<'a> {
                     self.program.steps[fork as usize] = Step::Fork { other: here };
                     tasks.push(Task::Segment(segment));
                 }
-                Task::Forget { nodes, computed } => {
+                Task::Forget { nodes, computed, stores } => {
+                    self.stores.truncate(stores);
                     self.nodes.truncate(nodes);
                     self.computed.truncate(nodes);
                     for id in self.order.drain(computed..) {
@@ -295,7 +317,7 @@ impl<'a> Layout<'a> {
     }
 
     fn forget(&self) -> Task {
-        Task::Forget { nodes: self.nodes.len(), computed: self.order.len() }
+        Task::Forget { nodes: self.nodes.len(), computed: self.order.len(), stores: self.stores.len() }
     }
 
     fn segment(&mut self, id: SegmentId, tasks: &mut Vec<Task>) {
@@ -309,6 +331,7 @@ impl<'a> Layout<'a> {
                     Step::Read { address, key, delta: *delta }
                 }
                 Effect::Write { address, key, delta } => {
+                    self.stores.push([*address, *key]);
                     let [address, key] = self.operands([*address, *key]);
                     Step::Write { address, key, delta: *delta }
                 }
@@ -433,10 +456,46 @@ impl<'a> Layout<'a> {
         Span { start, length: pieces.len() as u32 }
     }
 
-    fn ranges(&mut self, ranges: &[(u32, u32)]) -> Span {
-        let start = self.program.ranges.len() as u32;
-        self.program.ranges.extend_from_slice(ranges);
-        Span { start, length: ranges.len() as u32 }
+    /// The stores among these that a replay has to hold against a place.
+    fn ranges(&mut self, ranges: &[(u32, u32)], place: [NodeId; 2]) -> Span {
+        let start = self.program.ranges.len();
+        for store in ranges.iter().flat_map(|(from, to)| *from..*to) {
+            if self.stores.get(store as usize).is_some_and(|other| self.are_apart(place, *other)) {
+                continue;
+            }
+            match self.program.ranges[start..].last_mut() {
+                Some((_, end)) if *end == store => *end += 1,
+                _ => self.program.ranges.push((store, store + 1)),
+            }
+        }
+        Span { start: start as u32, length: (self.program.ranges.len() - start) as u32 }
+    }
+
+    /// Whether two places are never the same, whatever the transaction.
+    fn are_apart(&self, one: [NodeId; 2], other: [NodeId; 2]) -> bool {
+        one.into_iter().zip(other).any(|(one, other)| self.never_same(one, other))
+    }
+
+    fn never_same(&self, one: NodeId, other: NodeId) -> bool {
+        if one == other {
+            return false;
+        }
+        match (self.node(one), self.node(other)) {
+            (Node::Constant(one), Node::Constant(other)) => one != other,
+            // Hashes of different words differ: nobody finds a collision. Nor does anybody find a word that hashes to a
+            // number as small as compilers give to variables.
+            (Node::Pair(a, b), Node::Pair(c, d)) => self.never_same(*a, *c) || self.never_same(*b, *d),
+            (Node::Pair(..), Node::Constant(number)) | (Node::Constant(number), Node::Pair(..)) => {
+                number.bit_len() <= 64
+            }
+            _ => false,
+        }
+    }
+
+    fn call(&mut self, number: u16, input: &[Piece]) -> u32 {
+        let input = self.bytes(input);
+        self.program.calls.push(PrecompileCall { number, input });
+        self.program.calls.len() as u32 - 1
     }
 
     fn source(&mut self, source: Source) -> u32 {
@@ -467,12 +526,12 @@ impl<'a> Layout<'a> {
             Node::Hash(pieces) => Step::Hash { to, bytes: self.bytes(pieces) },
             Node::Concat(pieces) => Step::Concat { to, bytes: self.bytes(pieces) },
             Node::Load { address, key, apart } => {
-                let apart = self.ranges(apart);
+                let apart = self.ranges(apart, [*address, *key]);
                 let (address, key) = (self.operand(*address), self.operand(*key));
                 Step::Load { to, source: self.source(Source { address, key, same: None, apart }) }
             }
             Node::Forward { word, place, same, apart } => {
-                let apart = self.ranges(apart);
+                let apart = self.ranges(apart, *place);
                 let [address, key] = place.map(|id| self.operand(id));
                 let same = Some([*word, same[0], same[1]].map(|id| self.operand(id)));
                 Step::Load { to, source: self.source(Source { address, key, same, apart }) }
@@ -484,7 +543,9 @@ impl<'a> Layout<'a> {
                     self.program.triples.push(operands);
                 }
                 let transfers = Span { start, length: transfers.len() as u32 };
-                Step::Balance { to, address: self.operand(*address), transfers }
+                let address = self.operand(*address);
+                self.program.balances.push(BalanceQuery { address, transfers });
+                Step::Balance { to, balance: self.program.balances.len() as u32 - 1 }
             }
             Node::CodeHash(address) => Step::CodeHash { to, address: self.operand(*address) },
             Node::CodeSize(address) => Step::CodeSize { to, address: self.operand(*address) },
@@ -492,10 +553,10 @@ impl<'a> Layout<'a> {
             Node::BlockHash(number) => Step::BlockHash { to, number: self.operand(*number) },
             Node::BlobHash(number) => Step::BlobHash { to, number: self.operand(*number) },
             Node::Precompile { number, input, word } => {
-                Step::Precompile { to, number: *number, word: *word as u16, input: self.bytes(input) }
+                Step::Precompile { to, word: *word, call: self.call(*number, input) }
             }
             Node::PrecompileLength { number, input } => {
-                Step::PrecompileLength { to, number: *number, input: self.bytes(input) }
+                Step::PrecompileLength { to, call: self.call(*number, input) }
             }
         }
     }

@@ -16,7 +16,7 @@ use super::super::environment::{block_hash, block_word, clamp};
 use super::super::results::Results;
 use super::super::words;
 use super::node::TouchKind;
-use super::program::{Leaf, Operand, Program, Span, Step};
+use super::program::{BalanceQuery, Leaf, Operand, PrecompileCall, Program, Span, Step};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
 
 /// A transaction and what it runs on.
@@ -267,7 +267,8 @@ impl Replay {
                 self.gather(program, bytes, &tx.data);
                 (to, U256::try_from_be_slice(&self.bytes)?)
             }
-            Step::Balance { to, address, transfers } => {
+            Step::Balance { to, balance } => {
+                let BalanceQuery { address, transfers } = program.balances[balance as usize];
                 let address = self.address(program, address);
                 set.depends_on.push(StateKey::Balance(address));
                 let mut balance = state.basic_ref(address).ok()?.unwrap_or_default().balance;
@@ -314,16 +315,18 @@ impl Replay {
                 let hash = tx.blob_hashes.get(clamp(*self.word(program, number)));
                 (to, hash.map_or(U256::ZERO, |hash| (*hash).into()))
             }
-            Step::Precompile { to, number, word, input } => {
+            Step::Precompile { to, word, call } => {
+                let PrecompileCall { number, input } = program.calls[call as usize];
                 self.gather(program, input, &tx.data);
                 let output = self.precompile(subject, number, results)?;
-                let rest = output.get(32 * usize::from(word)..)?;
+                let rest = output.get(32 * word as usize..)?;
                 let mut bytes = [0; 32];
                 let length = rest.len().min(32);
                 bytes[..length].copy_from_slice(&rest[..length]);
                 (to, U256::from_be_bytes(bytes))
             }
-            Step::PrecompileLength { to, number, input } => {
+            Step::PrecompileLength { to, call } => {
+                let PrecompileCall { number, input } = program.calls[call as usize];
                 self.gather(program, input, &tx.data);
                 (
                     to,

@@ -55,22 +55,16 @@ pub(super) struct Tree {
     pub segments: Vec<Segment>,
     leaves: usize,
     size: usize,
-    hits: u32,
     recorded: u32,
     failed: u32,
 }
 
 impl Tree {
-    /// Whether recording another transaction is worth its while.
-    pub(super) fn wants_more(&self) -> bool {
+    /// Whether recording another transaction is worth its while, after so many that the tree had an answer for.
+    pub(super) fn wants_more(&self, hits: u32) -> bool {
         let room = self.leaves < MAX_LEAVES && self.size < MAX_SIZE;
-        let fails = self.failed > self.hits / 8;
-        room && !fails && (self.recorded < super::TRIAL || self.hits / 2 > self.recorded)
-    }
-
-    /// Notes that the tree had an answer.
-    pub(super) fn answered(&mut self) {
-        self.hits = self.hits.saturating_add(1);
+        let fails = self.failed > hits / 8;
+        room && !fails && (self.recorded < super::TRIAL || hits / 2 > self.recorded)
     }
 
     /// Adds the trails of a transaction, the first of which starts at the root. False if that changes nothing.
