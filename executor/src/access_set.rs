@@ -59,6 +59,18 @@ pub struct AccessSet {
 }
 
 impl AccessSet {
+    /// Forgets everything but the room for it.
+    pub(crate) fn clear(&mut self) {
+        let Self { reads, writes, deltas, accounts, depends_on, incomplete, gas } = self;
+        reads.clear();
+        writes.clear();
+        deltas.clear();
+        accounts.clear();
+        depends_on.clear();
+        incomplete.clear();
+        *gas = 0;
+    }
+
     /// Whether the set claims to hold every access.
     pub fn is_complete(&self) -> bool {
         self.incomplete.is_empty()

@@ -206,6 +206,7 @@ impl Predictor {
         let mut set = AccessSet::default();
         let begun = machine.begin(&mut first, tx);
         let mut recorded = None;
+        let mut followed_template = None;
         let frame = match begun {
             Begun::Nothing => None,
             Begun::Frame(frame) => Some((frame, None)),
@@ -230,19 +231,17 @@ impl Predictor {
                 set.accounts.reserve(8);
                 set.depends_on.reserve(16);
                 let known = if may_learn && !asked { templates.get_mut(&root) } else { None };
-                let gas = known.and_then(|known| {
-                    let gas = replay.run(known.program(), &subject, &mut machine.ledger.results, &mut set)?;
-                    known.answered();
-                    Some(gas)
-                });
+                let gas = known
+                    .and_then(|known| known.answer(replay, &subject, &mut machine.ledger.results, &mut set));
                 if let Some(gas) = gas {
                     *answered += 1;
                     machine.ledger.gas = gas;
                     None
                 } else {
-                    set = AccessSet::default();
                     *followed += 1;
                     let frame = machine.call_frame(&first, slice, (to, account));
+                    machine.eager |= template.wants_signers();
+                    followed_template = Some(Arc::clone(&template));
                     if may_learn && template.wants_more() {
                         // What is written down holds for whatever signers there are.
                         machine.eager = true;
@@ -302,6 +301,9 @@ impl Predictor {
             return (set, Some(Again::Widen(slice)));
         }
         if workspace.ledger.wants_signers && !eager {
+            if let Some(template) = followed_template {
+                template.note_signers();
+            }
             return (set, Some(Again::Signers));
         }
         let ledger = &mut workspace.ledger;
@@ -317,7 +319,7 @@ impl Predictor {
 /// Sorts the lists of a set and leaves each element once.
 fn settle(set: &mut AccessSet) {
     for list in [&mut set.reads, &mut set.writes, &mut set.deltas] {
-        list.sort_unstable();
+        list.sort_unstable_by(order);
         list.dedup();
     }
     set.accounts.sort_unstable();
@@ -343,6 +345,16 @@ enum Again {
     Signers,
     /// A code jumps where no trace starts yet.
     Widen(Arc<Slice>),
+}
+
+/// The order of slots. It is that of the tuples, without a call for each pair of addresses.
+fn order(one: &(Address, U256), other: &(Address, U256)) -> std::cmp::Ordering {
+    let parts = |address: &Address| {
+        let high = address.0.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+        let low = address.0.last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        (high, low)
+    };
+    parts(&one.0).cmp(&parts(&other.0)).then_with(|| one.1.cmp(&other.1))
 }
 
 /// Adds what one way of a transaction touched.

@@ -69,11 +69,10 @@ impl Predictor {
                 fee: fee(tx, block.env),
                 gas: tx.gas_limit.saturating_sub(intrinsic),
             };
-            match replay.run(template.program(), &subject, &mut ledger.results, &mut set) {
+            match template.answer(replay, &subject, &mut ledger.results, &mut set) {
                 Some(used) => gas = used,
                 None => return Answer::Missing,
             }
-            template.answered();
             *answered += 1;
         }
         set.gas = (gas + intrinsic).min(tx.gas_limit);

@@ -15,7 +15,7 @@ const CELL: usize = 4;
 pub(super) const MAX_MEMORY: usize = 1 << 24;
 
 /// Of no region with more bytes than this it is noted which word each byte belongs to.
-const MAX_NODES: usize = 1 << 16;
+const MAX_NODES: usize = 1 << 18;
 
 /// No transaction has this much calldata: each byte costs gas.
 const MAX_CALL_DATA: usize = 1 << 30;
@@ -269,18 +269,19 @@ impl Region {
             self.set_mark(into, length, 0);
             return;
         }
-        if into.is_multiple_of(CELL) && from.is_multiple_of(CELL) && length.is_multiple_of(CELL) {
+        let mut at = into;
+        if into.is_multiple_of(CELL) && from.is_multiple_of(CELL) {
             if self.marks.is_empty() {
                 self.marks.resize(self.bytes.len().div_ceil(CELL), 0);
             }
             let source = &other.marks[(from / CELL).min(other.marks.len())..];
-            for (index, cell) in self.marks[into / CELL..(into + length) / CELL].iter_mut().enumerate() {
-                *cell = source.get(index).copied().unwrap_or(0);
-            }
-            return;
+            let whole = &mut self.marks[into / CELL..(into + length) / CELL];
+            let (marked, clean) = whole.split_at_mut(source.len().min(whole.len()));
+            marked.copy_from_slice(&source[..marked.len()]);
+            clean.fill(0);
+            at += length / CELL * CELL;
         }
-        // The cells of the two do not meet: each takes what lies below it.
-        let mut at = into;
+        // Where the cells of the two do not meet, each takes what lies below it.
         while at < into + length {
             let end = (at / CELL * CELL + CELL).min(into + length);
             let taint = other.taint(from + (at - into), end - at, marks);

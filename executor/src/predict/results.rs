@@ -4,7 +4,8 @@
 //! block that it is tried in: the answer is the same each time. The whole input is kept and compared, so that a
 //! remembered result is never that of other bytes. Bounded: of what was not asked for lately nothing is kept.
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::DefaultHashBuilder};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use foldhash::fast::RandomState;
 use hashbrown::{Equivalent, HashMap};
 use revm::precompile::{PrecompileSpecId, Precompiles};
 
@@ -54,8 +55,8 @@ pub(super) struct Returned {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Results {
     pairs: KeccakCache,
-    young: HashMap<Input, Returned, DefaultHashBuilder>,
-    old: HashMap<Input, Returned, DefaultHashBuilder>,
+    young: HashMap<Input, Returned, RandomState>,
+    old: HashMap<Input, Returned, RandomState>,
     /// How many bytes the young ones take.
     size: usize,
 }

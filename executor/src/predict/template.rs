@@ -6,23 +6,27 @@
 //! transaction decides something in a way that was not seen yet, the tree has no answer and the code is followed. What
 //! a tree answers must be what following the code would: everything that a path relies on is one of its decisions.
 
+mod forest;
 mod node;
 mod program;
 mod replay;
 mod trail;
 mod tree;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use alloy_primitives::B256;
 use hashbrown::HashMap;
 use quick_cache::{Weighter, sync::Cache};
-use revm::primitives::hardfork::SpecId;
+use revm::{DatabaseRef, primitives::hardfork::SpecId};
 use rustc_hash::FxBuildHasher;
 
+use self::forest::Forest;
 use self::program::Program;
-use self::tree::Tree;
+
+use super::results::Results;
+use crate::access_set::AccessSet;
 
 pub(super) use self::node::{CALL_DATA, Definition, Node, NodeId, TouchKind};
 pub(super) use self::replay::{Replay, Subject};
@@ -50,34 +54,50 @@ pub(super) struct Root {
     pub delegated: bool,
 }
 
-/// The tree of one root.
+/// The trees of one root.
 #[derive(Debug, Default)]
 pub(super) struct Template {
-    tree: Mutex<Tree>,
-    program: RwLock<Arc<Program>>,
-    /// How often the tree has grown.
+    forest: Mutex<Forest>,
+    programs: RwLock<Vec<Arc<Program>>>,
+    /// How often a tree has grown.
     version: AtomicU32,
-    /// How often it had an answer.
+    /// How often there was an answer.
     hits: AtomicU32,
+    /// Whether following the code came to a signer that decides something.
+    wants_signers: AtomicBool,
 }
 
 impl Template {
-    fn program(&self) -> Arc<Program> {
-        Arc::clone(&self.program.read().unwrap_or_else(PoisonError::into_inner))
+    fn programs(&self) -> Vec<Arc<Program>> {
+        self.programs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether it is worth while to record how a transaction goes that the tree has no answer for.
+    /// Whether signers are likely to decide something, so that they had better be recovered at once.
+    pub(super) fn wants_signers(&self) -> bool {
+        self.wants_signers.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a signer decided something.
+    pub(super) fn note_signers(&self) {
+        self.wants_signers.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is worth while to record how a transaction goes that no tree has an answer for.
     pub(super) fn wants_more(&self) -> bool {
         let hits = self.hits.load(Ordering::Relaxed);
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner).wants_more(hits)
+        self.forest.lock().unwrap_or_else(PoisonError::into_inner).wants_more(hits)
     }
 
     /// Adds the ways that a transaction went.
     pub(super) fn learn(&self, trails: Vec<Trail>) {
-        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        if tree.insert(trails) {
-            let program = Arc::new(Program::new(&tree));
-            *self.program.write().unwrap_or_else(PoisonError::into_inner) = program;
+        let mut forest = self.forest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((number, tree)) = forest.insert(trails) {
+            let program = Arc::new(Program::new(tree));
+            let mut programs = self.programs.write().unwrap_or_else(PoisonError::into_inner);
+            match programs.get_mut(number) {
+                Some(old) => *old = program,
+                None => programs.push(program),
+            }
             self.version.fetch_add(1, Ordering::Release);
         }
     }
@@ -111,33 +131,42 @@ impl Default for Templates {
     }
 }
 
-/// A template that a thread has at hand, and its program as it was when the thread last saw it grow.
+/// A template that a thread has at hand, and its programs as they were when the thread last saw it grow.
 #[derive(Debug)]
 pub(super) struct AtHand {
     template: Arc<Template>,
-    program: Arc<Program>,
+    programs: Vec<Arc<Program>>,
     version: u32,
 }
 
 impl AtHand {
     fn new(template: Arc<Template>) -> Self {
         let version = template.version.load(Ordering::Acquire);
-        Self { program: template.program(), version, template }
+        Self { programs: template.programs(), version, template }
     }
 
-    /// The tree as it stands.
-    pub(super) fn program(&mut self) -> &Program {
+    /// Adds what the first tree that has an answer answers to `set`, which is empty. The gas that the transaction uses,
+    /// none if no tree has an answer; the set is empty again then.
+    pub(super) fn answer<D: DatabaseRef>(
+        &mut self,
+        replay: &mut Replay,
+        subject: &Subject<'_, D>,
+        results: &mut Results,
+        set: &mut AccessSet,
+    ) -> Option<u64> {
         let version = self.template.version.load(Ordering::Acquire);
         if version != self.version {
-            self.program = self.template.program();
+            self.programs = self.template.programs();
             self.version = version;
         }
-        &self.program
-    }
-
-    /// Notes that the tree had an answer.
-    pub(super) fn answered(&self) {
-        self.template.hits.fetch_add(1, Ordering::Relaxed);
+        for program in &self.programs {
+            if let Some(gas) = replay.run(program, subject, results, set) {
+                self.template.hits.fetch_add(1, Ordering::Relaxed);
+                return Some(gas);
+            }
+            set.clear();
+        }
+        None
     }
 }
 
@@ -165,7 +194,7 @@ impl Templates {
     /// Adds to a template, and lets the cache know its size.
     pub(super) fn learn(&self, root: Root, template: &Arc<Template>, trails: Vec<Trail>) {
         template.learn(trails);
-        let size = template.program().size() as u64;
+        let size = template.programs().iter().map(|program| program.size() as u64).sum();
         self.shared.insert(root, Weighed { template: Arc::clone(template), size });
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In: the trails of one transaction. Out: a tree in which every decision has the cases that were seen. Two trails that
 //! have decided alike so far are alike so far, because following a code is deterministic: where they are not, the
-//! second is left out, whole from there on.
+//! second is left out, whole from there on, and belongs in another tree: which slots are the same is no decision, nor how
+//! much gas there is.
 
 use super::node::{Node, NodeId, Test};
 use super::trail::{Effect, End, GasBounds, Trail};
@@ -55,30 +56,16 @@ pub(super) struct Tree {
     pub segments: Vec<Segment>,
     leaves: usize,
     size: usize,
-    recorded: u32,
-    failed: u32,
 }
 
 impl Tree {
-    /// Whether recording another transaction is worth its while, after so many that the tree had an answer for.
-    pub(super) fn wants_more(&self, hits: u32) -> bool {
-        let room = self.leaves < MAX_LEAVES && self.size < MAX_SIZE;
-        let fails = self.failed > hits / 8;
-        room && !fails && (self.recorded < super::TRIAL || hits / 2 > self.recorded)
+    /// Whether it may grow.
+    pub(super) fn has_room(&self) -> bool {
+        self.leaves < MAX_LEAVES && self.size < MAX_SIZE
     }
 
-    /// Adds the trails of a transaction, the first of which starts at the root. False if that changes nothing.
-    pub(super) fn insert(&mut self, mut trails: Vec<Trail>) -> bool {
-        self.recorded += 1;
-        if trails.iter().any(Trail::is_given_up) {
-            self.failed += 1;
-            return false;
-        }
-        trails.iter_mut().for_each(Trail::close);
-        trails.sort_unstable_by_key(|trail| trail.number);
-        if trails.iter().enumerate().any(|(index, trail)| trail.number != index) {
-            return false;
-        }
+    /// Adds the trails of a transaction, in order; the first starts at the root. False if that changes nothing.
+    pub(super) fn insert(&mut self, trails: &[Trail]) -> bool {
         if self.segments.is_empty() {
             self.segments.push(Segment::default());
         }
@@ -86,11 +73,9 @@ impl Tree {
         let was_unknown = matches!(self.segments[0].next, Next::Unknown);
         let mut pending = vec![(0, 0)];
         while let Some((number, segment)) = pending.pop() {
-            self.add(&trails, number, segment, &mut pending);
+            self.add(trails, number, segment, &mut pending);
         }
-        let changed = was_unknown || self.segments.len() != before;
-        self.failed += u32::from(!changed);
-        changed
+        was_unknown || self.segments.len() != before
     }
 
     fn fresh(&mut self) -> SegmentId {
