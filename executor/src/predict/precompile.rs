@@ -81,32 +81,29 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
         let gas = offered.min(self.tx.gas_limit.min(super::MAX_GAS));
         let mark = self.ledger.marks.mark(taint);
-        match self.ledger.results.precompile(self.rules, number, bytes, gas) {
-            Some(result) => {
-                path.frame.gas += result.gas_used;
-                path.frame.return_data.set_tainted(&result.bytes, mark);
-                let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
-                let mut size_word = Word::default();
-                if let Some(trail) = &mut path.trail {
-                    let input = input..input + input_length;
-                    let frame = &mut path.frame;
-                    size_word = note_precompile(trail, number, frame, input, result.bytes.len());
-                }
-                let node = if taint.is_unknown() { NodeId::UNKNOWN } else { NodeId::CONSTANT };
-                let result = Word { node, ..Word::new(U256::from(1), about) };
-                let goes_on = self.settle_word(path, result, about);
-                path.frame.return_size_word = size_word;
-                Some(goes_on)
+        if let Some(result) = self.ledger.results.precompile(self.rules, number, bytes, gas) {
+            path.frame.gas += result.gas_used;
+            path.frame.return_data.set_tainted(&result.bytes, mark);
+            let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
+            let mut size_word = Word::default();
+            if let Some(trail) = &mut path.trail {
+                let input = input..input + input_length;
+                let frame = &mut path.frame;
+                size_word = note_precompile(trail, number, frame, input, result.bytes.len());
             }
-            _ => {
-                if let Some(trail) = &mut path.trail {
-                    trail.give_up();
-                }
-                if !path.frame.resume.success_required {
-                    self.ledger.need(taint);
-                }
-                None
+            let node = if taint.is_unknown() { NodeId::UNKNOWN } else { NodeId::CONSTANT };
+            let result = Word { node, ..Word::new(U256::from(1), about) };
+            let goes_on = self.settle_word(path, result, about);
+            path.frame.return_size_word = size_word;
+            Some(goes_on)
+        } else {
+            if let Some(trail) = &mut path.trail {
+                trail.give_up();
             }
+            if !path.frame.resume.success_required {
+                self.ledger.need(taint);
+            }
+            None
         }
     }
 }
