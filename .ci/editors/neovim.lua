@@ -41,6 +41,10 @@ local function run()
   step("diagnostics arrive", function()
     return codes().C101 ~= nil and codes().C102 ~= nil
   end)
+  vim.wait(300)
+  if #vim.diagnostic.get(0) ~= 2 then
+    fail("findings are shown twice: " .. vim.inspect(vim.diagnostic.get(0)))
+  end
   local client = vim.lsp.get_clients({ name = "deconflict" })[1]
   go("purchases")
   local hover = ask("textDocument/hover", vim.lsp.util.make_position_params(0, client.offset_encoding))

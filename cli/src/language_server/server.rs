@@ -320,8 +320,7 @@ impl Server {
             "identifier": "deconflict", "interFileDependencies": true, "workspaceDiagnostics": true,
         });
         let asks_in_vain = self.client.can("/textDocument/diagnostic") && !self.client.pulls();
-        let asked = if asks_in_vain { Value::Null } else { asked };
-        json!({
+        let mut answer = json!({
             "serverInfo": { "name": "deconflict", "version": env!("CARGO_PKG_VERSION") },
             "capabilities": {
                 "positionEncoding": self.client.encoding.name(),
@@ -332,11 +331,14 @@ impl Server {
                 "codeActionProvider": { "codeActionKinds": ["quickfix", "refactor.rewrite"] },
                 "documentSymbolProvider": { "label": "Deconflict" },
                 "workspaceSymbolProvider": true,
-                "diagnosticProvider": asked,
                 "executeCommandProvider": { "commands": super::actions::COMMANDS },
                 "workspace": { "workspaceFolders": { "supported": true, "changeNotifications": true } },
             },
-        })
+        });
+        if !asks_in_vain {
+            answer["capabilities"]["diagnosticProvider"] = asked;
+        }
+        answer
     }
 
     /// Lets the worker end. What it is compiling is left to itself.
