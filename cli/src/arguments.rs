@@ -6,6 +6,7 @@ use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser},
 };
+use deconflict_executor::hints;
 use deconflict_lints::{Level, report::FORMATS};
 
 /// Tells which lines of a contract keep a parallel EVM in a single lane.
@@ -22,9 +23,9 @@ pub(crate) struct Arguments {
 /// How results are shown.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
-    /// The format of the output: `human` or `json`; `check` has more.
-    #[arg(long, global = true, default_value = "human", value_name = "FORMAT", value_parser = formats())]
-    pub(crate) format: String,
+    /// The format of the output: `human` or `json`; `check` and `hints` have more. [default: human; of `hints`: json]
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) format: Option<String>,
     /// Short for `--format json`.
     #[arg(long, global = true, conflicts_with = "format")]
     pub(crate) json: bool,
@@ -48,11 +49,14 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The names of all formats, from their registry.
+/// The names of all formats, from their registries.
 fn formats() -> PossibleValuesParser {
-    PossibleValuesParser::new(
-        FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.summary)),
-    )
+    let of_reports = FORMATS.iter().map(|format| (format.name, format.summary));
+    let of_hints = hints::FORMATS.iter().map(|format| (format.name, format.summary));
+    let mut names: Vec<(&str, &str)> = of_reports.collect();
+    let more: Vec<_> = of_hints.filter(|(name, _)| names.iter().all(|(known, _)| known != name)).collect();
+    names.extend(more);
+    PossibleValuesParser::new(names.into_iter().map(|(name, summary)| PossibleValue::new(name).help(summary)))
 }
 
 /// When to use colour.
@@ -79,6 +83,12 @@ pub(crate) enum Command {
     Run(Run),
     /// Tell how fast real blocks would be on more processors, by the times that their transactions take.
     Simulate(Simulate),
+    /// Tell what transactions will touch before they run, and which of them can run side by side.
+    Hints(Hints),
+    /// Take a snapshot of a block and of the state before it from a node, and make sure that it is right.
+    Fetch(Fetch),
+    /// Answer requests for hints: on standard input, over HTTP, or over a Unix socket.
+    Serve(Serve),
     /// Hold every pair of functions to the conflicts that the project has agreed to.
     Budget(Budget),
     /// Write a commented `deconflict.toml`.
@@ -134,6 +144,9 @@ pub(crate) struct Check {
     /// Check again whenever a file changes.
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Take the code of `0x…` addresses that are given instead of paths from this node; proxies are followed.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc_url: Option<String>,
     #[command(flatten)]
     pub(crate) input: Input,
     /// Print the configuration that is in force, and check nothing.
@@ -174,6 +187,9 @@ pub(crate) struct Inspect {
     /// Never run the project's own build.
     #[arg(long)]
     pub(crate) no_build: bool,
+    /// Take the code from this node: `PATH` is an address then, and proxies are followed.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc_url: Option<String>,
 }
 
 /// The arguments of `audit`.
@@ -257,6 +273,142 @@ fn processors(text: &str) -> Result<usize, String> {
         Ok(number) => Ok(number),
         Err(error) => Err(format!("{error}")),
     }
+}
+
+/// The arguments of `hints`.
+#[derive(Debug, Args)]
+pub(crate) struct Hints {
+    /// A block file: its environment, the state before it, and the transactions unless others are given.
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) block: PathBuf,
+    /// Raw signed transactions instead of those of the block: one in hexadecimal a line, or `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transactions: Option<PathBuf>,
+    /// Where to find codes that a block file does not hold; without it, `codes.jsonl.zst` in the folder of the block
+    /// file or the one above.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) codes: Option<PathBuf>,
+    /// What to tell: what each transaction touches, or that and a plan for the block.
+    #[arg(long, value_enum, default_value_t = Tier::Plan, value_name = "TIER")]
+    pub(crate) tier: Tier,
+    /// The number of lanes of the plan.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = processors)]
+    pub(crate) lanes: usize,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Take analysed codes from this file, so that they need not be analysed.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_cache")]
+    pub(crate) templates: Option<PathBuf>,
+    /// Analyse the codes of the block and write them to this file, for `--templates`, instead of giving hints.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["templates", "transactions", "output"])]
+    pub(crate) export_templates: Option<PathBuf>,
+    /// Analyse every code anew, and leave the user's cache of analysed codes alone.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+/// How to reach a node.
+#[derive(Debug, Args)]
+pub(crate) struct NodeOptions {
+    /// The seconds that an answer may take.
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    pub(crate) timeout: u64,
+    /// How often to ask again where the node does not answer.
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) retries: u32,
+    /// The most requests a second.
+    #[arg(long, value_name = "N")]
+    pub(crate) rate_limit: Option<u32>,
+}
+
+/// The arguments of `fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The block: a number, or `latest`, `safe` or `finalized`.
+    #[arg(value_name = "BLOCK", required_unless_present = "range", conflicts_with = "range")]
+    pub(crate) block: Option<String>,
+    /// The address of the node's JSON-RPC.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc_url: String,
+    /// The file to write, compressed if its name ends in `.zst`; with `--range`, the folder to write `NUMBER.json.zst` to.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Blocks from A to B, both included; those that the folder has already are left alone.
+    #[arg(long, value_name = "A..B", value_parser = range)]
+    pub(crate) range: Option<(u64, u64)>,
+    /// The rules of the block, where they cannot be told from its header, such as `Prague`.
+    #[arg(long, value_name = "FORK")]
+    pub(crate) spec: Option<String>,
+    /// Ask for state key by key, as predictions and executions name it, also where the node can trace.
+    #[arg(long)]
+    pub(crate) no_tracer: bool,
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+}
+
+fn range(text: &str) -> Result<(u64, u64), String> {
+    let parsed = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    parsed.filter(|(from, to)| from <= to).ok_or_else(|| "give two numbers, such as 100..110".to_owned())
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Answer HTTP at this address; without this and `--ipc`, answer lines on standard input.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8547")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// Answer HTTP on a Unix socket with this name.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ipc: Option<PathBuf>,
+    /// Block files whose state is the one to predict on, by their parent's hash; the last is the one without a name.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) block: Vec<PathBuf>,
+    /// Where to find codes that a block file does not hold; without it, `codes.jsonl.zst` in the folder of the block
+    /// file or the one above.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) codes: Option<PathBuf>,
+    /// A node to take state from where a request does not bring it, at the head of its chain.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc_url: Option<String>,
+    /// A file with the token that requests have to bear; needed beyond the loopback addresses.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The most bytes of a request.
+    #[arg(long, default_value_t = 4 << 20, value_name = "N")]
+    pub(crate) max_body: u32,
+    /// The most requests in a batch, and transactions in a request.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub(crate) max_batch: u32,
+    /// The most connections at a time.
+    #[arg(long, default_value_t = 1_024, value_name = "N")]
+    pub(crate) max_connections: u32,
+    /// Milliseconds that a request waits for the analysis of codes that were never seen; it goes on in the background.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub(crate) analysis_ms: u64,
+    /// The number of lanes of plans.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = processors)]
+    pub(crate) lanes: usize,
+    /// Take analysed codes from this file, so that they need not be analysed.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_cache")]
+    pub(crate) templates: Option<PathBuf>,
+    /// Analyse every code anew, and leave the user's cache of analysed codes alone.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Write the log as JSON.
+    #[arg(long)]
+    pub(crate) log_json: bool,
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+}
+
+/// How much hints tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tier {
+    /// What each transaction touches.
+    Transaction,
+    /// That, and a plan for the block.
+    Plan,
 }
 
 /// A state that predictions are made on.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use deconflict_executor::hints;
 use deconflict_lints::{
     Notice,
     report::{self, FORMATS},
@@ -22,8 +23,12 @@ pub(crate) struct Console {
     pub(crate) format: Format,
     /// The format of what `check` reports.
     pub(crate) report: &'static report::Format,
+    /// The format of hints.
+    pub(crate) hints: &'static hints::Format,
     /// Whether results may hold escape sequences.
     pub(crate) color: bool,
+    /// The name of the format that was asked for, if one was.
+    format_name: Option<String>,
     quiet: bool,
     verbose: bool,
 }
@@ -37,31 +42,43 @@ impl Console {
             Color::Never => false,
             Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
         };
-        let name = if output.json { "json" } else { output.format.as_str() };
+        let format_name = if output.json { Some("json".to_owned()) } else { output.format.clone() };
+        let of_hints = matches!(arguments.command, Command::Hints(_));
+        let name = format_name.as_deref().unwrap_or(if of_hints { "json" } else { "human" });
         let format = if name == "json" { Format::Json } else { Format::Human };
         let report = FORMATS.iter().find(|format| format.name == name).unwrap_or(&FORMATS[0]);
-        Self { format, report, color, quiet: output.quiet, verbose: output.verbose }
+        let hints = hints::Format::named(name).unwrap_or(&hints::FORMATS[0]);
+        Self { format, report, hints, color, format_name, quiet: output.quiet, verbose: output.verbose }
     }
 
     /// Whether the command can write the format that was asked for.
     pub(crate) fn fits(&self, command: &Command) -> anyhow::Result<()> {
-        let name = self.report.name;
+        let Some(name) = self.format_name.as_deref() else { return Ok(()) };
+        let of_reports = FORMATS.iter().any(|format| format.name == name);
+        let of_hints = hints::Format::named(name).is_some();
         let known = match command {
-            Command::Check(_) => true,
+            Command::Check(_) => of_reports,
+            Command::Hints(_) => of_hints,
             Command::Budget(_) => ["human", "json", "markdown"].contains(&name),
             _ => ["human", "json"].contains(&name),
         };
         if !known {
-            bail!("`--format {name}` is a format of `check`: give `human` or `json` here");
+            let owner = if of_reports { "check" } else { "hints" };
+            bail!("`--format {name}` is a format of `{owner}`: give `human` or `json` here");
         }
         Ok(())
     }
 
     /// Prints a result. A reader who has gone away has seen enough.
-    #[expect(clippy::unused_self, reason = "a console that is not at hand must not be written to")]
     pub(crate) fn result(&self, text: &str) -> anyhow::Result<()> {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Writes a result that need not be text.
+    #[expect(clippy::unused_self, reason = "a console that is not at hand must not be written to")]
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        match out.write_all(bytes).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("cannot write to standard output"),
         }
@@ -106,6 +123,18 @@ impl Console {
         Progress { bar: shown.then(|| Mutex::new(Bar::new(total))) }
     }
 
+    /// A line that says what is being done, for work whose length is not known; nothing where nobody looks.
+    pub(crate) fn activity(&self, title: &str) -> Activity {
+        let shown = !self.quiet && io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(
+            ProgressStyle::with_template("{prefix} {spinner} {msg}").expect("the template is well-formed"),
+        );
+        bar.set_prefix(title.to_owned());
+        Activity { bar }
+    }
+
     /// Standard error may be closed; there is nobody to tell then.
     #[expect(clippy::unused_self, reason = "a console that is not at hand must not be written to")]
     fn say(&self, text: &str) {
@@ -116,6 +145,25 @@ impl Console {
 /// Prints the document that stands in for one that cannot be written. There is nobody left to tell if this fails.
 pub(crate) fn failure(error: &str) {
     let _ = io::stdout().lock().write_all(report::json::failure(error).as_bytes());
+}
+
+/// What is being done.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    bar: ProgressBar,
+}
+
+impl Activity {
+    /// Shows a step, and how far it is.
+    pub(crate) fn show(&self, doing: &str, done: usize) {
+        self.bar.set_message(format!("{doing} {done}"));
+        self.bar.tick();
+    }
+
+    /// It is done.
+    pub(crate) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// A progress bar, or nothing.

@@ -7,7 +7,9 @@ mod arguments;
 mod command;
 mod configuration;
 mod console;
+mod hint_server;
 mod language_server;
+mod node;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
         Command::Audit(options) => command::audit::run(options, &console),
         Command::Run(options) => command::run::run(options, &console),
         Command::Simulate(options) => command::simulate::run(options, &console),
+        Command::Hints(options) => command::hints::run(options, &console),
+        Command::Fetch(options) => command::fetch::run(options, &console),
+        Command::Serve(options) => command::serve::run(options, &console),
         Command::Budget(options) => command::budget::run(options, &console),
         Command::Init(options) => command::setup::init(options, &console),
         Command::Completions(options) => command::setup::completions(options, &console),

@@ -11,6 +11,7 @@ mod write;
 
 pub use codes::CodeStore;
 pub use error::BlockError;
+pub use format::{fork, fork_name, transaction_from_json};
 pub use read::BlockReader;
 pub use write::write_block;
 

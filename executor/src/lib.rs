@@ -21,10 +21,14 @@ mod prefetch;
 mod run;
 pub mod report;
 pub mod simulate;
+pub mod plan;
+pub mod hints;
+pub mod fetch;
 
 pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};
 pub use block::{
-    Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, write_block,
+    Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, fork, fork_name,
+    transaction_from_json, write_block,
 };
 pub use cache::{CacheError, SliceCache};
 pub use changes::{AccountChange, FinalWrites, StateChanges, execute_settled};

@@ -14,7 +14,7 @@ use deconflict_lints::{
 };
 use rayon::prelude::*;
 
-use super::read;
+use super::read_or_ask;
 use crate::{arguments::Check, configuration, console::Console};
 
 /// One input with what is to be done about it.
@@ -41,7 +41,7 @@ fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> any
     };
     let mut checkups = Vec::new();
     for path in &options.paths {
-        let project = read(path, options.input.no_build, console)?;
+        let project = read_or_ask(path, options.rpc_url.as_deref(), options.input.no_build, console)?;
         let mut configuration = configuration::find(&options.input, &project)?;
         if let Some(calls) = options.scenario {
             configuration.settings.calls = calls;

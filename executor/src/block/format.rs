@@ -47,7 +47,7 @@ const FORKS: [(&str, SpecId); 14] = [
 ];
 
 /// The fork of a name, or a sentence with the names that there are.
-pub(super) fn fork(name: &str) -> Result<SpecId, String> {
+pub fn fork(name: &str) -> Result<SpecId, String> {
     FORKS.iter().find(|(known, _)| *known == name).map(|(_, spec)| *spec).ok_or_else(|| {
         let known: Vec<&str> = FORKS.iter().map(|(known, _)| *known).collect();
         format!("there is no fork called `{name}`; it is one of {}", known.join(", "))
@@ -55,7 +55,7 @@ pub(super) fn fork(name: &str) -> Result<SpecId, String> {
 }
 
 /// The name of a fork, if files have one for it.
-pub(super) fn fork_name(spec: SpecId) -> Option<&'static str> {
+pub fn fork_name(spec: SpecId) -> Option<&'static str> {
     FORKS.iter().find(|(_, known)| *known == spec).map(|(name, _)| *name)
 }
 
@@ -220,6 +220,11 @@ impl TryFrom<TransactionFile> for ReadTransaction {
         };
         Ok(Self(Transaction { hash: file.hash, env }))
     }
+}
+
+/// The transaction in a piece of JSON that is written as in a block file.
+pub fn transaction_from_json(json: &str) -> Result<Transaction, String> {
+    serde_json::from_str::<ReadTransaction>(json).map(|read| read.0).map_err(|error| error.to_string())
 }
 
 impl From<&Transaction> for TransactionFile {

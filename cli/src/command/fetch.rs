@@ -1,0 +1,83 @@
+//! `deconflict fetch`: snapshots of blocks from a node.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use deconflict_executor::{
+    BlockReader, Predictor,
+    fetch::{FetchOptions, Node, fetch_block},
+    fork, write_block,
+};
+
+use super::hints::write;
+use crate::{arguments::Fetch, console::Console, node::connect};
+
+/// How hard files are compressed.
+const LEVEL: i32 = 12;
+
+/// Takes snapshots and writes those that turn out to be right.
+pub(crate) fn run(options: &Fetch, console: &Console) -> anyhow::Result<ExitCode> {
+    let spec = options.spec.as_deref().map(fork).transpose().map_err(anyhow::Error::msg)?;
+    let node = connect(&options.rpc_url, &options.node)?;
+    let fetch = FetchOptions { spec, without_tracer: options.no_tracer };
+    let predictor = Predictor::new();
+    let Some((from, to)) = options.range else {
+        let number = options.block.as_deref().context("name a block")?;
+        one(&node, number, &options.output, fetch, &predictor, console)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    fs::create_dir_all(&options.output)
+        .with_context(|| format!("cannot make {}", options.output.display()))?;
+    for number in from..=to {
+        let path: PathBuf = options.output.join(format!("{number}.json.zst"));
+        // A file is only there if it was whole and right; one that cannot be read is taken again.
+        let there = BlockReader::new(None)?.read(&path).is_ok_and(|block| block.number == number);
+        if there {
+            console.note(&format!("{} is there already", path.display()));
+        } else {
+            one(&node, &number.to_string(), &path, fetch, &predictor, console)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(
+    node: &dyn Node,
+    number: &str,
+    path: &Path,
+    options: FetchOptions,
+    predictor: &Predictor,
+    console: &Console,
+) -> anyhow::Result<()> {
+    let bar = console.activity(&format!("block {number}"));
+    let fetched = fetch_block(node, number, options, predictor, &mut |doing, done| bar.show(doing, done));
+    bar.finish();
+    let (block, figures) = fetched.with_context(|| format!("block {number}"))?;
+    let Some(text) = write_block(&block) else { bail!("there is no name for the fork of block {number}") };
+    let compressed = path.extension().is_some_and(|extension| extension == "zst");
+    let bytes = if compressed {
+        zstd::encode_all(text.as_bytes(), LEVEL).context("cannot compress the block")?
+    } else {
+        text.into_bytes()
+    };
+    write(path, &bytes)?;
+    let way = if figures.traced { "by the node's tracer" } else { "key by key" };
+    console.note(&format!(
+        "wrote {}: block {}, {} transactions, {} accounts, {way}; executed, and it comes to what the header says",
+        path.display(),
+        block.number,
+        block.transactions.len(),
+        block.pre_state.len(),
+    ));
+    if !figures.traced {
+        console.note(&format!(
+            "asked for {} accounts and slots, {} of them as predicted; {} came with a proof; {} executions",
+            figures.asked, figures.predicted, figures.proved, figures.rounds
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! `deconflict serve`: hints for whoever asks.
+
+use std::{fs, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use deconflict_executor::{BlockReader, fetch::Node};
+use jsonrpsee::server::stop_channel;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::hints::predictor;
+use crate::{
+    arguments::Serve,
+    console::Console,
+    hint_server::{Door, Limits, Service, methods, serve, serve_lines},
+    node::connect,
+};
+
+/// How long a request may take to arrive and be answered.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// How often what was analysed is written to the store.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// The shortest token that is let through.
+const MIN_TOKEN: usize = 16;
+
+/// Answers requests until it is told to stop, or the input ends.
+pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode> {
+    log(options);
+    let token = token(options)?;
+    let mut reader = BlockReader::new(options.codes.as_deref())?;
+    let blocks = options.block.iter().map(|file| reader.read(file)).collect::<Result<Vec<_>, _>>()?;
+    let node = match &options.rpc_url {
+        Some(url) => Some(Arc::new(connect(url, &options.node)?) as Arc<dyn Node + Send + Sync>),
+        None => None,
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let limits = Limits {
+        body: options.max_body,
+        batch: options.max_batch,
+        connections: options.max_connections,
+        analysis: Duration::from_millis(options.analysis_ms),
+        request: REQUEST,
+        workers: threads * 4,
+    };
+    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?;
+    let service = Arc::new(Service::new(predictor, blocks, node, limits, options.lanes));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Signatures and predictions; those that are given up still run to their end.
+        .max_blocking_threads(limits.workers * 2)
+        .build()
+        .context("cannot start the threads of the server")?;
+    let ended = runtime.block_on(all(options, &service, token));
+    // Work that nobody waits for any more does not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    service.flush();
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens every door that was asked for, or reads lines where none was.
+async fn all(options: &Serve, service: &Arc<Service>, token: Option<Arc<str>>) -> anyhow::Result<()> {
+    let methods = methods(service)?;
+    let flushing = tokio::spawn({
+        let service = Arc::clone(service);
+        async move {
+            loop {
+                tokio::time::sleep(FLUSH).await;
+                let service = Arc::clone(&service);
+                let _ = tokio::task::spawn_blocking(move || service.flush()).await;
+            }
+        }
+    });
+    let mut doors: Vec<Door> = options.listen.map(Door::Tcp).into_iter().collect();
+    doors.extend(options.ipc.clone().map(Door::Unix));
+    if doors.is_empty() {
+        let ended = tokio::select! {
+            ended = serve_lines(service, &methods) => ended.context("cannot read or write lines"),
+            () = told_to_stop() => Ok(()),
+        };
+        flushing.abort();
+        return ended;
+    }
+    let (stop, server) = stop_channel();
+    let mut open = tokio::task::JoinSet::new();
+    for door in doors {
+        let (service, methods, token, stop) =
+            (Arc::clone(service), methods.clone(), token.clone(), stop.clone());
+        open.spawn(async move {
+            let name = format!("{door:?}");
+            let opened = |at: &str| tracing::info!(at, "listening");
+            serve(service, methods, door, token, stop, opened)
+                .await
+                .with_context(|| format!("cannot listen: {name}"))
+        });
+    }
+    drop(stop);
+    let mut ended = Ok(());
+    tokio::select! {
+        () = told_to_stop() => tracing::info!("stopping"),
+        Some(first) = open.join_next() => ended = first.unwrap_or_else(|error| Err(error.into())),
+    }
+    // There is nobody to tell where every door has closed already.
+    let _ = server.stop();
+    while let Some(other) = open.join_next().await {
+        other.unwrap_or_else(|error| Err(error.into()))?;
+    }
+    flushing.abort();
+    ended
+}
+
+/// Comes back when the process is asked to end.
+async fn told_to_stop() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// The token, which has to be there where others than this machine can ask.
+fn token(options: &Serve) -> anyhow::Result<Option<Arc<str>>> {
+    let token = match &options.token_file {
+        Some(path) => {
+            let name = path.display();
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+            let token = text.trim();
+            if token.len() < MIN_TOKEN {
+                bail!("{name}: the token is shorter than {MIN_TOKEN} characters");
+            }
+            Some(Arc::from(token))
+        }
+        None => None,
+    };
+    let is_local = |address: &SocketAddr| address.ip().is_loopback();
+    if token.is_none() && options.listen.as_ref().is_some_and(|address| !is_local(address)) {
+        bail!("others than this machine could ask: name a file with a token by `--token-file`");
+    }
+    Ok(token)
+}
+
+/// Writes the log to standard error, as much as `DECONFLICT_LOG` says.
+fn log(options: &Serve) {
+    let filter = EnvFilter::try_from_env("DECONFLICT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    // There is one already where several servers run in a process.
+    let _ = if options.log_json { builder.json().try_init() } else { builder.try_init() };
+}

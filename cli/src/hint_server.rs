@@ -1,0 +1,19 @@
+//! A server of hints: JSON-RPC 2.0 over lines, HTTP and Unix sockets.
+//!
+//! In: requests, and states to predict on. Out: hints, plans and templates. Whatever is asked, a worker is held no longer
+//! than its budget, memory is bounded by the limits, and what is not known is marked in the answer.
+
+mod limits;
+mod lines;
+mod listen;
+mod methods;
+mod metrics;
+mod request;
+mod service;
+mod state;
+
+pub(crate) use limits::Limits;
+pub(crate) use lines::serve_lines;
+pub(crate) use listen::{Door, serve};
+pub(crate) use methods::methods;
+pub(crate) use service::Service;

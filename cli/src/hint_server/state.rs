@@ -1,0 +1,208 @@
+//! The states that predictions are made on: what a request brings, a block file, a node, or nothing.
+//!
+//! In: keys. Out: what is known of them. What is not known is an error, never an invented value, so that predictions say
+//! that they lack it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
+use deconflict_executor::{BlockState, StateError, fetch::Node};
+use revm::{DatabaseRef, bytecode::Bytecode, database_interface::DBErrorMarker, state::AccountInfo};
+use serde_json::{Value, json};
+
+/// Something that is not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unknown {
+    /// Nothing was said of it.
+    #[error("it is not known")]
+    Absent,
+    /// The block file lacks it.
+    #[error(transparent)]
+    Block(#[from] StateError),
+}
+
+impl DBErrorMarker for Unknown {}
+
+/// What a request says of an account.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Supplied {
+    pub(crate) balance: Option<U256>,
+    pub(crate) nonce: Option<u64>,
+    pub(crate) code: Option<Bytes>,
+    pub(crate) storage: BTreeMap<U256, U256>,
+}
+
+/// A state, as far as it is known.
+pub(crate) enum View {
+    /// What a request has brought, and what lies under it.
+    Supplied(HashMap<Address, Supplied>, Arc<View>),
+    /// The state before a block.
+    Block(Arc<BlockState>),
+    /// What a node says.
+    Node(Arc<NodeState>),
+    /// Nothing.
+    Nothing,
+}
+
+impl View {
+    /// Whether there is anything to look at.
+    pub(crate) fn is_something(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+}
+
+impl DatabaseRef for View {
+    type Error = Unknown;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
+        match self {
+            Self::Nothing => Err(Unknown::Absent),
+            Self::Block(state) => Ok(state.basic_ref(address)?),
+            Self::Node(state) => state.account(address),
+            Self::Supplied(accounts, under) => {
+                let Some(account) = accounts.get(&address) else { return under.basic_ref(address) };
+                let below = if account.balance.is_none() || account.nonce.is_none() || account.code.is_none()
+                {
+                    under.basic_ref(address).ok().flatten()
+                } else {
+                    None
+                };
+                let mut info = below.unwrap_or_default();
+                if let Some(balance) = account.balance {
+                    info.balance = balance;
+                }
+                if let Some(nonce) = account.nonce {
+                    info.nonce = nonce;
+                }
+                if let Some(code) = &account.code {
+                    info.code_hash = keccak256(code);
+                    info.code = None;
+                }
+                Ok(Some(info))
+            }
+        }
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Unknown> {
+        if hash == KECCAK256_EMPTY || hash.is_zero() {
+            return Ok(Bytecode::default());
+        }
+        match self {
+            Self::Nothing => Err(Unknown::Absent),
+            Self::Block(state) => Ok(state.code_by_hash_ref(hash)?),
+            Self::Node(state) => state.code(hash),
+            Self::Supplied(accounts, under) => {
+                let own =
+                    accounts.values().filter_map(|it| it.code.as_ref()).find(|it| keccak256(it) == hash);
+                match own {
+                    Some(code) => Bytecode::new_raw_checked(code.clone()).map_err(|_| Unknown::Absent),
+                    None => under.code_by_hash_ref(hash),
+                }
+            }
+        }
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
+        match self {
+            Self::Nothing => Err(Unknown::Absent),
+            Self::Block(state) => Ok(state.storage_ref(address, slot)?),
+            Self::Node(state) => state.word(address, slot),
+            Self::Supplied(accounts, under) => {
+                match accounts.get(&address).and_then(|it| it.storage.get(&slot)) {
+                    Some(word) => Ok(*word),
+                    None => under.storage_ref(address, slot),
+                }
+            }
+        }
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Unknown> {
+        match self {
+            Self::Block(state) => Ok(state.block_hash_ref(number)?),
+            Self::Supplied(_, under) => under.block_hash_ref(number),
+            Self::Node(_) | Self::Nothing => Err(Unknown::Absent),
+        }
+    }
+}
+
+/// How many words of a node's state are kept.
+const KEPT: usize = 1 << 20;
+
+/// The state at one block of a node, each piece asked for once.
+pub(crate) struct NodeState {
+    node: Arc<dyn Node + Send + Sync>,
+    /// The block, as JSON-RPC names it.
+    pub(crate) block: String,
+    accounts: Mutex<HashMap<Address, Option<AccountInfo>>>,
+    words: Mutex<HashMap<(Address, U256), U256>>,
+    codes: Mutex<HashMap<B256, Bytecode>>,
+}
+
+impl NodeState {
+    pub(crate) fn new(node: Arc<dyn Node + Send + Sync>, block: String) -> Self {
+        let (accounts, words, codes) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { node, block, accounts, words, codes }
+    }
+
+    fn ask<T: serde::de::DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Unknown> {
+        let answer = self.node.call(method, params).map_err(|error| {
+            tracing::warn!(method, %error, "the node has not answered");
+            Unknown::Absent
+        })?;
+        serde_json::from_value(answer).map_err(|_| Unknown::Absent)
+    }
+
+    fn account(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
+        if let Some(known) = lock(&self.accounts).get(&address) {
+            return Ok(known.clone());
+        }
+        let params = json!([address, self.block]);
+        let balance: U256 = self.ask("eth_getBalance", params.clone())?;
+        let nonce: U64 = self.ask("eth_getTransactionCount", params.clone())?;
+        let code: Bytes = self.ask("eth_getCode", params)?;
+        let exists = !(balance.is_zero() && nonce.is_zero() && code.is_empty());
+        let info = AccountInfo {
+            balance,
+            nonce: nonce.to(),
+            code_hash: keccak256(&code),
+            code: None,
+            ..AccountInfo::default()
+        };
+        if let (false, Ok(bytecode)) = (code.is_empty(), Bytecode::new_raw_checked(code)) {
+            keep(&self.codes, info.code_hash, bytecode);
+        }
+        let account = exists.then_some(info);
+        keep(&self.accounts, address, account.clone());
+        Ok(account)
+    }
+
+    fn code(&self, hash: B256) -> Result<Bytecode, Unknown> {
+        lock(&self.codes).get(&hash).cloned().ok_or(Unknown::Absent)
+    }
+
+    fn word(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
+        if let Some(word) = lock(&self.words).get(&(address, slot)) {
+            return Ok(*word);
+        }
+        let params = json!([address, B256::from(slot), self.block]);
+        let word: B256 = self.ask("eth_getStorageAt", params)?;
+        keep(&self.words, (address, slot), word.into());
+        Ok(word.into())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps a piece of state; when there are too many, all are asked for anew.
+fn keep<K: std::hash::Hash + Eq, V>(map: &Mutex<HashMap<K, V>>, key: K, value: V) {
+    let mut map = lock(map);
+    if map.len() >= KEPT {
+        map.clear();
+    }
+    map.insert(key, value);
+}

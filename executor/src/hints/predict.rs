@@ -1,0 +1,136 @@
+//! From transactions and a state to hints, and from hints to a plan.
+//!
+//! In: transactions, their block, a read-only state, a predictor. Out: hints in the order of the transactions, made by all
+//! threads of rayon's pool. The result depends on the input alone.
+
+use alloy_primitives::{Address, U256};
+use rayon::prelude::*;
+use revm::{
+    DatabaseRef,
+    context::{Transaction as _, TxEnv},
+};
+
+use super::{Basis, BlockHints, BlockPlan, TransactionHint, by_account};
+use crate::{
+    access_set::{AccessSet, AccountAccess, StateKey},
+    block::{Block, Transaction},
+    plan::{Place, Planner, Rules, Touches, TransactionId},
+    predict::{BlockContext, Predictor, Scratch},
+};
+
+/// The hints for these transactions in a block like `block`, on a state that holds before all of them. With `lanes`, they
+/// hold a plan for so many.
+pub fn hint_block<D: DatabaseRef + Sync>(
+    block: &Block,
+    transactions: &[Transaction],
+    predictor: &Predictor,
+    state: &D,
+    basis: Basis,
+    lanes: Option<usize>,
+) -> BlockHints {
+    let env = block.env();
+    let context = BlockContext { env: &env, spec: block.spec, chain_id: block.chain_id };
+    let hints = transactions.par_iter().map_init(Scratch::default, |scratch, transaction| {
+        hint_transaction(scratch, predictor, transaction, context, state)
+    });
+    let transactions: Vec<TransactionHint> = hints.collect();
+    let plan = lanes.map(|lanes| plan(&transactions, env.beneficiary, lanes));
+    BlockHints {
+        chain_id: block.chain_id,
+        number: Some(block.number),
+        hash: block.header.hash,
+        spec: block.spec,
+        analyzer: env!("CARGO_PKG_VERSION").to_owned(),
+        basis,
+        parent: block.header.parent_hash,
+        transactions,
+        plan,
+    }
+}
+
+/// The hint for one transaction.
+pub fn hint_transaction<D: DatabaseRef>(
+    scratch: &mut Scratch,
+    predictor: &Predictor,
+    transaction: &Transaction,
+    context: BlockContext<'_>,
+    state: &D,
+) -> TransactionHint {
+    let env = &transaction.env;
+    let set = predictor.predict_with(scratch, env, context, state);
+    let places = places(&set, state);
+    TransactionHint {
+        hash: transaction.hash,
+        from: env.caller,
+        to: env.kind.to().copied(),
+        needs_funds: needs_funds(env, state),
+        set,
+        places,
+        pending: false,
+    }
+}
+
+/// The plan of a block with these hints in this order.
+pub fn plan(hints: &[TransactionHint], beneficiary: Address, lanes: usize) -> BlockPlan {
+    let rules = Rules::usual(beneficiary);
+    let mut planner = Planner::new(lanes);
+    for hint in hints {
+        let mut touches = Touches::of_sender(hint.from, &hint.set, &rules, hint.needs_funds);
+        if hint.pending {
+            touches.reach = crate::plan::Reach::Anything;
+        }
+        planner.insert(&[touches], Place::Last);
+    }
+    let order = planner.order().to_vec();
+    // Nothing was removed or moved, so that numbers are positions.
+    let numbers = |ids: Vec<TransactionId>| ids.into_iter().map(|id| id.0).collect::<Vec<u32>>();
+    let mut slots = Vec::new();
+    let mut addresses = Vec::new();
+    for key in planner.prefetch() {
+        match key {
+            StateKey::Storage(address, slot) => slots.push((address, slot)),
+            StateKey::Balance(address) | StateKey::Nonce(address) | StateKey::Code(address) => {
+                addresses.push(address);
+            }
+        }
+    }
+    let mut prefetch = by_account(&slots);
+    addresses.sort_unstable();
+    addresses.dedup();
+    let without_slots =
+        |address: &Address| prefetch.binary_search_by_key(address, |(other, _)| *other).is_err();
+    let accounts: Vec<Address> = addresses.into_iter().filter(without_slots).collect();
+    prefetch.extend(accounts.into_iter().map(|address| (address, Vec::new())));
+    prefetch.sort_unstable_by_key(|(address, _)| *address);
+    BlockPlan {
+        dependencies: order.iter().map(|id| numbers(planner.dependencies(*id))).collect(),
+        possible: order.iter().map(|id| numbers(planner.possible(*id))).collect(),
+        serial: numbers(order.iter().copied().filter(|id| planner.is_serial(*id)).collect()),
+        prefetch,
+        critical_path_gas: planner.critical_path_gas(),
+        gas: planner.gas(),
+        lanes: planner.lanes().lanes.into_iter().map(numbers).collect(),
+    }
+}
+
+/// Whether the sender has less than the transaction may take.
+fn needs_funds<D: DatabaseRef>(transaction: &TxEnv, state: &D) -> bool {
+    // A state that does not answer is no reason to wait for anybody.
+    let Ok(account) = state.basic_ref(transaction.caller) else { return false };
+    let balance = account.map_or(U256::ZERO, |info| info.balance);
+    transaction.max_balance_spending().map_or(true, |needed| balance < needed)
+}
+
+/// The accounts whose codes the shortfalls of a prediction are in.
+fn places<D: DatabaseRef>(set: &AccessSet, state: &D) -> Vec<Option<Address>> {
+    let place = |code_hash| {
+        set.accounts.iter().find_map(|access| match access {
+            AccountAccess::CodeRead(address) => {
+                let info = state.basic_ref(*address).ok().flatten()?;
+                (info.code_hash == code_hash).then_some(*address)
+            }
+            _ => None,
+        })
+    };
+    set.incomplete.iter().map(|shortfall| place(shortfall.code_hash)).collect()
+}
