@@ -7,29 +7,32 @@
 //! depth and program counter: exploration never depends on hashing order. Every bound that is hit ends in the graph's
 //! `incomplete` list.
 
+mod branch;
+mod draft;
 mod failure;
+mod phi;
 
 use std::{cmp::Reverse, collections::BinaryHeap, hash::Hasher as _};
 
 use std::rc::Rc;
 
-use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
+use self::draft::{Draft, Edge, Key, Made};
 pub(crate) use self::failure::Failures;
+use self::phi::NodeMeet;
 
 use crate::{
     code::{Code, Pc},
-    expression::{Expressions, Node as Word},
     facts::Facts,
     graph::{Exit, Graph, Node},
-    id::{ExprId, Site},
+    id::ExprId,
     incomplete::{Incomplete, Reason},
-    linear::{Bounds, PhiOrder},
+    linear::PhiOrder,
     simplify::Builder,
     slot::FoldedEntries,
-    state::{Meet, Place, State, join},
+    state::{State, join},
     step::{Machine, Way},
 };
 
@@ -129,73 +132,6 @@ impl Shared<'_> {
     }
 }
 
-struct Edge {
-    from: u32,
-    state: State,
-}
-
-struct Draft {
-    start: u32,
-    /// The block and its calling context.
-    narrow: Key,
-    /// The node that this one was first entered from.
-    parent: u32,
-    /// The node behind this one's last instruction, where no jump leads.
-    fallthrough: Option<u32>,
-    /// It can only be entered from its parent.
-    is_fallthrough: bool,
-    /// The arm of its branch that was not taken when constants alone last decided it, unless that arm only fails.
-    passed: Option<u32>,
-    /// Which iteration of the loops around it that are kept apart.
-    iteration: u32,
-    depth: u32,
-    edges: Vec<Edge>,
-    /// Values that a phi stands for, by place.
-    phis: FxHashMap<Place, ExprId>,
-    entry: Option<State>,
-    visits: u32,
-    queued: bool,
-}
-
-/// What has been made of one block in one calling context.
-#[derive(Clone, Copy)]
-struct Made {
-    /// The first node.
-    first: u32,
-    /// Sets of booleans told apart.
-    variants: u32,
-    /// Iterations told apart.
-    iterations: u32,
-}
-
-impl Draft {
-    /// A node that has not been entered yet.
-    fn new(start: u32, parent: u32) -> Self {
-        Self {
-            start,
-            narrow: Key { start, height: 0, constants: 0 },
-            parent,
-            fallthrough: None,
-            is_fallthrough: false,
-            passed: None,
-            iteration: 0,
-            depth: 0,
-            edges: Vec::new(),
-            phis: FxHashMap::default(),
-            entry: None,
-            visits: 0,
-            queued: false,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    start: u32,
-    height: u32,
-    constants: u64,
-}
-
 struct Explorer<'s, 'a> {
     shared: &'s mut Shared<'a>,
     budget: Budget,
@@ -257,69 +193,6 @@ pub(crate) fn explore(shared: &mut Shared<'_>, start: &Start, budget: Budget) ->
     let graph = explorer.finish();
     shared.next_node = base + used;
     (graph, steps)
-}
-
-/// The phis of one node, as `join` asks for them.
-struct NodeMeet<'e> {
-    number: u32,
-    pc: Pc,
-    phis: &'e mut FxHashMap<Place, ExprId>,
-    collapse: bool,
-    order: &'e mut PhiOrder,
-    refuted: &'e mut FxHashSet<ExprId>,
-    /// Nodes whose proofs relied on a floor that no longer holds.
-    recheck: &'e mut Vec<u32>,
-    small: &'e [&'e [ExprId]],
-}
-
-impl Meet for NodeMeet<'_> {
-    fn meet(&mut self, builder: &mut Builder, place: Place, values: &[ExprId]) -> ExprId {
-        let known = self.phis.get(&place).copied();
-        if known.is_none() || self.collapse {
-            // A value that only meets itself coming round is no phi.
-            let mut others = values.iter().copied().filter(|value| Some(*value) != known);
-            if let Some(first) = others.next()
-                && others.all(|other| other == first)
-            {
-                return first;
-            }
-        }
-        let phi = known.unwrap_or_else(|| {
-            let variable = self.phis.len() as u32;
-            builder.leaf(Word::Phi { node: self.number, variable })
-        });
-        self.phis.insert(place, phi);
-        let mut operands: Vec<ExprId> = Vec::with_capacity(values.len());
-        for value in values {
-            if !operands.contains(value) {
-                operands.push(*value);
-            }
-        }
-        if matches!(place, Place::Stack(_) | Place::Memory(..)) && !self.refuted.contains(&phi) {
-            let floor = *self.order.floor.entry(phi).or_insert(values[0]);
-            for (value, small) in values.iter().zip(self.small) {
-                let mut bounds = Bounds { builder, small, order: self.order };
-                let grows = *value == phi || bounds.difference(*value, floor).is_some_and(|gap| gap >= 0);
-                if !grows {
-                    self.refuted.insert(phi);
-                    self.order.floor.remove(&phi);
-                    self.recheck.extend(self.order.users.remove(&phi).unwrap_or_default());
-                    break;
-                }
-            }
-        }
-        let sources = operands
-            .iter()
-            .fold(crate::expression::Sources::PHI, |all, id| all.with(builder.expressions.sources(*id)));
-        builder.expressions.add_sources(phi, sources);
-        builder.expressions.set_phi_operands(phi, operands);
-        phi
-    }
-
-    fn site(&mut self, builder: &mut Builder) -> Site {
-        // The join of a block has a site of its own, apart from the block's first instruction.
-        builder.expressions.intern_site(self.number, Pc(self.pc.0 | Expressions::JOIN))
-    }
 }
 
 impl Explorer<'_, '_> {
@@ -696,168 +569,6 @@ impl Explorer<'_, '_> {
         };
         self.lead(node, to);
         self.send(node, to, state);
-    }
-
-    /// The constants that a jump target can be.
-    fn constant_targets(&self, target: ExprId) -> Option<Vec<U256>> {
-        let builder = &self.shared.builder;
-        let mut targets = Vec::new();
-        let mut seen = Vec::new();
-        let mut stack = vec![target];
-        while let Some(id) = stack.pop() {
-            if seen.contains(&id) {
-                continue;
-            }
-            seen.push(id);
-            if seen.len() > MAX_TARGETS {
-                return None;
-            }
-            if let Some(value) = builder.value(id) {
-                targets.push(value);
-            } else if let Word::Phi { .. } = builder.expressions.node(id) {
-                stack.extend_from_slice(builder.expressions.phi_operands(id));
-            } else {
-                return None;
-            }
-        }
-        targets.sort_unstable();
-        targets.dedup();
-        Some(targets)
-    }
-
-    fn jump(&mut self, node: u32, target: ExprId, state: State, exit: Exit) {
-        if let Some(target) = self.shared.builder.value(target) {
-            let landed = self.shared.code.destination(&target);
-            self.nodes[node as usize].exit =
-                if landed.is_none() && exit == Exit::Jump { Exit::Failure } else { exit };
-            if let Some(index) = landed {
-                self.go(node, index, state);
-            }
-            return;
-        }
-        let Some(targets) = self.constant_targets(target) else {
-            self.nodes[node as usize].exit = Exit::Unresolved;
-            return;
-        };
-        let code = self.shared.code;
-        let landed: Vec<usize> = targets.iter().filter_map(|target| code.destination(target)).collect();
-        self.phi_jumps.push((node, target, targets.len()));
-        self.nodes[node as usize].exit =
-            if landed.is_empty() && exit == Exit::Jump { Exit::Failure } else { exit };
-        if let Some((last, others)) = landed.split_last() {
-            for index in others {
-                self.go(node, *index, state.clone());
-            }
-            self.go(node, *last, state);
-        }
-    }
-
-    fn branch(&mut self, node: u32, target: ExprId, condition: ExprId, next: usize, state: State) {
-        let mut decided = state.facts.truth(&self.shared.builder, condition);
-        if decided.is_none() && self.is_fallback && self.note_selector(condition) {
-            // No function is called: comparisons of the selector fail.
-            let stripped = crate::facts::strip(&mut self.shared.builder, condition, true);
-            decided = Some(!stripped.holds);
-        }
-        let passed = self.passed(target, condition, next);
-        self.drafts[node as usize].passed = passed;
-        let mut taken = state;
-        match decided {
-            Some(true) => {
-                self.assume(node, &mut taken, condition, true);
-                self.jump(node, target, taken, Exit::Jump);
-            }
-            Some(false) => {
-                self.assume(node, &mut taken, condition, false);
-                self.nodes[node as usize].exit = Exit::Jump;
-                self.go(node, next, taken);
-            }
-            None => {
-                let exit = Exit::Branch { condition };
-                self.nodes[node as usize].exit = exit.clone();
-                let constant = self.shared.builder.value(target);
-                let landed = constant.and_then(|target| self.shared.code.destination(&target));
-                // An arm that only fails needs no state.
-                if landed.is_some_and(|index| self.is_failure(index)) {
-                    self.fail(node);
-                    if self.assume(node, &mut taken, condition, false) {
-                        self.go(node, next, taken);
-                    }
-                } else if self.is_failure(next) {
-                    if self.assume(node, &mut taken, condition, true) {
-                        self.jump(node, target, taken, exit);
-                    }
-                    self.fail(node);
-                } else {
-                    let mut fallen = taken.clone();
-                    if self.assume(node, &mut taken, condition, true) {
-                        self.jump(node, target, taken, exit);
-                    }
-                    if self.assume(node, &mut fallen, condition, false) {
-                        self.go(node, next, fallen);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The arm that a constant condition decides against, unless it only fails.
-    fn passed(&mut self, target: ExprId, condition: ExprId, next: usize) -> Option<u32> {
-        let holds = !self.shared.builder.value(condition)?.is_zero();
-        let arm = if holds {
-            next
-        } else {
-            let target = self.shared.builder.value(target)?;
-            self.shared.code.destination(&target)?
-        };
-        (!self.is_failure(arm)).then_some(arm as u32)
-    }
-
-    fn assume(&mut self, node: u32, state: &mut State, condition: ExprId, holds: bool) -> bool {
-        let mut machine = Machine {
-            code: self.shared.code,
-            immediates: &self.shared.immediates,
-            folded: &mut self.shared.folded,
-            builder: &mut self.shared.builder,
-            order: &mut self.order,
-            recovered: &mut self.shared.recovered,
-            node: self.base + node,
-            events: Vec::new(),
-            memory_words: Vec::new(),
-            steps: 0,
-        };
-        machine.assume(state, condition, holds)
-    }
-
-    /// Whether the condition compares the selector with a constant, which is then remembered.
-    fn note_selector(&mut self, condition: ExprId) -> bool {
-        let builder = &mut self.shared.builder;
-        let stripped = crate::facts::strip(builder, condition, true);
-        let Word::Binary { op: op::EQ, a, b } = builder.expressions.node(stripped.expression) else {
-            return false;
-        };
-        let Some(constant) = builder.value(b) else { return false };
-        let zero = builder.zero();
-        let is_word_zero =
-            |id| matches!(builder.expressions.node(id), Word::CalldataWord { offset } if offset == zero);
-        let selector = match builder.expressions.node(a) {
-            Word::Binary { op: op::SHR, a: count, b: word }
-                if builder.value(count) == Some(U256::from(224)) && is_word_zero(word) =>
-            {
-                constant
-            }
-            Word::Binary { op: op::AND, a: word, b: mask }
-                if is_word_zero(word) && builder.value(mask) == Some(U256::from(u32::MAX) << 224) =>
-            {
-                constant >> 224
-            }
-            _ => return false,
-        };
-        let Ok(selector) = u32::try_from(selector) else { return false };
-        if !self.shared.selectors.contains(&selector) {
-            self.shared.selectors.push(selector);
-        }
-        true
     }
 
     fn finish(mut self) -> Graph {

@@ -5,14 +5,17 @@
 //! twice; in a lean slice a guard whose failing arm always reverts is assumed to pass. A trace is ended where it grows
 //! too long, never cut: what follows stands in the next one.
 
+mod call;
+mod delta;
+mod memory;
+
 use revm_bytecode::opcode;
 use revm_interpreter::instructions::gas_table_spec;
 use revm_interpreter::primitives::hardfork::SpecId;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::program::{
-    BinaryOp, CallSite, CopySource, CreateSite, FrameWord, Op, QueryOp, TraceId, UnaryOp, Variant,
-};
+use self::memory::KnownMemory;
+use super::program::{CallSite, CreateSite, FrameWord, Op, QueryOp, TraceId, UnaryOp, Variant};
 use super::revert::{KnownStack, always_reverts};
 use super::values::{Origin, Value, Values, binary_operation};
 use crate::code::Code;
@@ -118,37 +121,6 @@ struct Tracer<'a, 'b> {
     seen_by_logs: FxHashSet<Value>,
     /// Conditions of guards that are left out.
     guards: Vec<Value>,
-}
-
-/// What the trace knows of memory: words at an offset from a base.
-#[derive(Default)]
-struct KnownMemory {
-    base: Option<Value>,
-    words: FxHashMap<u64, Value>,
-    /// Stores that nothing has read yet, by offset from the base.
-    unread: FxHashMap<u64, usize>,
-}
-
-impl KnownMemory {
-    fn forget(&mut self) {
-        self.words.clear();
-        self.unread.clear();
-    }
-
-    /// Makes `base` the base that offsets are from.
-    fn rebase(&mut self, base: Option<Value>) {
-        if self.base != base {
-            self.forget();
-            self.base = base;
-        }
-    }
-
-    fn overwrite(&mut self, offset: u64, length: u64) {
-        let end = offset.saturating_add(length);
-        let apart = |at: u64| at.saturating_add(32) <= offset || at >= end;
-        self.words.retain(|at, _| apart(*at));
-        self.unread.retain(|at, _| apart(*at));
-    }
 }
 
 impl Tracer<'_, '_> {
@@ -565,246 +537,6 @@ impl Tracer<'_, '_> {
         };
         self.stack.push(value);
     }
-
-    fn memory_word(&mut self, op: u8) {
-        let offset = self.pop();
-        let address = self.values.address(offset);
-        match op {
-            opcode::MSTORE => {
-                let word = self.pop();
-                let index = self.values.operations.len();
-                self.values.effect(Op::MStore { offset, word });
-                let Some((base, at)) = address else { return self.memory.forget() };
-                self.memory.rebase(base);
-                if !self.keeps_memory_size
-                    && let Some(unread) = self.memory.unread.remove(&at)
-                {
-                    self.dead.insert(unread);
-                }
-                self.memory.overwrite(at, 32);
-                self.memory.words.insert(at, word);
-                self.memory.unread.insert(at, index);
-            }
-            opcode::MSTORE8 => {
-                let word = self.pop();
-                self.values.effect(Op::MStore8 { offset, word });
-                let Some((base, at)) = address else { return self.memory.forget() };
-                self.memory.rebase(base);
-                self.memory.overwrite(at, 1);
-            }
-            opcode::MLOAD => {
-                let forwarded = address.and_then(|(base, at)| self.known_word(base, at));
-                let value = match forwarded {
-                    Some(word) if !self.keeps_memory_size => word,
-                    _ => {
-                        self.memory.unread.clear();
-                        self.values.effect(Op::MLoad { to: 0, offset })
-                    }
-                };
-                self.stack.push(value);
-            }
-            _ => {
-                let length = self.pop();
-                let forwarded = match (address, self.values.offset(length)) {
-                    (Some((base, at)), Some(64)) => {
-                        let first = self.known_word(base, at);
-                        first.zip(self.known_word(base, at + 32)).map(|(first, second)| Op::KeccakPair {
-                            to: 0,
-                            first,
-                            second,
-                        })
-                    }
-                    (Some((base, at)), Some(32)) => {
-                        self.known_word(base, at).map(|word| Op::KeccakWord { to: 0, word })
-                    }
-                    _ => None,
-                };
-                let value = match forwarded {
-                    Some(operation) if !self.keeps_memory_size => self.values.shared(operation),
-                    _ => {
-                        self.memory.unread.clear();
-                        self.values.effect(Op::Keccak { to: 0, offset, length })
-                    }
-                };
-                self.stack.push(value);
-            }
-        }
-    }
-
-    fn known_word(&self, base: Option<Value>, at: u64) -> Option<Value> {
-        if self.memory.base == base { self.memory.words.get(&at).copied() } else { None }
-    }
-
-    fn copy(&mut self, op: u8) {
-        let (into, from, length) = (self.pop(), self.pop(), self.pop());
-        let source = match op {
-            opcode::CALLDATACOPY => CopySource::CallData,
-            opcode::CODECOPY => CopySource::Code,
-            opcode::RETURNDATACOPY => CopySource::ReturnData,
-            _ => CopySource::Memory,
-        };
-        // Out of bounds, RETURNDATACOPY halts: it is kept even where nothing is copied.
-        if self.values.offset(length) == Some(0) && source != CopySource::ReturnData {
-            return;
-        }
-        if source == CopySource::Memory {
-            self.memory.unread.clear();
-        }
-        self.values.effect(Op::Copy { source, into, from, length });
-        self.written(into, length);
-    }
-
-    /// Notes that a range of memory holds other bytes now.
-    fn written(&mut self, offset: Value, length: Value) {
-        if self.values.offset(length) == Some(0) {
-            return;
-        }
-        match (self.values.address(offset), self.values.offset(length)) {
-            (Some((base, at)), Some(length)) if base == self.memory.base => self.memory.overwrite(at, length),
-            _ => self.memory.forget(),
-        }
-    }
-
-    fn call(&mut self, op: u8, pc: u32, next: usize) {
-        let (gas, target) = (self.pop(), self.pop());
-        let value = if matches!(op, opcode::CALL | opcode::CALLCODE) {
-            self.pop()
-        } else {
-            self.values.constant(alloy_primitives::U256::ZERO)
-        };
-        let (input, input_length) = (self.pop(), self.pop());
-        let (output, output_length) = (self.pop(), self.pop());
-        let success_required = self.failure_reverts(next);
-        let site = self.calls.len() as u32;
-        self.calls.push(CallSite {
-            opcode: op,
-            pc,
-            gas,
-            target,
-            value,
-            input,
-            input_length,
-            output,
-            output_length,
-            success_required,
-        });
-        let success = self.values.effect(Op::Call { site, to: 0 });
-        self.memory.unread.clear();
-        self.written(output, output_length);
-        self.loaded.clear();
-        self.push_success(success, success_required);
-    }
-
-    fn create(&mut self, op: u8, pc: u32, next: usize) {
-        let (value, offset, length) = (self.pop(), self.pop(), self.pop());
-        let salt = (op == opcode::CREATE2).then(|| self.pop());
-        let success_required = self.failure_reverts(next);
-        let site = self.creates.len() as u32;
-        self.creates.push(CreateSite { pc, value, offset, length, salt, success_required });
-        let created = self.values.effect(Op::Create { site, to: 0 });
-        self.memory.unread.clear();
-        self.loaded.clear();
-        self.push_success(created, success_required);
-    }
-
-    /// Whether this frame only reverts after the call before `next` has left a zero on the stack.
-    fn failure_reverts(&mut self, next: usize) -> bool {
-        if self.variant == Variant::Strict {
-            return false;
-        }
-        let mut stack = self.known_stack();
-        stack.push(Some(alloy_primitives::U256::ZERO));
-        always_reverts(self.code, self.values.folder(), next, stack)
-    }
-
-    fn push_success(&mut self, result: Value, required: bool) {
-        if required {
-            self.values.assume(result, true);
-        }
-        self.stack.push(result);
-    }
-
-    /// The loads and stores that make up updates by a sum, the slot's word being seen by nothing else.
-    fn deltas(&self, exit: &Op<Value>) -> Vec<usize> {
-        let mut seen: FxHashMap<Value, u32> = FxHashMap::default();
-        let mut count = |value: Value| *seen.entry(value).or_default() += 1;
-        for (index, operation) in self.values.operations.iter().enumerate() {
-            if !self.dead.contains(&index) && !is_order(operation) {
-                operation.map(&mut count);
-            }
-        }
-        self.calls.iter().for_each(|site| {
-            site.map(&mut count);
-        });
-        self.creates.iter().for_each(|site| {
-            site.map(&mut count);
-        });
-        exit.map(&mut count);
-        self.stack.iter().chain(&self.seen_by_logs).copied().for_each(&mut count);
-        let mut found = Vec::new();
-        for (index, operation) in self.values.operations.iter().enumerate() {
-            let Op::SStore { key, word, .. } = *operation else { continue };
-            let Origin::Operation(sum) = self.values.origin(word) else { continue };
-            let Some(Op::Binary { op, a, b, .. }) = self.values.operations.get(sum as usize).copied() else {
-                continue;
-            };
-            let load_of = |value: Value| match self.values.origin(value) {
-                Origin::Operation(load) => match self.values.operations.get(load as usize) {
-                    Some(Op::SLoad { key: of, .. }) if *of == key => Some(load as usize),
-                    _ => None,
-                },
-                _ => None,
-            };
-            let (loaded, other) = match op {
-                BinaryOp::Add | BinaryOp::Sub if load_of(a).is_some() => (a, b),
-                BinaryOp::Add if load_of(b).is_some() => (b, a),
-                _ => continue,
-            };
-            let Some(load) = load_of(loaded) else { continue };
-            if load_of(other).is_some() || seen.get(&loaded) != Some(&1) || seen.get(&word) != Some(&1) {
-                continue;
-            }
-            if self.orders_are_overflow_checks(loaded, word, other) {
-                found.extend([load, index]);
-            }
-        }
-        found
-    }
-
-    /// Whether every comparison that sees the slot's word or the sum compares them with one another or the summand,
-    /// and is used by guards alone.
-    fn orders_are_overflow_checks(&self, loaded: Value, sum: Value, summand: Value) -> bool {
-        let among = |value: &Value| [loaded, sum, summand].contains(value);
-        self.values.operations.iter().filter(|operation| is_order(operation)).all(|operation| {
-            let mut operands = Vec::new();
-            operation.map(|value| operands.push(value));
-            let sees = operands.iter().any(|value| *value == loaded || *value == sum);
-            if !sees {
-                return true;
-            }
-            let Op::Binary { to, .. } = *operation else { return false };
-            operands.iter().all(among) && self.only_guards_use(Value(to))
-        })
-    }
-
-    fn only_guards_use(&self, condition: Value) -> bool {
-        let mut same = vec![condition];
-        let mut at = 0;
-        while let Some(value) = same.get(at).copied() {
-            at += 1;
-            for operation in &self.values.operations {
-                let mut uses = false;
-                operation.map(|operand| uses |= operand == value);
-                match operation {
-                    Op::Unary { op: UnaryOp::IsZero, to, .. } if uses => same.push(Value(*to)),
-                    _ if uses => return false,
-                    _ => {}
-                }
-            }
-        }
-        same.iter().any(|value| self.guards.contains(value))
-            && !same.iter().any(|value| self.stack.contains(value) || self.seen_by_logs.contains(value))
-    }
 }
 
 /// The fork that brought an instruction.
@@ -824,9 +556,4 @@ fn since(op: u8) -> SpecId {
         opcode::CLZ => SpecId::OSAKA,
         _ => SpecId::FRONTIER,
     }
-}
-
-/// Whether an operation is an ordered comparison, as overflow checks are.
-fn is_order(operation: &Op<Value>) -> bool {
-    matches!(operation, Op::Binary { op: BinaryOp::Lt | BinaryOp::Gt, .. })
 }
