@@ -176,7 +176,8 @@ impl Predictor {
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
         let rules = PrecompileSpecId::from_spec_id(spec);
-        let Workspace { ledger, at_hand, spare, world, templates, replay, answered, followed } = workspace;
+        let Workspace { ledger, at_hand, spare, world, templates, replay, answered, followed, .. } =
+            workspace;
         ledger.clear();
         let mut machine = Machine {
             codes: &self.codes,
@@ -225,11 +226,6 @@ impl Predictor {
                     gas: tx.gas_limit.saturating_sub(machine.intrinsic),
                 };
                 let may_learn = tx.authorization_list.is_empty() && !self.follows_codes;
-                // Room for what most transactions touch, so that lists need not grow.
-                set.reads.reserve(16);
-                set.writes.reserve(8);
-                set.accounts.reserve(8);
-                set.depends_on.reserve(16);
                 let known = if may_learn && !asked { templates.get_mut(&root) } else { None };
                 let gas = known
                     .and_then(|known| known.answer(replay, &subject, &mut machine.ledger.results, &mut set));

@@ -46,19 +46,14 @@ impl Predictor {
             return Answer::NotAsked;
         }
         let code_hash = account.map_or(B256::ZERO, |account| account.code_hash);
-        let mut set = AccessSet::default();
+        let Workspace { templates, replay, ledger, answered, draft: set, .. } = workspace;
+        set.clear();
         let intrinsic = intrinsic_gas(tx);
         let mut gas = 0;
         if code_hash != KECCAK256_EMPTY && !code_hash.is_zero() {
             let selector = tx.data.first_chunk().copied();
             let root = Root { code_hash, selector, spec: block.spec, delegated: false };
-            let Workspace { templates, replay, ledger, answered, .. } = workspace;
             let Some(template) = templates.get_mut(&root) else { return Answer::NotAsked };
-            // Room for what most transactions touch, so that lists need not grow.
-            set.reads.reserve(16);
-            set.writes.reserve(8);
-            set.accounts.reserve(8);
-            set.depends_on.reserve(16);
             let subject = Subject {
                 tx,
                 block: block.env,
@@ -69,7 +64,7 @@ impl Predictor {
                 fee: fee(tx, block.env),
                 gas: tx.gas_limit.saturating_sub(intrinsic),
             };
-            match template.answer(replay, &subject, &mut ledger.results, &mut set) {
+            match template.answer(replay, &subject, &mut ledger.results, set) {
                 Some(used) => gas = used,
                 None => return Answer::Missing,
             }
@@ -78,8 +73,8 @@ impl Predictor {
         set.gas = (gas + intrinsic).min(tx.gas_limit);
         set.depends_on.push(StateKey::Code(to));
         note(&mut set.accounts, tx, to);
-        settle(&mut set);
-        Answer::Set(set)
+        settle(set);
+        Answer::Set(set.clone())
     }
 }
 

@@ -21,7 +21,7 @@ use super::ledger::Ledger;
 use super::taint::Taint;
 use super::template::{Replay, TemplatesAtHand, Trail};
 use super::world::{AccountCode, Word, World};
-use crate::access_set::ShortfallReason;
+use crate::access_set::{AccessSet, ShortfallReason};
 
 /// How many paths of a transaction are followed where unknown words decide branches.
 const MAX_PATHS: u32 = 12;
@@ -51,6 +51,8 @@ pub(super) struct Workspace {
     pub world: World,
     pub templates: TemplatesAtHand,
     pub replay: Replay,
+    /// The set of an answer while it is made; what is handed out takes no more memory than it needs.
+    pub draft: AccessSet,
     /// How many predictions a template has answered, and for how many code was followed.
     pub answered: u64,
     pub followed: u64,
