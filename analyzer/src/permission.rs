@@ -10,7 +10,7 @@ use revm_bytecode::opcode as op;
 use std::collections::BTreeSet;
 
 use crate::{
-    access::{Access, ByteRange, CallKind, Condition, Effect, Escapes, WriteForm},
+    access::{Access, ByteRange, CallKind, Circumstance, Condition, Effect, Escapes, WriteForm},
     expression::{Environment, Expressions, Node as Word, Sources, Space},
     flow::field_of,
     id::ExprId,
@@ -124,7 +124,7 @@ fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condit
         .flat_map(|it| it.0.circumstance.requires.iter().chain(&it.0.circumstance.when))
         .copied()
         .collect();
-    about.into_iter().find(|condition| {
+    let first = about.into_iter().find(|condition| {
         let mut found = None;
         builder.expressions.any(condition.expression, |part| {
             if matches!(builder.expressions.node(part), Word::Load { space: Space::Storage, .. }) {
@@ -136,7 +136,16 @@ fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condit
             let field = loaded_field(builder, load);
             among(&flags, &field)
         })
-    })
+    })?;
+    // What else the entry does needs the same: a call that goes on without it is none of an initialiser.
+    let under = |circumstance: &Circumstance| {
+        circumstance.reverts || circumstance.requires.iter().chain(&circumstance.when).any(|it| *it == first)
+    };
+    let stores =
+        |access: &&Access| access.space == Space::Storage && matches!(access.effect, Effect::Write { .. });
+    let all = draft.summary.accesses.iter().filter(stores).all(|access| under(&access.circumstance))
+        && draft.summary.calls.iter().all(|call| under(&call.circumstance));
+    all.then_some(first)
 }
 
 /// Conditions that tie the caller to something: the authority is the slot that holds it, `None` for the code itself.

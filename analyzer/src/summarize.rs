@@ -22,7 +22,7 @@ use crate::{
     flow::Flow,
     graph::{Event, EventKind, Exit, Graph, Node},
     id::{Epoch, ExprId},
-    location::Slot,
+    location::{Root, Slot},
     simplify::Builder,
     slot::normalise,
     summary::{Entry, Permission, Summary},
@@ -65,6 +65,14 @@ struct Summarizer<'g> {
     given: FxHashSet<ExprId>,
     flow: Flow,
     slots: FxHashMap<ExprId, Slot>,
+}
+
+/// One place that an access may go to.
+struct Way {
+    slot: ExprId,
+    normal: Slot,
+    /// The phi that stands for this place and others, and which of its values this is.
+    phi: Option<(ExprId, usize)>,
 }
 
 /// Summarises the graph of `entry`; `given` are the conditions it started with.
@@ -116,14 +124,14 @@ impl Summarizer<'_> {
     fn find_flow(&mut self) {
         let graph = self.graph;
         // Amounts added to slots first: they tell overflow checks from other comparisons.
-        let mut amounts: FxHashMap<ExprId, Vec<ExprId>> = FxHashMap::default();
+        let mut amounts: FxHashMap<ExprId, Vec<(ExprId, U256)>> = FxHashMap::default();
         for node in &graph.nodes {
             for event in &node.events {
                 let EventKind::Store { space, slot, value, old } = event.kind else { continue };
                 let old = self.replaced(space, slot, value, old);
                 for update in updates(self.builder, value, old) {
                     if let Form::Sum { amount, .. } = update.form {
-                        amounts.entry(old).or_default().push(amount);
+                        amounts.entry(old).or_default().push((amount, bits_of(update.bytes)));
                     }
                 }
             }
@@ -313,6 +321,61 @@ impl Summarizer<'_> {
         normal
     }
 
+    /// The slots that a slot expression stands for: itself, or, where ways have met that each had a place of their own,
+    /// those places. Sound because a phi is always one of its operands.
+    fn ways(&mut self, slot: ExprId, node: &Node) -> Vec<Way> {
+        const MOST: usize = 4;
+        let normal = self.normal(slot, node);
+        let operands = self.builder.expressions.phi_operands(slot).to_vec();
+        let known = |root: Root| matches!(root, Root::Fixed(_));
+        if known(normal.root) || !(2..=MOST).contains(&operands.len()) {
+            return vec![Way { slot, normal, phi: None }];
+        }
+        let mut ways = Vec::new();
+        for (index, operand) in operands.iter().enumerate() {
+            let place = self.normal(*operand, node);
+            if !known(place.root) || self.builder.expressions.contains(*operand, slot) {
+                return vec![Way { slot, normal, phi: None }];
+            }
+            ways.push(Way { slot: *operand, normal: place, phi: Some((slot, index)) });
+        }
+        ways
+    }
+
+    /// What a stored word is on one of the ways that have met. Phis of the same node with as many values are taken to
+    /// have them in the same order; what is made of others stays as it is.
+    fn on_way(&mut self, value: ExprId, way: &Way) -> ExprId {
+        let Some((phi, index)) = way.phi else { return value };
+        let expressions = &self.builder.expressions;
+        let count = expressions.phi_operands(phi).len();
+        let Word::Phi { node: meeting, .. } = expressions.node(phi) else { return value };
+        self.replace_phis(value, meeting, count, index, 0)
+    }
+
+    fn replace_phis(&mut self, id: ExprId, meeting: u32, count: usize, index: usize, depth: u32) -> ExprId {
+        const DEEP: u32 = 12;
+        let expressions = &self.builder.expressions;
+        if depth > DEEP || !expressions.sources(id).intersects(Sources::PHI) {
+            return id;
+        }
+        match expressions.node(id) {
+            Word::Phi { node, .. } if node == meeting => {
+                let operands = expressions.phi_operands(id);
+                if operands.len() == count { operands[index] } else { id }
+            }
+            Word::Unary { op, a } => {
+                let a = self.replace_phis(a, meeting, count, index, depth + 1);
+                self.builder.unary(op, a)
+            }
+            Word::Binary { op, a, b } => {
+                let a = self.replace_phis(a, meeting, count, index, depth + 1);
+                let b = self.replace_phis(b, meeting, count, index, depth + 1);
+                self.builder.binary(op, a, b)
+            }
+            _ => id,
+        }
+    }
+
     fn summary(mut self, entry: Entry) -> Draft {
         let graph = self.graph;
         let mut summary = Summary {
@@ -442,34 +505,41 @@ impl Summarizer<'_> {
                 // an access; its bytes are whatever is used of it.
                 let is_load = matches!(self.builder.expressions.node(*value), Word::Load { .. });
                 let escapes = if is_load { self.flow.escapes(*value, U256::MAX) } else { Escapes::default() };
-                summary.accesses.push(Access {
-                    position,
-                    space: *space,
-                    slot: self.normal(*slot, node),
-                    expression: *slot,
-                    bytes: if is_load { bytes } else { ByteRange::WORD },
-                    effect: Effect::Read { value: *value, escapes },
-                    circumstance,
-                });
-            }
-            EventKind::Store { space, slot, value, old } => {
-                let old = self.replaced(*space, *slot, *value, *old);
-                let normal = self.normal(*slot, node);
-                let mut updates = updates(self.builder, *value, old);
-                if updates.is_empty() {
-                    updates.push(Update { bytes: ByteRange::WORD, content: *value, form: Form::Other });
-                }
-                for update in updates {
-                    let form = self.write_form(*value, old, &update);
+                for Way { slot, normal, .. } in self.ways(*slot, node) {
                     summary.accesses.push(Access {
                         position: position.clone(),
                         space: *space,
-                        slot: normal.clone(),
-                        expression: *slot,
-                        bytes: update.bytes,
-                        effect: Effect::Write { value: update.content, form },
+                        slot: normal,
+                        expression: slot,
+                        bytes: if is_load { bytes } else { ByteRange::WORD },
+                        effect: Effect::Read { value: *value, escapes },
                         circumstance: circumstance.clone(),
                     });
+                }
+            }
+            EventKind::Store { space, slot, value, old } => {
+                for way in self.ways(*slot, node) {
+                    let value = self.on_way(*value, &way);
+                    let old = self.replaced(*space, way.slot, value, *old);
+                    let mut updates = updates(self.builder, value, old);
+                    if updates.is_empty() {
+                        updates.push(Update { bytes: ByteRange::WORD, content: value, form: Form::Other });
+                    }
+                    for update in updates {
+                        let form = self.write_form(value, old, &update);
+                        summary.accesses.push(Access {
+                            position: position.clone(),
+                            space: *space,
+                            slot: way.normal.clone(),
+                            expression: way.slot,
+                            bytes: update.bytes,
+                            effect: Effect::Write { value: update.content, form },
+                            circumstance: Circumstance {
+                                always: circumstance.always && way.phi.is_none(),
+                                ..circumstance.clone()
+                            },
+                        });
+                    }
                 }
             }
             EventKind::Call(call) => summary.calls.push(Call {

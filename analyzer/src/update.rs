@@ -7,7 +7,7 @@
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 
-use crate::{access::ByteRange, expression::Node, id::ExprId, simplify::Builder};
+use crate::{access::ByteRange, expression::Node, flow::field_of, id::ExprId, simplify::Builder};
 
 /// What becomes of one field of a stored word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +68,9 @@ pub(crate) fn updates(builder: &mut Builder, value: ExprId, old: ExprId) -> Vec<
     if !builder.is_zero(mixed) {
         parts.push(mixed);
     }
+    let masks: Vec<U256> = parts.iter().map(|part| builder.expressions.mask(*part)).collect();
     let mut result = Vec::new();
-    for bytes in runs(changed) {
+    for bytes in runs(changed).into_iter().flat_map(|run| fields(run, &masks)) {
         let bits = bits_of(bytes);
         let mut content = builder.zero();
         for part in &parts {
@@ -99,12 +100,44 @@ pub(crate) fn updates(builder: &mut Builder, value: ExprId, old: ExprId) -> Vec<
     result
 }
 
-fn flatten_or(builder: &Builder, id: ExprId, parts: &mut Vec<ExprId>) {
-    if let Node::Binary { op: op::OR, a, b } = builder.expressions.node(id) {
-        flatten_or(builder, a, parts);
-        flatten_or(builder, b, parts);
-    } else {
-        parts.push(id);
+/// The fields that a run of changed bytes is put together from: one for each part, where every part has bytes of its
+/// own. Members that are next to each other and stored at once are told apart in this way.
+fn fields(run: ByteRange, masks: &[U256]) -> Vec<ByteRange> {
+    let bits = bits_of(run);
+    let mut pieces: Vec<ByteRange> = masks.iter().filter_map(|mask| hull(*mask & bits)).collect();
+    pieces.sort_unstable();
+    let apart = pieces.windows(2).all(|pair| pair[0].to <= pair[1].from);
+    if !apart || pieces.len() < 2 {
+        return vec![run];
+    }
+    // Bytes that no part reaches are zeroed; they go with the part below them.
+    let starts = std::iter::once(run.from).chain(pieces[1..].iter().map(|piece| piece.from));
+    let ends = pieces[1..].iter().map(|piece| piece.from).chain([run.to]);
+    starts.zip(ends).map(|(from, to)| ByteRange { from, to }).collect()
+}
+
+/// The parts of a disjunction, those under a mask too: the next member of a struct is stored over what the one before
+/// it was put together to.
+fn flatten_or(builder: &mut Builder, id: ExprId, parts: &mut Vec<ExprId>) {
+    match builder.expressions.node(id) {
+        Node::Binary { op: op::OR, a, b } => {
+            flatten_or(builder, a, parts);
+            flatten_or(builder, b, parts);
+        }
+        Node::Binary { op: op::AND, a, b }
+            if let (Node::Binary { op: op::OR, .. }, Some(mask)) =
+                (builder.expressions.node(a), builder.value(b)) =>
+        {
+            let mut inner = Vec::new();
+            flatten_or(builder, a, &mut inner);
+            for part in inner {
+                let part = builder.and_mask(part, mask);
+                if !builder.is_zero(part) {
+                    parts.push(part);
+                }
+            }
+        }
+        _ => parts.push(id),
     }
 }
 
@@ -157,8 +190,13 @@ fn collect(builder: &Builder, id: ExprId, negative: bool, terms: &mut Vec<(ExprI
 }
 
 /// Whether a condition only guards the sum stored back to a field against leaving its range: a comparison between the
-/// field, the amount and the bounds of the type.
-pub(crate) fn is_range_check(builder: &Builder, condition: ExprId, old: ExprId, amounts: &[ExprId]) -> bool {
+/// field, the amounts and the bounds of the type. Each amount comes with the bits of the field that it is added to.
+pub(crate) fn is_range_check(
+    builder: &Builder,
+    condition: ExprId,
+    old: ExprId,
+    amounts: &[(ExprId, U256)],
+) -> bool {
     match builder.expressions.node(condition) {
         Node::Binary { op: op::LT | op::SLT | op::EQ, a, b } => {
             [a, b].into_iter().all(|side| is_range_term(builder, side, old, amounts, 0))
@@ -172,9 +210,15 @@ pub(crate) fn is_range_check(builder: &Builder, condition: ExprId, old: ExprId, 
     }
 }
 
-fn is_range_term(builder: &Builder, id: ExprId, old: ExprId, amounts: &[ExprId], depth: u32) -> bool {
-    if id == old || amounts.contains(&id) {
+fn is_range_term(builder: &Builder, id: ExprId, old: ExprId, amounts: &[(ExprId, U256)], depth: u32) -> bool {
+    if id == old || amounts.iter().any(|(amount, _)| *amount == id) {
         return true;
+    }
+    // Another field of the same word is a limit of the program.
+    if let Some((word, mask)) = field_of(&builder.expressions, id)
+        && word == old
+    {
+        return amounts.iter().any(|(_, bits)| !(*bits & mask).is_zero());
     }
     if depth > 8 {
         return false;
@@ -184,11 +228,11 @@ fn is_range_term(builder: &Builder, id: ExprId, old: ExprId, amounts: &[ExprId],
         let is_bound = |value: U256| (value & value.wrapping_add(U256::from(1))).is_zero();
         return is_bound(value)
             || is_bound(!value)
-            || amounts.iter().filter_map(|amount| builder.value(*amount)).any(|amount| {
+            || amounts.iter().filter_map(|(amount, _)| builder.value(*amount)).any(|amount| {
                 amount == value || amount.wrapping_neg() == value || is_bound(value.wrapping_add(amount))
             });
     }
-    if amounts.iter().any(|amount| builder.expressions.contains(*amount, id)) {
+    if amounts.iter().any(|(amount, _)| builder.expressions.contains(*amount, id)) {
         return true;
     }
     match builder.expressions.node(id) {

@@ -57,6 +57,10 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("return-only-read", "stays a counter for engines that do not merge"),
     ("unbounded-storage-delete", "the rewrite needs no such call"),
     ("accrue-once-per-block", "needs no rewrite"),
+    ("gas-deposit", "conflicts with those who have the same sponsor"),
+    ("role-split-struct", "conflicts for the same record only"),
+    ("packed-array", "conflicts for neighbours only"),
+    ("user-advanced-phase", "conflicts around a point in time only"),
 ];
 
 fn described(rule: &str, file: &str) -> Inspection {

@@ -37,6 +37,9 @@
 //!
 //! A version that is a hash of the state is not recognised.
 
+use deconflict_analyzer::Node;
+use revm_bytecode::opcode;
+
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
@@ -56,8 +59,8 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found = view.shared_fields(|touch| {
-        touch.sum().is_some_and(|(amount, subtract)| !subtract && view.is_constant(amount))
-            && is_named(view, touch)
+        let counted = touch.sum().is_some_and(|(amount, subtract)| !subtract && view.is_constant(amount));
+        (counted || is_next(view, touch)) && is_named(view, touch)
     });
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!(
@@ -67,6 +70,17 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         help: "keep a version for each thing that is updated".to_owned(),
         notes: Vec::new(),
         confidence: Confidence::Proved,
+    })
+}
+
+/// Whether the call stores the number after the one that it was given.
+fn is_next(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let expressions = &view.analysis.expressions;
+    touch.write().is_some_and(|(value, _)| match expressions.node(value) {
+        Node::Binary { op: opcode::ADD, a, b } => [(a, b), (b, a)]
+            .into_iter()
+            .any(|(named, step)| expressions.constant(step).is_some() && view.is_chosen(named)),
+        _ => false,
     })
 }
 

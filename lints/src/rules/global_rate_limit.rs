@@ -86,9 +86,27 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 fn is_used_up(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let Some((value, _)) = touch.write() else { return false };
     let field = touch.field();
+    if takes_from_bucket(view, touch) {
+        return true;
+    }
     view.is_made_from(value, &field)
         && (touch.sum().is_some() || view.is_chosen(value) || view.may_be_without(value, &field))
         && view.comparisons(touch.function).into_iter().any(|it| is_limit(view, it, &field))
+}
+
+/// Whether the call takes an amount from what time has filled up, if there is as much.
+fn takes_from_bucket(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let Some((value, _)) = touch.write() else { return false };
+    let field = touch.field();
+    let Node::Binary { op: opcode::SUB, a: filled, b: amount } = view.analysis.expressions.node(value) else {
+        return false;
+    };
+    view.is_made_from(filled, &field)
+        && view.has_time(filled)
+        && view.is_chosen(amount)
+        && view.comparisons(touch.function).into_iter().any(|it| {
+            !it.is_equality() && it.sides().into_iter().any(|(left, taken)| left == filled && taken == amount)
+        })
 }
 
 /// Whether the sum in `field` is compared with a limit: a constant that is no bound of a type, or other storage.

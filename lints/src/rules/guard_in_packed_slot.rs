@@ -72,7 +72,11 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     found.retain(|guard| {
         let word = Field { slot: guard.slot.clone(), bytes: ByteRange::WORD };
         let narrow = guard.bytes != ByteRange::WORD;
-        narrow && view.touching(&word).iter().any(|touch| touch.is_write() && !touch.touches(guard))
+        narrow
+            && view
+                .touching(&word)
+                .iter()
+                .any(|touch| touch.is_write() && reaches_beyond(touch.access.bytes, guard.bytes))
     });
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!(
@@ -84,4 +88,9 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         notes: Vec::new(),
         confidence: Confidence::Proved,
     })
+}
+
+/// Whether a store changes more of the word than the lock.
+fn reaches_beyond(bytes: ByteRange, lock: ByteRange) -> bool {
+    bytes.from < lock.from || bytes.to > lock.to
 }

@@ -78,7 +78,11 @@ fn is_head(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
             let links = other.write().is_some_and(|(word, form)| {
                 matches!(form, WriteForm::Plain) && view.is_made_from(word, &field) && is_whole(view, word)
             });
-            other.function == touch.function && !other.access.slot.is_fixed() && links
+            // The element that is linked is the one that becomes the head.
+            let is_element = |key: ExprId| {
+                key == value || view.parts(key).contains(&value) || view.parts(value).contains(&key)
+            };
+            other.function == touch.function && other.access.slot.keys().any(is_element) && links
         })
 }
 

@@ -25,6 +25,7 @@ mod false_sharing;
 mod fee_growth_global;
 mod fee_sink_balance;
 mod fifo_queue;
+mod gas_deposit;
 mod global_accumulator;
 mod global_checkpoints;
 mod global_counter;
@@ -36,17 +37,21 @@ mod hot_slot_read;
 mod last_touched;
 mod linked_list_head;
 mod oracle_push_and_read;
+mod packed_array;
 mod pool_reserves;
+mod pooled_debt_totals;
 mod protocol_fee_slot;
 mod push_payments;
 mod return_only_read;
 mod reward_accumulator;
+mod role_split_struct;
 mod running_max;
 mod self_balance_read;
 mod self_counterparty;
 mod selfdestruct_redeploy;
 mod sequential_id;
 mod share_price_read;
+mod shared_text;
 mod storage_array_scan;
 mod storage_derived_key;
 mod storage_reentrancy_guard;
@@ -57,6 +62,7 @@ mod temp_in_storage;
 mod unbounded_storage_delete;
 mod unknown_slot_write;
 mod upgrade_slot_written_by_user_path;
+mod user_advanced_phase;
 mod vote_tally;
 mod wide_write_set;
 
@@ -80,9 +86,11 @@ pub const RULES: &[Rule] = &[
     push_payments::RULE,
     reward_accumulator::RULE,
     share_price_read::RULE,
+    pooled_debt_totals::RULE,
     fee_growth_global::RULE,
     pool_reserves::RULE,
     global_rate_limit::RULE,
+    user_advanced_phase::RULE,
     oracle_push_and_read::RULE,
     supply_write_in_transfer::RULE,
     global_nonce::RULE,
@@ -101,6 +109,7 @@ pub const RULES: &[Rule] = &[
     global_accumulator::RULE,
     unknown_slot_write::RULE,
     vote_tally::RULE,
+    gas_deposit::RULE,
     block_data_key::RULE,
     upgrade_slot_written_by_user_path::RULE,
     storage_derived_key::RULE,
@@ -117,6 +126,9 @@ pub const RULES: &[Rule] = &[
     last_touched::RULE,
     accrue_once_per_block::RULE,
     supply_on_mint::RULE,
+    role_split_struct::RULE,
+    packed_array::RULE,
+    shared_text::RULE,
     return_only_read::RULE,
     wide_write_set::RULE,
     callback_to_caller::RULE,

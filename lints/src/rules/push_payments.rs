@@ -88,10 +88,8 @@ fn sent(rule: &Rule, view: &ContractView<'_>) -> Option<Finding> {
     for (function, summary) in view.users() {
         let pays = |call: &&Call| {
             let sends = call.value.is_some_and(|value| !view.is_constant(value));
-            sends
-                && call.circumstance.repeated
-                && !call.circumstance.reverts
-                && view.is_from_array(call.target)
+            let ether = || sends && call.circumstance.repeated && view.is_from_array(call.target);
+            !call.circumstance.reverts && (ether() || is_token_payment(view, call, &summary.calls))
         };
         for call in summary.calls.iter().filter(pays) {
             spots.push(Spot {
@@ -106,6 +104,16 @@ fn sent(rule: &Rule, view: &ContractView<'_>) -> Option<Finding> {
     let writers = subject.writers();
     let story = story("pays", &writers);
     subject.finding(rule, Vec::new(), story)
+}
+
+/// Whether a loop sends tokens to the elements of a list. The rounds that were unrolled show what is sent to whom.
+fn is_token_payment(view: &ContractView<'_>, call: &Call, all: &[Call]) -> bool {
+    const TRANSFERS: [[u8; 4]; 2] = [[0xa9, 0x05, 0x9c, 0xbb], [0x23, 0xb8, 0x72, 0xdd]];
+    let in_loop =
+        all.iter().any(|other| other.position.pc == call.position.pc && other.circumstance.repeated);
+    in_loop
+        && call.selector.is_some_and(|selector| TRANSFERS.contains(&selector))
+        && call.arguments.iter().take(2).any(|&word| view.is_from_array(word))
 }
 
 fn story(does: &str, writers: &str) -> Story {

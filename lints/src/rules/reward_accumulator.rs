@@ -44,7 +44,7 @@
 //! Pools that are chosen by an argument, as in a contract with many farms, are not reported: only calls on one pool
 //! meet there.
 
-use deconflict_analyzer::ExprId;
+use deconflict_analyzer::{ExprId, Node, Root, Sources};
 
 use crate::{
     diagnostic::Confidence,
@@ -79,7 +79,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         })
     };
     let indexes = fields(shared.iter().copied().filter(index));
-    let Some(first) = indexes.first() else { return Vec::new() };
+    let Some(first) = indexes.first() else { return of_pools(rule, view, &writes).into_iter().collect() };
     let functions: Vec<usize> =
         shared.iter().filter(|touch| indexes.contains(&touch.field())).map(|touch| touch.function).collect();
     // The totals and times that the index is made from are explained with it.
@@ -118,6 +118,50 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     };
     subject.finding(rule, claims, story).into_iter().collect()
 }
+
+/// The index of each of several pools, raised by a share of what the contract holds in another one: the first call of a
+/// block writes it, and all calls for the pool read it.
+fn of_pools(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>]) -> Option<Finding> {
+    let expressions = &view.analysis.expressions;
+    let is_pool = |key: ExprId| {
+        let sources = expressions.sources(key);
+        sources.is_within(Sources::CALLDATA.with(Sources::PHI)) && expressions.bits(key) != ADDRESS_BITS
+    };
+    let is_held = |word: ExprId| {
+        view.parts(word).iter().any(|&part| matches!(expressions.node(part), Node::ReturnWord { .. }))
+    };
+    let index = |touch: &&Touch<'_>| {
+        let field = touch.field();
+        let shared = matches!(touch.access.slot.root, Root::Fixed(_))
+            && touch.access.slot.keys().all(|key| is_pool(key) || view.is_shared_word(key));
+        let amount = touch.sum().filter(|(_, subtract)| !subtract).map(|(amount, _)| amount);
+        shared
+            && amount.is_some_and(|amount| {
+                let products = view.products(amount);
+                view.has_time(amount)
+                    && products.iter().any(|&(_, divisor)| is_held(divisor))
+                    && !products
+                        .iter()
+                        .any(|&(a, b)| view.is_made_from(a, &field) || view.is_made_from(b, &field))
+            })
+    };
+    let found = fields(writes.iter().filter(index).copied());
+    let first = found.first()?;
+    let subject = Subject::storage(view, first);
+    let (variable, writers) = (subject.variable(), subject.writers());
+    let story = Story {
+        message: format!(
+            "calls to {writers} bring the reward index of a pool up to date, `{variable}`, which depends on what the pool holds"
+        ),
+        label: format!("`{variable}` grows by a share of what all users have put in"),
+        help: "accrue once per epoch and let users settle against the frozen index of past epochs".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Likely,
+    };
+    subject.finding(rule, vec![first.clone()], story)
+}
+
+const ADDRESS_BITS: u32 = 160;
 
 /// Whether `value` is the index in `field` plus a share over time of one of the totals.
 fn grows_by_share(view: &ContractView<'_>, value: ExprId, field: &Field, totals: &[Field]) -> bool {

@@ -41,6 +41,8 @@
 //!
 //! A record that is kept for each item (`bidOf[item]`) is not reported: only bids on one item meet.
 
+use std::collections::BTreeSet;
+
 use deconflict_analyzer::{ExprId, Node, WriteForm};
 use revm_bytecode::opcode;
 
@@ -78,14 +80,38 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 fn is_record(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let Some((value, WriteForm::Plain)) = touch.write() else { return false };
     let field = touch.field();
+    // A record that shares its word with its holder is one of the parts of what is stored.
+    let stored: BTreeSet<ExprId> =
+        members(view, value).into_iter().map(|member| bare(view, member)).collect();
     view.is_chosen(value)
         && view.comparisons(touch.function).into_iter().any(|comparison| {
             !comparison.is_equality()
                 && comparison
                     .sides()
                     .into_iter()
-                    .any(|(new, old)| bare(view, new) == bare(view, value) && view.is_made_from(old, &field))
+                    .any(|(new, old)| stored.contains(&bare(view, new)) && view.is_made_from(old, &field))
         })
+}
+
+/// The parts that a stored word is put together from, each shifted to where it begins.
+fn members(view: &ContractView<'_>, word: ExprId) -> Vec<ExprId> {
+    let expressions = &view.analysis.expressions;
+    match expressions.node(word) {
+        Node::Binary { op: opcode::OR, a, b } => {
+            let mut all = members(view, a);
+            all.extend(members(view, b));
+            all
+        }
+        Node::Binary { op: opcode::SHL, b, .. } => vec![word, b],
+        Node::Binary { op: opcode::MUL, a, b } if expressions.constant(b).is_some() => vec![word, a],
+        Node::Binary { op: opcode::MUL, a, b } if expressions.constant(a).is_some() => vec![word, b],
+        Node::Binary { op: opcode::AND, a, b } if expressions.constant(b).is_some() => {
+            let mut all = members(view, a);
+            all.push(word);
+            all
+        }
+        _ => vec![word],
+    }
 }
 
 /// Without the mask that cleans a value to its type.

@@ -70,7 +70,10 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             Some(Confidence::Likely) => view.is_constant(amount) && !adds_up(view, &touch.field()),
             None => false,
         });
-        certain && view.is_shared(&touch.access.slot) && !view.is_unrolled(touch)
+        certain
+            && view.is_shared(&touch.access.slot)
+            && !view.is_unrolled(touch)
+            && !view.is_once_per_block(touch)
     };
     let writes = view.writes();
     let is_length = |field: &Field| {

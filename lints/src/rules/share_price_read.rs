@@ -95,20 +95,37 @@ struct Move<'a> {
     down: bool,
 }
 
+/// Whether one call may do both: no condition of one is the opposite of a condition of the other.
+fn may_meet(a: &Touch<'_>, b: &Touch<'_>) -> bool {
+    let (of_a, of_b) = (&a.access.circumstance.when, &b.access.circumstance.when);
+    !of_a
+        .iter()
+        .any(|it| of_b.iter().any(|other| other.expression == it.expression && other.holds != it.holds))
+}
+
 /// By what the field is moved, and whether down, even where the amount depends on the field itself.
 fn moved(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<(ExprId, bool)> {
     if let Some(sum) = touch.sum() {
         return Some(sum);
     }
     let field = touch.field();
+    let expressions = &view.analysis.expressions;
     let is_old = |id: ExprId| view.is_made_from(id, &field) && view.products(id).is_empty();
-    let (value, _) = touch.write()?;
-    match view.analysis.expressions.node(value) {
+    let by = |value: ExprId| match expressions.node(value) {
         Node::Binary { op: opcode::ADD, a, b } if is_old(a) => Some((b, false)),
         Node::Binary { op: opcode::ADD, a, b } if is_old(b) => Some((a, false)),
         Node::Binary { op: opcode::SUB, a, b } if is_old(a) => Some((b, true)),
         _ => None,
+    };
+    let (value, _) = touch.write()?;
+    if let Some(moved) = by(value) {
+        return Some(moved);
     }
+    // The first deposit is priced in another way than all later ones; what goes up on one way and down on another is
+    // no supply.
+    let ways: Vec<(ExprId, bool)> = expressions.phi_operands(value).iter().filter_map(|&it| by(it)).collect();
+    let (first, rest) = ways.split_first()?;
+    rest.iter().all(|way| way.1 == first.1).then_some(*first)
 }
 
 /// Whether the supply moves by a product with itself and with assets that move in the same direction.
@@ -126,7 +143,9 @@ fn is_priced(view: &ContractView<'_>, supply: &Move<'_>, moves: &[Move<'_>]) -> 
     let kept = || {
         moves.iter().any(|assets| {
             let other = assets.touch.field();
-            let together = assets.touch.function == supply.touch.function && assets.down == supply.down;
+            let together = assets.touch.function == supply.touch.function
+                && assets.down == supply.down
+                && may_meet(&assets.touch, &supply.touch);
             together && !other.overlaps(&field) && in_products(&other)
         })
     };

@@ -166,10 +166,21 @@ fn is_bounded<'c>(
     mut conditions: impl Iterator<Item = &'c Condition>,
 ) -> bool {
     let expressions = &view.analysis.expressions;
+    // Elements that share a word have the word of their index: what bounds the index bounds the word.
+    let mut whole = index;
+    while let Node::Binary { op: opcode::SHR | opcode::DIV | opcode::AND, a, b } = expressions.node(whole) {
+        let parts = [(a, b), (b, a)].into_iter();
+        let Some((_, inner)) =
+            parts.into_iter().find(|(constant, _)| expressions.constant(*constant).is_some())
+        else {
+            break;
+        };
+        whole = inner;
+    }
     let compares = |condition: &Condition| {
         expressions.any(condition.expression, |part| match expressions.node(part) {
             Node::Binary { op: opcode::LT | opcode::GT | opcode::SLT | opcode::SGT, a, b } => {
-                a == index || b == index
+                [a, b].iter().any(|&side| side == index || side == whole)
             }
             _ => false,
         })

@@ -101,5 +101,11 @@ fn marks(view: &ContractView<'_>, tally: &Touch<'_>, other: &Touch<'_>) -> bool 
         .is_some_and(|(value, _)| expressions.constant(value).is_some_and(|it| it != U256::ZERO));
     let same = tally.access.slot.keys().any(|key| other.access.slot.keys().any(|it| it == key));
     let mapped = other.access.slot.path.iter().any(|step| matches!(step, Projection::Mapping { .. }));
-    sets && mapped && same && by_caller(&other.access.slot)
+    // Where there is one vote only, a voter is marked without saying for which.
+    let only_once = || {
+        let conditions = &view.analysis.summaries[other.function].requires;
+        let marked = conditions.iter().filter(|condition| !condition.holds);
+        marked.flat_map(|condition| view.loads(condition.expression)).any(|load| other.touches(&load))
+    };
+    sets && mapped && by_caller(&other.access.slot) && (same || only_once())
 }

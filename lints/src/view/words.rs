@@ -74,7 +74,9 @@ impl<'a> ContractView<'a> {
         let expressions = &self.analysis.expressions;
         let given = Sources::CALLER.with(Sources::CALLDATA);
         if !expressions.sources(word).intersects(given) {
-            return if self.is_shared_word(word) { Needs::NOTHING } else { Needs::Differs };
+            // An element of an array is one of many.
+            let plain = self.loads(word).iter().all(|load| load.slot.is_fixed());
+            return if plain && self.is_shared_word(word) { Needs::NOTHING } else { Needs::Differs };
         }
         let known = Sources::BLOCK.with(Sources::ADDRESS).with(Sources::CODE).with(Sources::IMMUTABLE);
         if !expressions.sources(word).is_within(given.with(known)) {
@@ -121,7 +123,8 @@ impl<'a> ContractView<'a> {
     pub(crate) fn loaded(&self, word: ExprId) -> Option<Slot> {
         let expressions = &self.analysis.expressions;
         let Node::Load { space: Space::Storage, slot, .. } = expressions.node(word) else { return None };
-        expressions.constant(slot).map(Slot::fixed).or_else(|| expressions.slot(slot).cloned())
+        // Where the elements of an array begin is a constant too, and no variable of its own.
+        expressions.slot(slot).cloned().or_else(|| expressions.constant(slot).map(Slot::fixed))
     }
 
     /// The bytes of storage that the value of `word` is computed from.

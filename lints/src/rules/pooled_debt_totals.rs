@@ -1,0 +1,126 @@
+//! ## What it does
+//!
+//! Finds totals that user calls add to or take from, and whose ratio, the share of the pool that is lent out, decides
+//! what calls pay or whether they pass.
+//!
+//! ## Why it serialises
+//!
+//! The rate that a call gets depends on what all calls before it have borrowed and paid back. The totals are the same
+//! slots for all of them, and since their ratio is used, the sums cannot be merged.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! function borrow(uint256 amount) external {
+//!     totalBorrows += amount;
+//!     require(totalBorrows * 1e18 / (cash + totalBorrows) <= MAX_UTILISATION);
+//!     debtOf[msg.sender] += amount;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Fix the rate for an epoch, from the totals of the epoch before, and keep the totals of the running epoch in shards; or
+//! split the pool into isolated markets.
+//!
+//! ```solidity
+//! function borrow(uint256 amount) external {
+//!     require(utilisationOf[block.timestamp / 1 hours] <= MAX_UTILISATION);
+//!     borrowed[uint160(msg.sender) % 64] += amount;
+//!     debtOf[msg.sender] += amount;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The order is inherent in one pool, and the market is small.
+//!
+//! ## Known gaps
+//!
+//! A rate that another contract computes from the totals is not seen.
+
+use std::collections::BTreeSet;
+
+use deconflict_analyzer::{ExprId, Node};
+use revm_bytecode::opcode;
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Story, Subject},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Field, Touch},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "B207",
+    name: "pooled-debt-totals",
+    group: Group::Default,
+    summary: "totals of a lending pool that set the rate of the next call",
+    source: include_str!("pooled_debt_totals.rs"),
+    check,
+};
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let mut lent = view.shared_fields(|touch| {
+        touch.access.slot.is_fixed() && moves(view, touch) && is_rated(view, &touch.field())
+    });
+    // A pool is one finding, shown where its debt is.
+    lent.truncate(1);
+    let Some(first) = lent.first() else { return Vec::new() };
+    let totals = view.shared_fields(|touch| touch.access.slot.is_fixed() && moves(view, touch));
+    let claims: Vec<Field> =
+        totals.into_iter().filter(|total| total == first || shares_a_ratio(view, first, total)).collect();
+    let subject = Subject::storage(view, first);
+    let (variable, writers) = (subject.variable(), subject.writers());
+    let story = Story {
+        message: format!("every call to {writers} moves `{variable}`, whose share of the pool sets the terms of the next"),
+        label: format!("`{variable}` is a part of the ratio that the next call is held against"),
+        help: "fix the rate for an epoch from the totals of the one before, keep running totals in shards, or isolate markets"
+            .to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Likely,
+    };
+    subject.finding(rule, claims, story).into_iter().collect()
+}
+
+/// Whether the call adds to the field or takes from it what the caller chooses.
+fn moves(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    touch.sum().is_some_and(|(amount, _)| view.is_chosen(amount))
+}
+
+/// The quotients of the contract's user functions: what is stored and what decides.
+fn quotients(view: &ContractView<'_>) -> BTreeSet<(ExprId, ExprId)> {
+    let expressions = &view.analysis.expressions;
+    let mut found = BTreeSet::new();
+    for (function, _) in view.users() {
+        let stored = view.writes().into_iter().filter(|touch| touch.function == function);
+        let stored = stored.filter_map(|touch| touch.write().map(|(value, _)| value));
+        let decisive = view.conditions(function).into_iter().map(|condition| condition.expression);
+        for word in stored.chain(decisive).collect::<BTreeSet<ExprId>>() {
+            for part in view.parts(word) {
+                if let Node::Binary { op: opcode::DIV, a, b } = expressions.node(part) {
+                    found.insert((a, b));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether the field is a share of a whole that it is a part of: `borrowed / (cash + borrowed)`.
+fn is_rated(view: &ContractView<'_>, field: &Field) -> bool {
+    let scaled =
+        |word| view.loads(word).iter().all(|load| load.overlaps(field)) && view.is_made_from(word, field);
+    let whole = |word| {
+        view.is_made_from(word, field)
+            && view.loads(word).iter().any(|load| !load.overlaps(field) && load.slot.is_fixed())
+            && view.products(word).is_empty()
+    };
+    quotients(view).into_iter().any(|(share, of)| scaled(share) && whole(of))
+}
+
+/// Whether the total is a part of the whole that the field is a share of.
+fn shares_a_ratio(view: &ContractView<'_>, field: &Field, total: &Field) -> bool {
+    quotients(view).into_iter().any(|(_, of)| view.is_made_from(of, field) && view.is_made_from(of, total))
+}

@@ -1,0 +1,75 @@
+//! ## What it does
+//!
+//! Finds a variable of type `string` or `bytes`, one for everybody, that user calls replace.
+//!
+//! ## Why it serialises
+//!
+//! The length shares a word with what is short, and each further word is a slot: calls that rewrite it conflict with each
+//! other, and with all that read it.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! string public motto;
+//!
+//! function setMotto(string calldata text) external {
+//!     motto = text;
+//! }
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Keep a text for each user, or emit it in an event.
+//!
+//! ```solidity
+//! mapping(address account => string) public mottoOf;
+//!
+//! function setMotto(string calldata text) external {
+//!     mottoOf[msg.sender] = text;
+//! }
+//! ```
+//!
+//! ## When to ignore
+//!
+//! It is rewritten rarely. Texts seldom are hot, which is why the rule is pedantic.
+//!
+//! ## Known gaps
+//!
+//! Needs the compiler's storage layout to know a text.
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Story, report_fields},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Touch},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "P306",
+    name: "shared-text",
+    group: Group::Pedantic,
+    summary: "a text or byte string for all that calls rewrite",
+    source: include_str!("shared_text.rs"),
+    check,
+};
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let texts = view.shared_fields(|touch| touch.access.slot.is_fixed() && is_text(view, touch));
+    report_fields(rule, view, &texts, |variable, writers| Story {
+        message: format!("every call to {writers} rewrites the same text, `{variable}`"),
+        label: "stores length and content for everybody".to_owned(),
+        help: "keep a text for each user, or emit it in an event".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Proved,
+    })
+}
+
+fn is_text(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let variable = view.names.variable(&touch.access.slot, touch.access.bytes);
+    variable.is_some_and(|variable| {
+        let name = view.names.type_name(variable);
+        variable.slot == touch.access.slot.number().unwrap_or_default()
+            && matches!(name, Some("string" | "bytes"))
+    })
+}
