@@ -4,6 +4,19 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExprId(pub(crate) u32);
 
+impl ExprId {
+    /// The number in its arena, to be stored.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The expression of a stored number. It is good for comparisons with others of the same arena, and for looking it
+    /// up only while that arena is at hand.
+    pub fn numbered(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// A constant of the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConstantId(pub(crate) u32);

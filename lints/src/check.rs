@@ -6,6 +6,9 @@
 
 mod across;
 mod links;
+mod stored;
+
+pub use stored::ProjectKey;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 

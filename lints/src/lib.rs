@@ -50,7 +50,8 @@ pub use unit::{
 pub use baseline::{Baseline, BaselineError};
 pub use changes::keep_changed;
 pub use check::{
-    Analyzed, Checked, Report, Suppressed, analysis_key, analyze_contract, check_analyzed, check_contract,
+    Analyzed, Checked, ProjectKey, Report, Suppressed, analysis_key, analyze_contract, check_analyzed,
+    check_contract,
     is_checked, merge,
 };
 pub use config::{

@@ -36,7 +36,7 @@ impl SourceSpan {
 }
 
 /// What a jump does, as the compiler says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Jump {
     /// Enters a function.
     Into,
@@ -48,7 +48,7 @@ pub enum Jump {
 }
 
 /// How much an instruction's location says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A statement, expression or function.
     Exact(SourceSpan),
@@ -61,7 +61,7 @@ pub enum Location {
 }
 
 /// One instruction with its location.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mapped {
     /// The instruction.
     pub pc: Pc,

@@ -6,6 +6,7 @@
 //! fields of one word are only blamed for sharing it when no other rule explains either of them.
 
 mod accrue_once_per_block;
+mod approval_ping_pong;
 mod array_push;
 mod best_price_pointer;
 mod bitmap_256;
@@ -25,15 +26,20 @@ mod false_sharing;
 mod fee_growth_global;
 mod fee_sink_balance;
 mod fifo_queue;
+mod flash_balance_before;
+mod gas_dependent_path;
 mod gas_deposit;
 mod global_accumulator;
 mod global_checkpoints;
 mod global_counter;
 mod global_nonce;
 mod global_rate_limit;
+mod global_rebase;
 mod global_statistics;
 mod guard_in_packed_slot;
+mod guarded_view;
 mod hot_slot_read;
+mod incremental_merkle;
 mod last_touched;
 mod linked_list_head;
 mod oracle_push_and_read;
@@ -42,6 +48,7 @@ mod pool_reserves;
 mod pooled_debt_totals;
 mod protocol_fee_slot;
 mod push_payments;
+mod redundant_hot_check;
 mod return_only_read;
 mod reward_accumulator;
 mod role_split_struct;
@@ -51,6 +58,9 @@ mod self_counterparty;
 mod selfdestruct_redeploy;
 mod sequential_id;
 mod share_price_read;
+mod shared_account_read;
+mod shared_ledger;
+mod shared_operator;
 mod shared_text;
 mod storage_array_scan;
 mod storage_derived_key;
@@ -59,6 +69,8 @@ mod supply_on_mint;
 mod supply_write_in_transfer;
 mod swap_and_pop;
 mod temp_in_storage;
+mod twap_write;
+mod unbounded_set;
 mod unbounded_storage_delete;
 mod unknown_slot_write;
 mod upgrade_slot_written_by_user_path;
@@ -75,7 +87,10 @@ use crate::{
 pub const RULES: &[Rule] = &[
     guard_in_packed_slot::RULE,
     storage_reentrancy_guard::RULE,
+    guarded_view::RULE,
+    flash_balance_before::RULE,
     temp_in_storage::RULE,
+    incremental_merkle::RULE,
     fifo_queue::RULE,
     enumerable_set::RULE,
     swap_and_pop::RULE,
@@ -109,6 +124,7 @@ pub const RULES: &[Rule] = &[
     global_accumulator::RULE,
     unknown_slot_write::RULE,
     vote_tally::RULE,
+    shared_ledger::RULE,
     gas_deposit::RULE,
     block_data_key::RULE,
     upgrade_slot_written_by_user_path::RULE,
@@ -133,6 +149,14 @@ pub const RULES: &[Rule] = &[
     wide_write_set::RULE,
     callback_to_caller::RULE,
     eth_sink::RULE,
+    twap_write::RULE,
+    unbounded_set::RULE,
+    gas_dependent_path::RULE,
+    shared_account_read::RULE,
+    shared_operator::RULE,
+    global_rebase::RULE,
+    approval_ping_pong::RULE,
+    redundant_hot_check::RULE,
 ];
 
 /// The rule of that name or code.

@@ -62,19 +62,26 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
-    let mut lent = view.shared_fields(|touch| {
-        touch.access.slot.is_fixed() && moves(view, touch) && is_rated(view, &touch.field())
-    });
-    // A pool is one finding, shown where its debt is.
-    lent.truncate(1);
-    let Some(first) = lent.first() else { return Vec::new() };
     let totals = view.shared_fields(|touch| touch.access.slot.is_fixed() && moves(view, touch));
-    let claims: Vec<Field> =
-        totals.into_iter().filter(|total| total == first || shares_a_ratio(view, first, total)).collect();
+    if totals.len() < 2 {
+        return Vec::new();
+    }
+    let quotients = quotients(view);
+    // A pool is one finding, shown where its debt is.
+    let Some(first) = totals.iter().find(|total| is_rated(view, &quotients, total)) else {
+        return Vec::new();
+    };
+    let in_ratio = |total: &&Field| {
+        *total == first
+            || quotients.iter().any(|&(_, of)| view.is_made_from(of, first) && view.is_made_from(of, total))
+    };
+    let claims: Vec<Field> = totals.iter().filter(in_ratio).cloned().collect();
     let subject = Subject::storage(view, first);
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} moves `{variable}`, whose share of the pool sets the terms of the next"),
+        message: format!(
+            "every call to {writers} moves `{variable}`, whose share of the pool sets the terms of the next"
+        ),
         label: format!("`{variable}` is a part of the ratio that the next call is held against"),
         help: "fix the rate for an epoch from the totals of the one before, keep running totals in shards, or isolate markets"
             .to_owned(),
@@ -109,18 +116,13 @@ fn quotients(view: &ContractView<'_>) -> BTreeSet<(ExprId, ExprId)> {
 }
 
 /// Whether the field is a share of a whole that it is a part of: `borrowed / (cash + borrowed)`.
-fn is_rated(view: &ContractView<'_>, field: &Field) -> bool {
+fn is_rated(view: &ContractView<'_>, quotients: &BTreeSet<(ExprId, ExprId)>, field: &Field) -> bool {
     let scaled =
-        |word| view.loads(word).iter().all(|load| load.overlaps(field)) && view.is_made_from(word, field);
+        |word| view.is_made_from(word, field) && view.loads(word).iter().all(|load| load.overlaps(field));
     let whole = |word| {
         view.is_made_from(word, field)
             && view.loads(word).iter().any(|load| !load.overlaps(field) && load.slot.is_fixed())
             && view.products(word).is_empty()
     };
-    quotients(view).into_iter().any(|(share, of)| scaled(share) && whole(of))
-}
-
-/// Whether the total is a part of the whole that the field is a share of.
-fn shares_a_ratio(view: &ContractView<'_>, field: &Field, total: &Field) -> bool {
-    quotients(view).into_iter().any(|(_, of)| view.is_made_from(of, field) && view.is_made_from(of, total))
+    quotients.iter().any(|&(share, of)| scaled(share) && whole(of))
 }

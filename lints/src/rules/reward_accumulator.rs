@@ -45,6 +45,7 @@
 //! meet there.
 
 use deconflict_analyzer::{ExprId, Node, Root, Sources};
+use revm_bytecode::opcode;
 
 use crate::{
     diagnostic::Confidence,
@@ -169,8 +170,25 @@ fn grows_by_share(view: &ContractView<'_>, value: ExprId, field: &Field, totals:
         return false;
     }
     let products = view.products(value);
-    let shared =
-        products.iter().any(|&(_, divisor)| totals.iter().any(|total| view.is_made_from(divisor, total)));
+    // The ratio of two amounts that calls move is a price, no share.
+    let moved = view.shared_fields(|touch| touch.write().is_some_and(|(value, _)| view.is_chosen(value)));
+    let priced = |share: ExprId, of: &Field| {
+        moved.iter().any(|it| !it.overlaps(of) && !it.overlaps(field) && view.is_made_from(share, it))
+    };
+    let expressions = &view.analysis.expressions;
+    let mut divided: Vec<(ExprId, ExprId)> = Vec::new();
+    for part in view.parts(value) {
+        if let Node::Binary { op: opcode::DIV | opcode::SDIV, a, b } = expressions.node(part)
+            && totals.iter().any(|total| view.is_made_from(b, total))
+        {
+            divided.push((a, b));
+        }
+    }
+    // Wide arithmetic divides in ways that are not followed; then any product with the total has to do.
+    let ratios = if divided.is_empty() { &products } else { &divided };
+    let shared = ratios.iter().any(|&(share, divisor)| {
+        totals.iter().any(|total| view.is_made_from(divisor, total) && !priced(share, total))
+    });
     // An index that multiplies itself is interest, which is the same whoever brings it up to date.
     let compounds = products.iter().any(|&(a, b)| view.is_made_from(a, field) || view.is_made_from(b, field));
     shared && !compounds

@@ -38,7 +38,7 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{ByteRange, ExprId, Node, Projection, Root, Sources, WriteForm};
+use deconflict_analyzer::{ByteRange, Environment, ExprId, Node, Projection, Root, Sources, WriteForm};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -79,7 +79,11 @@ const ADDRESS_BITS: u32 = 160;
 
 fn is_derived(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;
+    // Below an entry of the caller's own, only the caller's calls meet.
+    let is_caller =
+        |key: ExprId| matches!(view.analysis.expressions.node(key), Node::Environment(Environment::Caller));
     matches!(slot.root, Root::Fixed(_))
+        && !slot.keys().next().is_some_and(is_caller)
         && slot
             .path
             .iter()

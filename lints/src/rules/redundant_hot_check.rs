@@ -1,0 +1,97 @@
+//! ## What it does
+//!
+//! Finds a shared variable that is compared with an amount before the same amount is taken from it by checked
+//! arithmetic, which fails in the same cases.
+//!
+//! ## Why it serialises
+//!
+//! An executor that merges sums has to make sure that each check would have come out the same. The check of the subtraction
+//! is one it knows; each further one is one more that it has to prove, or it gives up.
+//!
+//! ## Example
+//!
+//! ```solidity
+//! require(remaining >= amount);
+//! remaining -= amount;
+//! ```
+//!
+//! ## Rewrite
+//!
+//! Leave the check to the subtraction.
+//!
+//! ```solidity
+//! remaining -= amount;
+//! ```
+//!
+//! ## When to ignore
+//!
+//! The message of the error is worth it: this is why the rule is pedantic.
+//!
+//! ## Known gaps
+//!
+//! A check in another function, or one that is stricter than the subtraction, is not reported.
+
+use deconflict_analyzer::{ExprId, Node};
+use revm_bytecode::opcode;
+
+use crate::{
+    diagnostic::Confidence,
+    finding::{Story, report_fields},
+    rule::{Finding, Group, Rule},
+    view::{ContractView, Touch},
+};
+
+/// The declaration.
+pub(crate) const RULE: Rule = Rule {
+    code: "R1204",
+    name: "redundant-hot-check",
+    group: Group::Pedantic,
+    summary: "a check of a shared sum that the subtraction makes anyway",
+    source: include_str!("redundant_hot_check.rs"),
+    check,
+};
+
+fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
+    let found = view.shared_fields(|touch| is_checked_twice(view, touch));
+    report_fields(rule, view, &found, |variable, writers| Story {
+        message: format!(
+            "calls to {writers} check `{variable}` before they take from it, and again as they do"
+        ),
+        label: format!("fails anyway where `{variable}` is less than what is taken"),
+        help: "leave the check to the subtraction".to_owned(),
+        notes: Vec::new(),
+        confidence: Confidence::Proved,
+    })
+}
+
+/// Whether the call fails both where the sum is less than the amount and where taking it would go below zero.
+fn is_checked_twice(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let expressions = &view.analysis.expressions;
+    let Some((amount, true)) = touch.sum() else { return false };
+    let field = touch.field();
+    let is_sum = |word| {
+        view.is_made_from(word, &field) && !view.is_made_from(amount, &field) && {
+            // The bare sum: nothing but masks and shifts around the load.
+            view.parts(word).into_iter().all(|part| match expressions.node(part) {
+                Node::Binary { op, .. } => {
+                    matches!(op, opcode::AND | opcode::SHR | opcode::SHL | opcode::DIV)
+                }
+                node => matches!(node, Node::Load { .. } | Node::Constant(_)),
+            })
+        }
+    };
+    let less = touch.access.circumstance.requires.iter().filter(|it| !it.holds).filter_map(|it| {
+        match expressions.node(it.expression) {
+            Node::Binary { op: opcode::LT, a, b } => Some((a, b)),
+            Node::Binary { op: opcode::GT, a, b } => Some((b, a)),
+            _ => None,
+        }
+    });
+    let less: Vec<(ExprId, ExprId)> = less.collect();
+    let asked = less.iter().any(|&(sum, taken)| is_sum(sum) && taken == amount);
+    let again = less.iter().any(|&(sum, left)| {
+        is_sum(sum)
+            && matches!(expressions.node(left), Node::Binary { op: opcode::SUB, a, b } if a == sum && b == amount)
+    });
+    asked && again
+}
