@@ -51,8 +51,7 @@ pub use baseline::{Baseline, BaselineError};
 pub use changes::keep_changed;
 pub use check::{
     Analyzed, Checked, ProjectKey, Report, Suppressed, analysis_key, analyze_contract, check_analyzed,
-    check_contract,
-    is_checked, merge,
+    check_contract, is_checked, merge,
 };
 pub use config::{
     Configuration, ConfigurationError, FILE_NAME, Level, Levels, OnlyHere, Patterns, Scope, UnknownSelector,

@@ -34,6 +34,8 @@ pub(crate) struct ContractView<'a> {
     pub(crate) settings: &'a Settings,
     touches: Vec<Touch<'a>>,
     written: BTreeSet<&'a Slot>,
+    /// Answers that many rules ask for again.
+    known: words::Known,
 }
 
 /// Bytes of a storage word: the unit in which findings are claimed.
@@ -112,7 +114,9 @@ impl<'a> ContractView<'a> {
         settings: &'a Settings,
     ) -> Self {
         let (touches, written) = (Vec::new(), BTreeSet::new());
-        let mut view = Self { contract, analysis, conflicts, names, places, settings, touches, written };
+        let known = words::Known::default();
+        let mut view =
+            Self { contract, analysis, conflicts, names, places, settings, touches, written, known };
         let all = view.users().flat_map(|(function, summary)| {
             summary.accesses.iter().map(move |access| Touch { function, access })
         });

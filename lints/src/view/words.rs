@@ -3,7 +3,10 @@
 //! In: words of one contract. Out: the loads, products and comparisons in them. Nothing here knows what is worth
 //! reporting; an answer that cannot be given is "no".
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use alloy_primitives::U256;
 use deconflict_analyzer::{
@@ -66,6 +69,13 @@ impl Needs {
     }
 }
 
+/// What words are made of, as far as it has been asked for: rules ask the same of the same words over and over.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    parts: RefCell<BTreeMap<ExprId, Vec<ExprId>>>,
+    loads: RefCell<BTreeMap<ExprId, BTreeSet<Field>>>,
+}
+
 impl<'a> ContractView<'a> {
     /// What has to be the same in all calls for `word` to be.
     pub(crate) fn needs(&self, word: ExprId) -> Needs {
@@ -104,6 +114,15 @@ impl<'a> ContractView<'a> {
 
     /// Every part of `word` that its value is computed from, without the slots of loads.
     pub(crate) fn parts(&self, word: ExprId) -> Vec<ExprId> {
+        if let Some(known) = self.known.parts.borrow().get(&word) {
+            return known.clone();
+        }
+        let found = self.find_parts(word);
+        self.known.parts.borrow_mut().insert(word, found.clone());
+        found
+    }
+
+    fn find_parts(&self, word: ExprId) -> Vec<ExprId> {
         let expressions = &self.analysis.expressions;
         let mut seen = BTreeSet::new();
         let mut open = vec![word];
@@ -129,6 +148,15 @@ impl<'a> ContractView<'a> {
 
     /// The bytes of storage that the value of `word` is computed from.
     pub(crate) fn loads(&self, word: ExprId) -> BTreeSet<Field> {
+        if let Some(known) = self.known.loads.borrow().get(&word) {
+            return known.clone();
+        }
+        let found = self.find_loads(word);
+        self.known.loads.borrow_mut().insert(word, found.clone());
+        found
+    }
+
+    fn find_loads(&self, word: ExprId) -> BTreeSet<Field> {
         let mut found = BTreeSet::new();
         let mut seen = BTreeSet::new();
         let mut open = vec![word];
