@@ -89,6 +89,15 @@ try {
     assert.deepEqual(codes(found), ["C102"]);
   });
 
+  await step("positions count what the client counts, also after a compilation", async () => {
+    const line = "        /* ü😀 */ totalVolume += amount;";
+    client.save(file, original.replace("        totalVolume += amount;", line));
+    const found = await client.until(uri, (it) => it.length === 2 && it[1].range.start.character === line.indexOf("totalVolume") && it[1].source === "deconflict");
+    await client.quiet();
+    assert.equal(client.diagnostics.get(uri)[1].range.end.character, line.indexOf(";"));
+    assert.deepEqual(codes(found), ["C101", "C102"]);
+  });
+
   await step("every other save does not compile, and no message is shown twice", async () => {
     for (let round = 0; round < 6; round++) {
       client.save(file, round % 2 ? original + `// ${round}\n` : original + "contract {");

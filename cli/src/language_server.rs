@@ -21,6 +21,7 @@ mod settings;
 mod snapshot;
 mod transport;
 mod uri;
+mod watch;
 mod worker;
 
 use std::process::ExitCode;

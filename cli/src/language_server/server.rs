@@ -26,6 +26,7 @@ use super::{
     settings::Settings,
     snapshot::Snapshot,
     transport::{Incoming, Outgoing},
+    watch::{Stamp, stamp},
     worker::{self, Job, panic_text},
 };
 
@@ -89,6 +90,7 @@ pub(super) struct Server {
     phase: Phase,
     parent: Option<i32>,
     parent_seen: Instant,
+    stamps: BTreeMap<PathBuf, Stamp>,
 }
 
 impl Server {
@@ -116,6 +118,7 @@ impl Server {
             phase: Phase::New,
             parent: None,
             parent_seen: Instant::now(),
+            stamps: BTreeMap::new(),
         }
     }
 
@@ -222,19 +225,30 @@ impl Server {
             return false;
         }
         self.parent_seen = Instant::now();
+        self.look_at_files();
         self.parent.is_some_and(|parent| !is_running(parent))
+    }
+
+    /// Notices builds and configurations on behalf of a client that does not.
+    fn look_at_files(&mut self) {
+        if self.phase != Phase::Running
+            || self.client.can("/workspace/didChangeWatchedFiles/dynamicRegistration")
+        {
+            return;
+        }
+        for root in self.snapshots.keys() {
+            let now = stamp(root);
+            if self.stamps.insert(root.clone(), now).is_some_and(|before| before != now) {
+                self.rebuilt.insert(root.clone(), Instant::now() + PARENT_INTERVAL / 4);
+            }
+        }
     }
 
     fn receive(&mut self, message: Message) {
         match message {
             Message::Request(request) => {
                 let id = request.id.clone();
-                let answered = catch_unwind(AssertUnwindSafe(|| self.answer(request)));
-                let result = answered.unwrap_or_else(|panic| {
-                    let text = panic_text(panic.as_ref());
-                    Err((INTERNAL_ERROR, format!("this request failed ({text}); please report it")))
-                });
-                let response = match result {
+                let response = match guarded(|| self.answer(request)) {
                     Ok(value) => Response::new_ok(id, value),
                     Err((code, text)) => Response::new_err(id, code, text),
                 };
@@ -348,6 +362,14 @@ impl Server {
     }
 }
 
+/// Turns a panic into an error of the one request that it met.
+fn guarded(work: impl FnOnce() -> Result<Value, Failure>) -> Result<Value, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic_text(panic.as_ref());
+        Err((INTERNAL_ERROR, format!("this request failed ({text}); please report it")))
+    })
+}
+
 /// Reads the parameters of a request.
 fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, Failure> {
     serde_json::from_value(parameters).map_err(|error| (INVALID_PARAMS, error.to_string()))
@@ -364,4 +386,23 @@ fn is_running(process: i32) -> bool {
 #[cfg(not(unix))]
 fn is_running(_: i32) -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_the_error_of_one_request() {
+        let failed = guarded(|| panic!("index {} is out of range", 3));
+        let (code, text) = failed.expect_err("it has panicked");
+        assert_eq!(code, INTERNAL_ERROR);
+        assert!(text.contains("index 3 is out of range"), "{text}");
+        assert_eq!(guarded(|| Ok(Value::Bool(true))), Ok(Value::Bool(true)));
+    }
+
+    #[test]
+    fn a_process_that_runs_is_told_from_one_that_does_not() {
+        assert!(is_running(std::process::id() as i32));
+    }
 }

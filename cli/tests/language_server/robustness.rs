@@ -121,6 +121,49 @@ fn a_megabyte_of_source_is_edited() {
 }
 
 #[test]
+fn a_thousand_contracts_are_read_and_answered_for() {
+    let project = copy("demo/counter");
+    let artifact = fs::read_to_string(project.root.join("out/Token.sol/Token.json")).expect("an artifact");
+    let source = fs::read_to_string(project.root.join("src/Token.sol")).expect("a source");
+    for number in 0..1000 {
+        let name = format!("Token{number}.sol");
+        let folder = project.root.join("out").join(&name);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        fs::write(folder.join("Token.json"), artifact.replace("Token.sol", &name)).expect("written");
+        fs::write(project.root.join("src").join(&name), &source).expect("written");
+    }
+    let mut client = Client::start(&[]);
+    client.initialize(&[&project.root], &capabilities(), &Value::Null);
+    // Requests are answered while all of it is read and analysed.
+    let asked = Instant::now();
+    assert_eq!(client.result("workspace/symbol", json!({ "query": "x" })), json!([]));
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    let last = project.root.join("src/Token999.sol");
+    assert_eq!(client.diagnostics(&last).len(), 2);
+    client.open(&last);
+    let asked = Instant::now();
+    let lens = client.result("textDocument/codeLens", json!({ "textDocument": { "uri": uri(&last) } }));
+    assert_eq!(lens.as_array().map(Vec::len), Some(2));
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert_eq!(client.shut_down(), 0);
+}
+
+#[test]
+fn builds_are_noticed_for_clients_that_cannot_watch() {
+    let project = copy("demo/counter");
+    let file = project.root.join("src/Token.sol");
+    let mut client = Client::start(&[]);
+    client.initialize(&[&project.root], &capabilities(), &Value::Null);
+    assert_eq!(client.diagnostics(&file).len(), 2);
+    // Once the server has looked, a change is one.
+    client.listen(Duration::from_millis(2500));
+    fs::write(project.root.join("deconflict.toml"), "version = 1\nexclude = [\"src/**\"]\n")
+        .expect("written");
+    client.until(&file, <[Value]>::is_empty);
+    assert_eq!(client.shut_down(), 0);
+}
+
+#[test]
 fn two_roots_may_have_the_same_contracts() {
     let (one, two) = (copy("demo/counter"), copy("demo/start"));
     let files = [one.root.join("src/Token.sol"), two.root.join("src/Token.sol")];

@@ -29,15 +29,15 @@ pub(super) fn compile(program: &Path, root: &Path, folder: &Path) -> Forged {
         Ok(output) => output,
         Err(error) => return Forged::Unsuitable(format!("it does not start ({error})")),
     };
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    // The package of npm ends well however the compiler ended.
+    if text.contains("Compiler run failed") {
+        return Forged::Broken;
+    }
     if !output.status.success() {
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text);
-        return if text.contains("Compiler run failed") || text.contains("Error (") {
-            Forged::Broken
-        } else {
-            let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed");
-            Forged::Unsuitable(last.trim().to_owned())
-        };
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed");
+        return Forged::Unsuitable(last.trim().to_owned());
     }
     match load_forge_output(root, &own.join("out")) {
         Ok(project) => Forged::Project(Box::new(project)),
