@@ -1,0 +1,269 @@
+"""Treats `deconflict serve` as strangers do, and measures it.
+
+In: the path of the binary; optionally how many seconds of load (3 without). Out: measured times, or an error that says what
+went wrong. While malformed requests, huge batches, slow clients and thousands of connections come in, a well-behaved client
+must lose nothing. The server is then killed and started again, and has to answer from its store.
+"""
+
+import http.client
+import json
+import os
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = ROOT / "fixtures" / "blocks" / "2-tokens.json"
+TOKEN = "a-token-of-some-length"
+
+
+class Unix(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Server:
+    def __init__(self, binary, scratch, *arguments):
+        self.socket = scratch / "socket"
+        self.log = open(scratch / "log", "a+")
+        environment = {**os.environ, "DECONFLICT_CACHE_DIR": str(scratch / "cache")}
+        command = [binary, "serve", "--listen", "127.0.0.1:0", "--ipc", str(self.socket), "--block", str(BLOCK), *arguments]
+        start = self.log.seek(0, 2)
+        self.process = subprocess.Popen(command, stderr=self.log, env=environment)
+        for _ in range(200):
+            self.log.seek(start)
+            told = [line for line in self.log.read().splitlines() if "listening" in line]
+            if len(told) == 2:
+                break
+            if self.process.poll() is not None:
+                sys.exit(f"the server has ended:\n{self.text()}")
+            time.sleep(0.05)
+        else:
+            sys.exit(f"the server does not listen:\n{self.text()}")
+        self.port = int([line for line in told if "127.0.0.1" in line][0].split("127.0.0.1:")[1].split('"')[0].split()[0])
+
+    def text(self):
+        self.log.seek(0)
+        return self.log.read()[-3000:]
+
+    def memory(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+    def tcp(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def unix(self):
+        return Unix(self.socket)
+
+
+def post(connection, body, headers=None):
+    body = body if isinstance(body, (bytes, str)) else json.dumps(body)
+    connection.request("POST", "/", body, {"content-type": "application/json", **(headers or {})})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def request(method, params=None, number=1):
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params or {}}
+
+
+def transactions():
+    return json.loads(BLOCK.read_text())["transactions"]
+
+
+def check(server):
+    """What every answer has to be."""
+    connection = server.tcp()
+    status, answer = post(connection, request("deconflict_plan", {"transactions": transactions()}))
+    document = json.loads(answer)["result"]
+    assert status == 200 and document["schema"] == "deconflict/hints/1", answer[:300]
+    assert len(document["txs"]) == len(transactions()) and "plan" in document
+    assert all(it["complete"] for it in document["txs"]), "the block's state is there"
+    status, answer = post(connection, request("deconflict_hints", {"transactions": transactions()[:1]}))
+    assert "plan" not in json.loads(answer)["result"]
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    assert "deconflict_hints_total" in text, text
+    connection.request("GET", "/health")
+    assert json.load(connection.getresponse())["status"] == "ok"
+
+
+def malformed(server):
+    connection = server.tcp()
+    bad = [b"", b"{", b"null", b"[]", b"[1,2]", b"\xff\xfe", b'{"jsonrpc":"2.0"}', b"[" * 100_000, b'"' * 1000]
+    for body in bad:
+        status, answer = post(connection, body)
+        assert status in (200, 400, 413) and b"result" not in answer, (body[:20], status, answer[:200])
+    wrong = [
+        ({}, -32602),
+        ({"transactions": ["0x"]}, -32602),
+        ({"transactions": ["0xzz"]}, -32602),
+        ({"transactions": [{"type": 9}]}, -32602),
+        ({"transactions": [], "unknown": 1}, -32602),
+        ({"transactions": [], "parent": "0x" + "00" * 32}, -32602),
+        ({"transactions": [], "environment": {"spec": "Nowhere"}}, -32602),
+        ({"transactions": ["0x"] * 1001}, -32005),
+    ]
+    for params, code in wrong:
+        _, answer = post(connection, request("deconflict_hints", params))
+        assert json.loads(answer)["error"]["code"] == code, (params if len(str(params)) < 200 else "many", answer[:300])
+    _, answer = post(connection, request("deconflict_nothing"))
+    assert json.loads(answer)["error"]["code"] == -32601
+    _, answer = post(connection, [request("deconflict_health", number=i) for i in range(1_001)])
+    assert b"error" in answer and len(answer) < 10_000
+    try:
+        status, _ = post(server.tcp(), b" " * (5 << 20))
+        assert status == 413, status
+    except (BrokenPipeError, ConnectionResetError):
+        # It need not even be read to its end.
+        pass
+
+
+def crowd(server, count):
+    """Connections that send nothing, or a byte now and then."""
+    held = []
+    for _ in range(count):
+        try:
+            one = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+            one.sendall(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-le")
+            held.append(one)
+        except OSError:
+            pass
+    return held
+
+
+def lose_nothing(server, work):
+    """Runs `work` while a well-behaved client asks over a connection of its own."""
+    stop, lost, asked = threading.Event(), [], [0]
+
+    def ask():
+        connection = server.unix()
+        while not stop.is_set():
+            status, answer = post(connection, request("deconflict_hints", {"transactions": transactions()[:3]}))
+            asked[0] += 1
+            if status != 200 or len(json.loads(answer)["result"]["txs"]) != 3:
+                lost.append(answer[:200])
+
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        work()
+    finally:
+        stop.set()
+        client.join()
+    assert not lost and asked[0] > 10, (lost[:3], asked)
+    return asked[0]
+
+
+def load(server, seconds):
+    connection = server.unix()
+    single = json.dumps(request("deconflict_hints", {"transactions": transactions()[:1]}))
+    hundred = (transactions() * 6)[:100]
+    batch = json.dumps(request("deconflict_hints", {"transactions": hundred}))
+    for body in [single, batch] * 20:
+        post(connection, body)
+    figures = []
+    for name, body, per in [("one hint", single, 1), ("a batch of 100, a hint", batch, 100)]:
+        times, end = [], time.monotonic() + seconds / 2
+        early = None
+        while time.monotonic() < end:
+            start = time.perf_counter()
+            status, answer = post(connection, body)
+            times.append((time.perf_counter() - start) / per * 1e6)
+            assert status == 200 and b"error" not in answer[:60]
+            if early is None and len(times) > 200:
+                early = server.memory()
+        times.sort()
+        tail = times[int(len(times) * 0.99)]
+        figures.append(f"{name}: median {statistics.median(times):.1f} µs, 99th percentile {tail:.1f} µs, {len(times)} requests")
+        grown = server.memory() - (early or server.memory())
+        assert grown < 64 << 10, f"memory has grown by {grown} KiB"
+    return figures
+
+
+def main():
+    binary = str(Path(sys.argv[1]).resolve())
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 3.0
+    # Room for the crowd, as far as the system allows it.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 22_000 if hard == resource.RLIM_INFINITY else min(22_000, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    connections = min(10_000, (wanted - 1_000) // 2)
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        server = Server(binary, scratch)
+        try:
+            check(server)
+            print(f"{lose_nothing(server, lambda: malformed(server))} answers beside malformed requests, none lost")
+            held = []
+            asked = lose_nothing(server, lambda: held.extend(crowd(server, connections)))
+            print(f"{asked} answers beside {len(held)} connections that say nothing, none lost; {server.memory() >> 10} MiB")
+            for one in held:
+                one.close()
+            for line in load(server, seconds):
+                print(line)
+            # Killed, not told to stop; what was analysed has been written by then.
+            time.sleep(6)
+            server.process.kill()
+            server.process.wait()
+            server = Server(binary, scratch)
+            check(server)
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(timeout=40) == 0, "told to stop, it ends well"
+            assert not server.socket.exists(), "its socket is gone"
+        except BaseException:
+            print(server.text())
+            raise
+        finally:
+            server.process.kill()
+        guarded(binary, scratch)
+        lines(binary, scratch)
+
+
+def guarded(binary, scratch):
+    """Others than this machine need a token."""
+    refused = subprocess.run([binary, "serve", "--listen", "0.0.0.0:0"], capture_output=True, text=True)
+    assert refused.returncode == 2 and "--token-file" in refused.stderr, refused
+    (scratch / "token").write_text(TOKEN)
+    server = Server(binary, scratch, "--token-file", str(scratch / "token"))
+    try:
+        for given, expected in [(None, 401), ("Bearer wrong", 401), (f"Bearer {TOKEN}x", 401), (f"Bearer {TOKEN}", 200)]:
+            headers = {"authorization": given} if given else {}
+            status, _ = post(server.tcp(), request("deconflict_health"), headers)
+            assert status == expected, (given, status)
+    finally:
+        server.process.terminate()
+        server.process.wait(timeout=40)
+
+
+def lines(binary, scratch):
+    """One request a line."""
+    good = json.dumps(request("deconflict_hints", {"transactions": transactions()[:2]}, 7))
+    text = "\n".join([good, "nonsense", "x" * (5 << 20), f"[{good},{good}]", good]) + "\n"
+    command = [binary, "serve", "--block", str(BLOCK)]
+    environment = {**os.environ, "DECONFLICT_CACHE_DIR": str(scratch / "cache")}
+    result = subprocess.run(command, input=text, capture_output=True, text=True, env=environment, timeout=120)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 0 and len(answers) == 5, result
+    assert [len(answers[i]["result"]["txs"]) for i in (0, 4)] == [2, 2]
+    assert answers[1]["error"]["code"] == -32700 and "error" in answers[2] and len(answers[3]) == 2
+    print("lines: five requests, five answers in their order")
+
+
+main()
