@@ -63,6 +63,14 @@ fn the_table_has_a_row_for_each_block_and_the_total() {
 }
 
 #[test]
+fn nobody_can_execute_on_no_thread() {
+    let output = deconflict(&["run", "--threads", "0", "--block", TOKENS]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--threads is 0"), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
 fn what_differs_from_the_header_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");

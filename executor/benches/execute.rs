@@ -2,8 +2,8 @@
 //!
 //! The two run in turns, so that whatever else the machine does meets both, and their ratio is taken turn by turn.
 //! Predictions are part of the time, the analysis of codes is not. `DECONFLICT_ROUNDS` sets the number of rounds,
-//! `DECONFLICT_THREADS` the threads, `DECONFLICT_MGAS` the size of generated blocks; an argument selects workloads by a
-//! part of their names.
+//! `DECONFLICT_THREADS` the threads, `DECONFLICT_MGAS` the size of generated blocks, `DECONFLICT_LATENCY_US` how long each
+//! reading of the state takes; an argument selects workloads by a part of their names.
 
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
@@ -17,13 +17,17 @@ use std::{
 };
 
 use deconflict_executor::{
-    Block, BlockReader, BlockState, Config, Execution, Executor, Mode, Predictor,
-    report::{predict, time_halves, time_serial},
+    Block, BlockReader, BlockState, Config, ExecuteError, Execution, Executor, Mode, Predictions, Predictor,
+    ReplayError, SlowState, StateError, Watch, conclude,
+    report::{READERS, predict, time_halves, time_serial},
+    simulate::simulate_block,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 struct Setting {
     rounds: usize,
     threads: usize,
+    latency: Duration,
     predictor: Predictor,
 }
 
@@ -36,27 +40,11 @@ fn main() {
     let setting = Setting {
         rounds: number("DECONFLICT_ROUNDS", 11),
         threads: number("DECONFLICT_THREADS", 2),
+        latency: Duration::from_micros(number("DECONFLICT_LATENCY_US", 0) as u64),
         predictor: Predictor::new(),
     };
-    println!(
-        "| {:<24} | {:>5} | {:>5} | {:>9} | {:>9} | {:>8} | {:>11} | {:>6} | {:>6} | {:>5} | {:>5} | {:>9} | {:>6} |",
-        "workload",
-        "txs",
-        "Mgas",
-        "serial ms",
-        "ours ms",
-        "speed-up",
-        "middle half",
-        "hints",
-        "no",
-        "ahead",
-        "again",
-        "predicted",
-        "halves",
-    );
-    let line = |width: usize| "-".repeat(width);
-    let widths = [24, 5, 5, 9, 9, 8, 11, 6, 6, 5, 5, 9, 6];
-    println!("| {} |", widths.map(line).join(" | "));
+    print_row(&HEADINGS.map(str::to_owned));
+    print_row(&HEADINGS.map(|heading| "-".repeat(heading.len())));
     for workload in workload::ALL.iter().filter(|it| is_wanted(it.name)) {
         let block = workload.of_gas(mgas * 1_000_000, 0, 1).unwrap_or_else(|error| panic!("{error}"));
         time(workload.name, &block, &setting);
@@ -78,72 +66,151 @@ fn main() {
     }
 }
 
-/// The median times of serial execution and of ours. A row also tells how fast we are when all predictions are there
-/// already, when there are none, and how fast two threads with plain revm are that each execute one half of the
-/// transactions on its own copy of the state: what the machine has to give where nothing conflicts.
+const HEADINGS: [&str; 16] = [
+    "workload                ",
+    "  txs",
+    " Mgas",
+    "serial ms",
+    "  ours ms",
+    "speed-up",
+    "middle half",
+    "hints",
+    "   no",
+    "ahead",
+    "again",
+    "predicted ms",
+    "halves",
+    "model",
+    "processor",
+    "   KiB",
+];
+
+/// Prints a row of the table, under the headings.
+fn print_row(cells: &[String; 16]) {
+    let cells = cells.iter().zip(HEADINGS).enumerate().map(|(column, (cell, heading))| {
+        let width = heading.len();
+        if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+    });
+    println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
+}
+
+/// What one round took and came to.
+struct Round {
+    serial: Duration,
+    /// Processor time of all threads.
+    serial_processor: Duration,
+    ours_processor: Duration,
+    ours: Execution,
+    /// With all predictions there, and with none.
+    given: Duration,
+    none: Duration,
+    halves: Option<Duration>,
+}
+
+/// The median times of serial execution and of ours, of which it prints the row. A row also tells how fast we are when all
+/// predictions are there already, when there are none, how fast two threads with plain revm are that each execute one half
+/// of the transactions on its own copy of the state (what the machine has to give where nothing conflicts), what the
+/// model of two processors says, how much processor time we take for one of serial execution's, and the memory of what is
+/// written.
 fn time(name: &str, block: &Block, setting: &Setting) -> (Duration, Duration) {
     let state = BlockState::new(block);
-    let executor = |mode| Executor::new(Config { threads: setting.threads, mode, ..Config::default() });
-    let (scheduled, optimistic) = (executor(Mode::Scheduled), executor(Mode::Optimistic));
-    let hints = predict(block, &state, &setting.predictor, setting.threads);
-    let ready = |executed: Result<Execution, _>| match executed {
-        Ok(executed) => executed,
-        Err(error) => panic!("{name}: {error}"),
+    let readers = if setting.latency.is_zero() { 0 } else { READERS };
+    let executor =
+        |mode| Executor::new(Config { threads: setting.threads, mode, readers, ..Config::default() });
+    let executors = [executor(Mode::Scheduled), executor(Mode::Optimistic)];
+    let slow = SlowState { state: &state, latency: setting.latency };
+    let rounds: Result<Vec<Round>, String> = (0..setting.rounds)
+        .map(|_| {
+            if setting.latency.is_zero() {
+                round(block, &state, &state, setting, &executors)
+            } else {
+                round(block, &state, &slow, setting, &executors)
+            }
+        })
+        .collect();
+    let rounds = rounds.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let Some(last) = rounds.last() else { return (Duration::ZERO, Duration::ZERO) };
+    let seconds = |time: Duration| time.as_secs_f64().max(1e-9);
+    let sorted = |value: &dyn Fn(&Round) -> Option<f64>| {
+        let mut values: Vec<f64> = rounds.iter().filter_map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values
     };
-    let (mut serial, mut ours) = (Vec::new(), Vec::new());
-    let mut ratios: [Vec<f64>; 4] = Default::default();
-    let mut last = None;
-    for _ in 0..setting.rounds {
-        let one = time_serial(block, &state).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let (env, rules, transactions) = (block.env(), block.rules(), &block.transactions);
-        let by_need = ready(scheduled.execute_predicting(
-            env.clone(),
-            rules.clone(),
-            transactions,
-            &state,
-            &setting.predictor,
-        ));
-        let given = ready(scheduled.execute(env.clone(), rules.clone(), transactions, &state, &hints));
-        let none = ready(optimistic.execute(env, rules, transactions, &state, &[]));
-        let times = [&by_need, &given, &none].map(|it| it.figures.execute);
-        for (ratios, time) in ratios.iter_mut().zip(times) {
-            ratios.push(one.as_secs_f64() / time.as_secs_f64());
-        }
-        if let Some(halves) = time_halves(block, &state) {
-            ratios[3].push(one.as_secs_f64() / halves.as_secs_f64());
-        }
-        serial.push(one);
-        ours.push(times[0]);
-        last = Some(by_need);
-    }
-    serial.sort_unstable();
-    ours.sort_unstable();
-    for ratios in &mut ratios {
-        ratios.sort_by(f64::total_cmp);
-    }
     let at = |values: &[f64], part: usize| {
         values.get((values.len() * part / 4).min(values.len().max(1) - 1)).copied()
     };
-    let median = |values: &[f64]| at(values, 2).map_or_else(|| "-".to_owned(), |it| format!("{it:.2}"));
-    let Some(last) = last else { return (Duration::ZERO, Duration::ZERO) };
-    let middle = setting.rounds / 2;
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    println!(
-        "| {name:<24} | {:>5} | {:>5.1} | {:>9.3} | {:>9.3} | {:>8} | {:>11} | {:>6} | {:>6} | {:>5} | {:>5} | {:>9.3} | {:>6} |",
-        block.transactions.len(),
-        last.outcome.gas_used as f64 / 1e6,
-        milliseconds(serial[middle]),
-        milliseconds(ours[middle]),
-        median(&ratios[0]),
-        format!("{:.2}-{:.2}", at(&ratios[0], 1).unwrap_or(0.0), at(&ratios[0], 3).unwrap_or(0.0)),
-        median(&ratios[1]),
-        median(&ratios[2]),
-        last.figures.ahead,
-        last.figures.reexecutions,
-        milliseconds(last.figures.predict),
-        median(&ratios[3]),
-    );
-    (serial[middle], ours[middle])
+    let median = |value: &dyn Fn(&Round) -> Option<f64>| at(&sorted(value), 2);
+    let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| format!("{it:.2}"));
+    let ratio = |value: &dyn Fn(&Round) -> Option<Duration>| {
+        text(median(&|it| Some(seconds(it.serial) / seconds(value(it)?))))
+    };
+    let speed_ups = sorted(&|it| Some(seconds(it.serial) / seconds(it.ours.figures.execute)));
+    let serial = median(&|it| Some(seconds(it.serial))).unwrap_or_default();
+    let ours = median(&|it| Some(seconds(it.ours.figures.execute))).unwrap_or_default();
+    let model = simulate_block(block, &[setting.threads], &setting.predictor).ok();
+    let model = model.and_then(|it| Some(it.cores.first()?.predicted));
+    print_row(&[
+        name.to_owned(),
+        block.transactions.len().to_string(),
+        format!("{:.1}", last.ours.outcome.gas_used as f64 / 1e6),
+        format!("{:.3}", serial * 1e3),
+        format!("{:.3}", ours * 1e3),
+        text(at(&speed_ups, 2)),
+        format!("{:.2}-{:.2}", at(&speed_ups, 1).unwrap_or(0.0), at(&speed_ups, 3).unwrap_or(0.0)),
+        ratio(&|it| Some(it.given)),
+        ratio(&|it| Some(it.none)),
+        last.ours.figures.ahead.to_string(),
+        last.ours.figures.reexecutions.to_string(),
+        format!("{:.3}", seconds(last.ours.figures.predict) * 1e3),
+        ratio(&|it| it.halves),
+        text(model),
+        text(median(&|it| Some(seconds(it.ours_processor) / seconds(it.serial_processor)))),
+        (last.ours.figures.store_bytes / 1024).to_string(),
+    ]);
+    (Duration::from_secs_f64(serial), Duration::from_secs_f64(ours))
+}
+
+/// Executes a block in each way once. Predictions that are there are made on the state at hand.
+fn round<D: revm::DatabaseRef<Error = StateError> + Sync>(
+    block: &Block,
+    at_hand: &BlockState,
+    state: &D,
+    setting: &Setting,
+    [scheduled, optimistic]: &[Executor; 2],
+) -> Result<Round, String> {
+    let hints = predict(block, at_hand, &setting.predictor, setting.threads);
+    let execute = |executor: &Executor, predictions: Predictions<'_>| {
+        let (env, rules) = (block.env(), block.rules());
+        let executed =
+            executor.execute_watched(env, rules, &block.transactions, state, predictions, Watch::default());
+        executed.map_err(|error: ExecuteError<StateError>| error.to_string())
+    };
+    let start = processor_time();
+    let serial = time_serial(block, state).map_err(|error: ReplayError| error.to_string())?;
+    let serial_processor = processor_time() - start;
+    let start = processor_time();
+    let ours = execute(scheduled, Predictions::ByNeed(&setting.predictor))?;
+    let ours_processor = processor_time() - start;
+    // The receipts and their root are not part of what plain revm does here.
+    let results = ours.outcome.results.clone();
+    let start = processor_time();
+    std::hint::black_box(conclude(block, results));
+    let ours_processor = ours_processor.saturating_sub(processor_time() - start);
+    Ok(Round {
+        serial,
+        serial_processor,
+        ours_processor,
+        ours,
+        given: execute(scheduled, Predictions::Given(&hints))?.figures.execute,
+        none: execute(optimistic, Predictions::None)?.figures.execute,
+        halves: time_halves(block, state),
+    })
+}
+
+/// The processor time that all threads of this process have taken.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The real blocks, where they are at hand.

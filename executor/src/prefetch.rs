@@ -8,10 +8,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, B256, TxKind, U256};
@@ -28,6 +28,9 @@ use crate::{
 /// The number of maps that keys share, so that threads seldom meet.
 const SHARDS: usize = 64;
 
+/// How long a reader waits that has nothing to read while others find out what to read.
+const PAUSE: Duration = Duration::from_micros(50);
+
 /// A state that is read once.
 #[derive(Debug)]
 pub struct CachedState<'a, D> {
@@ -39,8 +42,8 @@ pub struct CachedState<'a, D> {
 }
 
 /// Something to read ahead.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Wanted {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Piece {
     Account(Address),
     Slot(Address, U256),
 }
@@ -68,35 +71,99 @@ impl<D: DatabaseRef + Sync> CachedState<'_, D> {
         readers: usize,
         stop: &AtomicBool,
     ) {
-        let wanted = wanted(transactions, hints);
+        let mut wanted = Wanted::default();
+        for (index, transaction) in transactions.iter().enumerate() {
+            wanted.by_transaction(transaction);
+            if let Some(hint) = hints.get(index) {
+                wanted.by_prediction(hint);
+            }
+        }
+        let wanted = wanted.pieces;
         let next = AtomicUsize::new(0);
-        let read = || {
+        on_threads(readers, || {
             while let Some(piece) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                // Whoever needs what cannot be read is told so.
-                match *piece {
-                    Wanted::Account(address) => {
-                        if let Ok(Some(info)) = self.basic_ref(address)
-                            && !info.is_code_hash_empty_or_zero()
-                        {
-                            drop(self.code_by_hash_ref(info.code_hash));
-                        }
-                    }
-                    Wanted::Slot(address, slot) => drop(self.storage_ref(address, slot)),
-                }
+                self.read(*piece);
             }
-        };
-        // Whoever needs what makes the state panic meets the panic again.
-        let read = || drop(catch_unwind(AssertUnwindSafe(read)));
-        thread::scope(|scope| {
-            for _ in 1..readers {
-                scope.spawn(read);
-            }
-            read();
         });
     }
+
+    /// Predicts the transactions and reads what the predictions name, `readers` things at a time, in the order of the
+    /// transactions, until all is read or `stop` is set. Says how long predictions took, the waits of all readers added
+    /// up.
+    pub(crate) fn predict_ahead(
+        &self,
+        context: BlockContext<'_>,
+        transactions: &[Transaction],
+        predictor: &Predictor,
+        readers: usize,
+        stop: &AtomicBool,
+    ) -> Duration {
+        let mut wanted = Wanted::default();
+        // What needs no prediction comes first: predictions will ask for it.
+        transactions.iter().for_each(|it| wanted.by_transaction(it));
+        let wanted = Mutex::new(wanted);
+        let (next, open) = (AtomicUsize::new(0), AtomicUsize::new(transactions.len()));
+        let took = AtomicU64::new(0);
+        on_threads(readers, || {
+            let mut scratch = Scratch::default();
+            while !stop.load(Ordering::Relaxed) {
+                let piece = lock(&wanted).take();
+                if let Some(piece) = piece {
+                    self.read(piece);
+                    continue;
+                }
+                let Some(transaction) = transactions.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                    if open.load(Ordering::Acquire) == 0 {
+                        return;
+                    }
+                    // Others are about to find more to read.
+                    thread::sleep(PAUSE);
+                    continue;
+                };
+                let start = Instant::now();
+                let predict = || predictor.predict_with(&mut scratch, &transaction.env, context, self);
+                let set = catch_unwind(AssertUnwindSafe(predict));
+                let time = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                took.fetch_add(time, Ordering::Relaxed);
+                match set {
+                    Ok(set) => lock(&wanted).by_prediction(&set),
+                    // Whoever needs what makes the state panic meets the panic again.
+                    Err(_) => scratch = Scratch::default(),
+                }
+                open.fetch_sub(1, Ordering::Release);
+            }
+        });
+        Duration::from_nanos(took.into_inner())
+    }
+
+    /// Reads a piece to have it at hand. Whoever needs what cannot be read is told so.
+    fn read(&self, piece: Piece) {
+        match piece {
+            Piece::Account(address) => {
+                if let Ok(Some(info)) = self.basic_ref(address)
+                    && !info.is_code_hash_empty_or_zero()
+                {
+                    drop(self.code_by_hash_ref(info.code_hash));
+                }
+            }
+            Piece::Slot(address, slot) => drop(self.storage_ref(address, slot)),
+        }
+    }
+}
+
+/// Does the same on several threads, one of them this one. Whoever needs what makes the state panic meets the panic again.
+fn on_threads(threads: usize, work: impl Fn() + Sync) {
+    let work = || drop(catch_unwind(AssertUnwindSafe(&work)));
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            // With fewer readers it takes longer, that is all.
+            drop(thread::Builder::new().spawn_scoped(scope, work));
+        }
+        work();
+    });
 }
 
 /// Predicts all transactions of a block on the state before it, on several threads.
@@ -133,35 +200,49 @@ pub(crate) fn predict_all<D: DatabaseRef + Sync>(
     done.into_iter().flat_map(|(_, sets)| sets).collect()
 }
 
-fn wanted(transactions: &[Transaction], hints: &[AccessSet]) -> Vec<Wanted> {
-    let mut seen = FxHashSet::default();
-    let mut wanted = Vec::new();
-    let mut want = |piece| {
-        if seen.insert(piece) {
-            wanted.push(piece);
+/// What is to be read, each piece once, and how far that has come.
+#[derive(Debug, Default)]
+struct Wanted {
+    seen: FxHashSet<Piece>,
+    pieces: Vec<Piece>,
+    taken: usize,
+}
+
+impl Wanted {
+    fn add(&mut self, piece: Piece) {
+        if self.seen.insert(piece) {
+            self.pieces.push(piece);
         }
-    };
-    for (index, transaction) in transactions.iter().enumerate() {
-        want(Wanted::Account(transaction.env.caller));
+    }
+
+    fn by_transaction(&mut self, transaction: &Transaction) {
+        self.add(Piece::Account(transaction.env.caller));
         if let TxKind::Call(to) = transaction.env.kind {
-            want(Wanted::Account(to));
+            self.add(Piece::Account(to));
         }
-        let Some(hint) = hints.get(index) else { continue };
-        for access in &hint.accounts {
+    }
+
+    fn by_prediction(&mut self, set: &AccessSet) {
+        for access in &set.accounts {
             let (AccountAccess::BalanceRead(address)
             | AccountAccess::BalanceCredit(address)
             | AccountAccess::BalanceDebit(address)
             | AccountAccess::NonceWrite(address)
             | AccountAccess::CodeRead(address)
             | AccountAccess::CodeWrite(address)) = *access;
-            want(Wanted::Account(address));
+            self.add(Piece::Account(address));
         }
-        for &(address, slot) in hint.reads.iter().chain(&hint.writes) {
-            want(Wanted::Account(address));
-            want(Wanted::Slot(address, slot));
+        for &(address, slot) in set.reads.iter().chain(&set.writes) {
+            self.add(Piece::Account(address));
+            self.add(Piece::Slot(address, slot));
         }
     }
-    wanted
+
+    fn take(&mut self) -> Option<Piece> {
+        let piece = self.pieces.get(self.taken).copied()?;
+        self.taken += 1;
+        Some(piece)
+    }
 }
 
 fn account_shard(address: &Address) -> usize {

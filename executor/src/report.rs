@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How many pieces of a slow state are read at a time.
-const READERS: usize = 32;
+pub const READERS: usize = 32;
 
 /// How to execute blocks for a report.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 //! counts is decided when all that stand before it are final, and if it does not, it alone runs again. Nothing that comes
 //! out depends on predictions or on the timing of threads.
 
+mod targets;
 mod planner;
 mod turns;
 mod board;
@@ -37,7 +38,7 @@ use crate::{
     changes::FinalWrites,
     fees::Fees,
     predict::{BlockContext, Predictor},
-    prefetch::{CachedState, predict_all},
+    prefetch::CachedState,
     schedule,
     serial::{Outcome, summarize},
     store::{Store, lock},
@@ -122,7 +123,7 @@ pub struct RunFigures {
     pub reexecutions: u64,
     /// Pairs of transactions one of which was made to wait for the other.
     pub edges: u64,
-    /// Processor time for predictions, most of it beside execution.
+    /// Time for predictions on all threads, most of it beside execution, waits for a slow state included.
     pub predict: Duration,
     /// Processor time for working out who waits for whom, most of it beside execution.
     pub schedule: Duration,
@@ -284,34 +285,33 @@ impl Executor {
         if self.config.readers == 0 {
             return self.execute_at_hand(&rules, transactions, state, predictions, watch);
         }
-        let start = Instant::now();
         let cached = CachedState::new(state);
-        // A prediction reads what decides it, so that many of them at a time are reading ahead already.
-        let made = match predictions {
-            Predictions::ByNeed(predictor) if self.config.mode == Mode::Scheduled => {
-                let cfg = &rules.cfg;
-                let context = BlockContext { env: &rules.block, spec: cfg.spec, chain_id: cfg.chain_id };
-                guarded(0, || {
-                    Ok(predict_all(context, transactions, &cached, predictor, self.config.readers))
-                })?
-            }
-            _ => Vec::new(),
-        };
-        let predict = start.elapsed();
-        let predictions = if made.is_empty() { predictions } else { Predictions::Given(&made) };
-        let hints = if let Predictions::Given(hints) = predictions { hints } else { &[] };
         let stop = AtomicBool::new(false);
-        let mut execution = std::thread::scope(|scope| {
-            if self.config.mode == Mode::Scheduled {
-                scope.spawn(|| cached.prefetch(transactions, hints, self.config.readers, &stop));
+        let read_ahead = || {
+            let (readers, cfg) = (self.config.readers, &rules.cfg);
+            match predictions {
+                _ if self.config.mode != Mode::Scheduled => Duration::ZERO,
+                // A prediction reads what decides it, so that many of them at a time are reading ahead already.
+                Predictions::ByNeed(predictor) => {
+                    let context = BlockContext { env: &rules.block, spec: cfg.spec, chain_id: cfg.chain_id };
+                    cached.predict_ahead(context, transactions, predictor, readers, &stop)
+                }
+                Predictions::Given(hints) => {
+                    cached.prefetch(transactions, hints, readers, &stop);
+                    Duration::ZERO
+                }
+                Predictions::None => Duration::ZERO,
             }
+        };
+        std::thread::scope(|scope| {
+            let reading = std::thread::Builder::new().spawn_scoped(scope, read_ahead);
             let execution = self.execute_at_hand(&rules, transactions, &cached, predictions, watch);
             stop.store(true, Ordering::Relaxed);
-            execution
-        })?;
-        execution.figures.predict += predict;
-        execution.figures.execute += predict;
-        Ok(execution)
+            let predict = reading.ok().and_then(|thread| thread.join().ok()).unwrap_or_default();
+            let mut execution = execution?;
+            execution.figures.predict += predict;
+            Ok(execution)
+        })
     }
 
     fn execute_at_hand<D: DatabaseRef + Sync>(
@@ -324,18 +324,15 @@ impl Executor {
     ) -> Result<Execution, ExecuteError<D::Error>> {
         let start = Instant::now();
         let fees = Fees::new(rules.block.beneficiary);
-        let (mut store, overlay) = lock(&self.memory).pop().unwrap_or_default();
-        // Room for a whole block would have to be swept after each of many short rows.
+        let (mut store, room) = lock(&self.memory).pop().unwrap_or_default();
         let threads = self.threads(transactions);
-        let (overlay, unused) =
-            if threads == 1 { (overlay, None) } else { (Overlay::default(), Some(overlay)) };
         if threads > 1 {
             store.reserve(transactions.len());
         }
         let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
         let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
         let board = Board::new(transactions, rules, predictions, threads, eager);
-        let mut committer = Committer::new(&board, rules, watch);
+        let mut committer = Committer::new(&board, rules, watch, room);
         let schedule = start.elapsed();
         let committed = std::thread::scope(|scope| {
             for _ in 1..threads {
@@ -345,14 +342,13 @@ impl Executor {
             }
             let committed = guarded(0, || {
                 let mut worker = Worker::new(rules, state, &store, &fees);
-                *worker.overlay() = overlay;
                 committer.run(&mut worker)
             });
             board.close();
             committed
         });
         committed?;
-        let Committer { results, ahead, reexecutions, mut left, .. } = committer;
+        let Committer { results, ahead, reexecutions, mut left, room, .. } = committer;
         let (edges, predict, planning) = board.figures();
         let mut figures = RunFigures {
             threads,
@@ -367,8 +363,10 @@ impl Executor {
             let writes = collect(&mut store, &mut left, &fees, rules.cfg.spec, state);
             writes.map_err(|source| ExecuteError::Settle { source })
         })?;
-        figures.store_bytes = store.bytes() + left.bytes();
-        lock(&self.memory).push((store, unused.unwrap_or(left)));
+        // Whichever has the more room; both are empty now.
+        let room = if left.bytes() > room.bytes() { left } else { room };
+        figures.store_bytes = store.bytes() + room.bytes();
+        lock(&self.memory).push((store, room));
         figures.execute = start.elapsed();
         let outcome = summarize(transactions, rules.cfg.spec, results);
         Ok(Execution { outcome, writes, figures })

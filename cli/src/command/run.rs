@@ -20,6 +20,11 @@ pub(crate) fn run(options: &Run, console: &Console) -> anyhow::Result<ExitCode> 
         ExecutionMode::Optimistic => Mode::Optimistic,
         ExecutionMode::Serial => Mode::Serial,
     };
+    if options.threads == Some(0) {
+        anyhow::bail!(
+            "--threads is 0, and somebody has to execute: give 1 or more, or leave it out to use all processors"
+        );
+    }
     let threads = options.threads.unwrap_or_else(|| Config::default().threads);
     let options_of_run = RunOptions {
         config: Config { threads, mode, may_fall_back: !options.always_parallel, ..Config::default() },

@@ -1,20 +1,17 @@
 //! A chain of one account's making: contracts are really deployed and set up on revm, then a block is written on top.
 
-use std::{collections::BTreeMap, error::Error, fs, path::Path};
+#[path = "../shared/deployed.rs"]
+mod deployed;
+
+use std::{collections::BTreeMap, fs, path::Path};
 
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex, keccak256};
-use deconflict_executor::{Account, Block, BlockState, Expected, Header, Transaction, execute};
-use revm::{
-    Context, ExecuteCommitEvm as _, MainBuilder as _, MainContext as _,
-    context::{CfgEnv, TxEnv},
-    context_interface::result::{ExecutionResult, Output},
-    database::{CacheDB, EmptyDB},
-    primitives::hardfork::SpecId,
-    state::AccountInfo,
-};
+use deconflict_executor::{Block, BlockState, Expected, Header, Transaction, execute};
+use revm::{context::TxEnv, primitives::hardfork::SpecId};
 use serde_json::Value;
 
-pub(crate) type Failure = Box<dyn Error>;
+use self::deployed::Deployed;
+pub(crate) use self::deployed::Failure;
 
 /// Whoever deploys and sets up.
 pub(crate) const DEPLOYER: Address = Address::repeat_byte(0xdd);
@@ -59,45 +56,26 @@ impl Codes {
 
 /// The chain before the block.
 pub(crate) struct World {
-    state: CacheDB<EmptyDB>,
+    state: Deployed,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let mut state = CacheDB::default();
+        let mut state = Deployed::new(SpecId::CANCUN);
         for address in (0..15).map(person).chain([DEPLOYER]) {
-            state.insert_account_info(address, AccountInfo::from_balance(whole(100)));
+            state.fund(address, whole(100));
         }
         Self { state }
     }
 
     /// Deploys a contract.
     pub(crate) fn deploy(&mut self, creation: Bytes) -> Result<Address, Failure> {
-        match self.run(DEPLOYER, TxKind::Create, creation)? {
-            ExecutionResult::Success { output: Output::Create(_, Some(address)), .. } => Ok(address),
-            other => Err(format!("a deployment comes to {other:?}").into()),
-        }
+        self.state.deploy(DEPLOYER, creation)
     }
 
     /// Calls a contract, which must not fail.
     pub(crate) fn call(&mut self, from: Address, to: Address, input: Vec<u8>) -> Result<(), Failure> {
-        let result = self.run(from, TxKind::Call(to), input.into())?;
-        if result.is_success() { Ok(()) } else { Err(format!("a call to {to} comes to {result:?}").into()) }
-    }
-
-    fn run(&mut self, from: Address, kind: TxKind, data: Bytes) -> Result<ExecutionResult, Failure> {
-        let transaction = TxEnv {
-            caller: from,
-            kind,
-            data,
-            nonce: self.state.load_account(from)?.info.nonce,
-            gas_limit: 10_000_000,
-            chain_id: Some(1),
-            ..TxEnv::default()
-        };
-        let context =
-            Context::mainnet().with_db(&mut self.state).with_cfg(CfgEnv::new_with_spec(SpecId::CANCUN));
-        Ok(context.build_mainnet().transact_commit(transaction)?)
+        self.state.call(from, to, input)
     }
 
     /// The block with these transactions, with what its execution comes to.
@@ -119,6 +97,7 @@ impl World {
             blob_base_fee: since(SpecId::CANCUN).then_some(1),
             ..Header::default()
         };
+        let (pre_state, codes) = self.state.accounts()?;
         let mut block = Block {
             number,
             chain_id: 1,
@@ -127,24 +106,10 @@ impl World {
             header,
             expected: Expected::default(),
             transactions,
-            pre_state: BTreeMap::new(),
-            codes: BTreeMap::new(),
+            pre_state,
+            codes,
             code_absent: std::collections::BTreeSet::new(),
         };
-        for (address, account) in self.state.cache.accounts.iter().collect::<BTreeMap<_, _>>() {
-            let Some(info) = account.info().filter(|info| !info.is_empty()) else { continue };
-            let storage = account.storage.iter().filter(|(_, word)| !word.is_zero());
-            let stored = Account {
-                balance: info.balance,
-                nonce: info.nonce,
-                code_hash: info.code_hash,
-                storage: storage.map(|(slot, word)| (*slot, *word)).collect(),
-            };
-            if !info.is_empty_code_hash() {
-                block.codes.insert(info.code_hash, self.state.cache.contracts[&info.code_hash].clone());
-            }
-            block.pre_state.insert(*address, stored);
-        }
         let outcome = execute(&block, &BlockState::new(&block))?;
         block.expected = Expected {
             gas_used: Some(outcome.gas_used),
@@ -157,7 +122,7 @@ impl World {
 
     /// The nonce that an account's next transaction has.
     pub(crate) fn nonce(&self, account: Address) -> u64 {
-        self.state.cache.accounts.get(&account).map_or(0, |account| account.info.nonce)
+        self.state.nonce(account)
     }
 }
 

@@ -34,6 +34,9 @@ use crate::{
 /// How often a thread looks again before it lets go of its processor.
 const SPINS: u32 = 3_000;
 
+/// How often a helper that has found nothing to do looks away for a moment before it sleeps.
+const GLANCES: u32 = 10;
+
 /// How long a thread sleeps that has found nothing to do, at first and at most.
 const NAPS: [Duration; 2] = [Duration::from_micros(20), Duration::from_millis(1)];
 
@@ -65,6 +68,8 @@ pub(super) struct Board<'a, E> {
     over: AtomicBool,
     /// The thread that commits.
     committer: Thread,
+    /// Guesses that somebody has still to learn from.
+    judged: Mutex<Vec<(Range<Index>, bool)>>,
     held: AtomicU64,
     stale: AtomicU64,
     missed: AtomicU64,
@@ -147,6 +152,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             committed: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             committer: thread::current(),
+            judged: Mutex::default(),
             held: AtomicU64::new(0),
             stale: AtomicU64::new(0),
             missed: AtomicU64::new(0),
@@ -184,6 +190,8 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             let mut planner = lock(&self.planner);
             let finished = std::mem::take(&mut *lock(&self.finished));
             planner.absorb(finished);
+            let judged = std::mem::take(&mut *lock(&self.judged));
+            planner.learn(judged, self.transactions);
             let job = planner.job(self.transactions, self);
             self.row.store(planner.row, Ordering::Relaxed);
             self.quiet_until.store(planner.quiet_until, Ordering::Relaxed);
@@ -345,7 +353,10 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     }
 
     /// Says whether what ran ahead held, and whether it was a guess.
-    pub(super) fn judge(&self, guess: bool, held: bool) {
+    pub(super) fn judge(&self, range: Range<Index>, guess: bool, held: bool) {
+        if guess {
+            lock(&self.judged).push((range, held));
+        }
         let count = match (guess, held) {
             (true, true) => &self.held,
             (true, false) => &self.stale,
@@ -384,9 +395,9 @@ fn is_transfer<D: DatabaseRef>(env: &TxEnv, state: &D) -> bool {
 /// Looks away for a while, longer each time.
 fn rest(idle: &mut u32) {
     *idle += 1;
-    if *idle == 1 {
-        (0..SPINS).for_each(|_| spin_loop());
+    if *idle <= GLANCES {
+        (0..SPINS / GLANCES).for_each(|_| spin_loop());
     } else {
-        thread::sleep((NAPS[0] * (1 << (*idle - 2).min(8))).min(NAPS[1]));
+        thread::sleep((NAPS[0] * (1 << (*idle - GLANCES - 1).min(8))).min(NAPS[1]));
     }
 }

@@ -36,13 +36,18 @@ pub(super) struct Committer<'b, 'a, E> {
     pub(super) reexecutions: u64,
     /// What the end of the block has written.
     pub(super) left: Overlay,
+    /// Room for long rows.
+    pub(super) room: Overlay,
 }
 
+/// From how many transactions on a row is long.
+const LONG_ROW: Index = 64;
+
 impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
-    pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>) -> Self {
+    pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>, room: Overlay) -> Self {
         let results = Vec::with_capacity(board.transactions.len());
         let left = Overlay::default();
-        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0, left }
+        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0, left, room }
     }
 
     /// Makes everything final.
@@ -66,7 +71,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
                     let end = index + count as Index;
                     self.ahead += count as u64;
                     let held = self.check(index, execution, worker)?;
-                    self.board.judge(guess, held);
+                    self.board.judge(index..end, guess, held);
                     if !held {
                         self.reexecutions += count as u64;
                         self.run_all(index, end, worker)?;
@@ -93,6 +98,11 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             self.run_all(index, own, worker)?;
             return Ok(own);
         }
+        // Room for a whole block is there for long rows; it would have to be swept after each of many short ones.
+        let is_long = last - index > LONG_ROW;
+        if is_long {
+            std::mem::swap(worker.overlay(), &mut self.room);
+        }
         worker.begin_row();
         let mut next = index;
         while next < end {
@@ -103,6 +113,9 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             }
         }
         self.end_row(end, worker);
+        if is_long && (end as usize) < self.board.transactions.len() {
+            std::mem::swap(worker.overlay(), &mut self.room);
+        }
         Ok(end)
     }
 
@@ -361,6 +374,8 @@ pub(super) fn collect<D: DatabaseRef>(
             }
         }
     }
+    let (accounts, slots) = left.sizes();
+    writes.accounts.reserve(accounts + 1);
     writes.accounts.extend(left.take_accounts());
     let before = match &earner {
         Some(info) => info.clone(),
@@ -381,6 +396,7 @@ pub(super) fn collect<D: DatabaseRef>(
             writes.slots.push((key, word));
         }
     }
+    writes.slots.reserve(slots);
     writes.slots.extend(left.take_slots());
     writes.wiped = resets.into_keys().collect();
     Ok(writes)

@@ -15,6 +15,7 @@ use std::{
 
 use revm::DatabaseRef;
 
+use super::targets::Targets;
 use crate::{access_set::AccessSet, block::Transaction, dag::Writers, schedule, store::Index};
 
 /// How many transactions are predicted at a time.
@@ -43,6 +44,12 @@ const ROWS_AHEAD: usize = 8;
 
 /// The length of rows where everything runs ahead.
 const EAGER_ROW: u32 = 3;
+
+/// How many transactions are looked at to find one to guess on, where some are known to conflict.
+const LOOK: usize = 64;
+
+/// How many transactions may become final while there is nothing to guess on before guessing is given up.
+const PATIENCE: usize = 32;
 
 /// Where predictions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +126,11 @@ pub(super) struct Planner<'a> {
     /// How long a row may be for all that guesses have shown, and the guesses that have shown it.
     trust: u32,
     trusted: (u64, u64),
+    targets: Targets,
+    /// The number of final transactions when there was last something to guess on.
+    guessed: usize,
+    /// Whether there has been nothing to guess on for too long.
+    has_given_up: bool,
     /// The length of rows.
     pub(super) row: u32,
     /// There is nothing to do for others than the committing thread until so many transactions are final.
@@ -169,6 +181,9 @@ impl<'a> Planner<'a> {
             cursor: 0,
             trust: 1,
             trusted: (0, 0),
+            targets: Targets::default(),
+            guessed: 0,
+            has_given_up: false,
             row: 1,
             quiet_until: 0,
             writers: Writers::new(beneficiary),
@@ -206,10 +221,16 @@ impl<'a> Planner<'a> {
         if committed < self.quiet_until {
             return Job::Nothing;
         }
-        if self.guesses(progress)
-            && let Some(range) = self.guess(committed, transactions, progress)
-        {
-            return Job::Run { range, guess: true };
+        let guesses = self.guesses(progress);
+        if !guesses {
+            self.row = if self.is_fruitless(progress) { LONGEST } else { 1 };
+        }
+        if guesses {
+            if let Some(range) = self.guess(committed, transactions, progress) {
+                self.guessed = committed;
+                return Job::Run { range, guess: true };
+            }
+            self.has_given_up = self.targets.any() && committed > self.guessed + PATIENCE;
         }
         while let Some((_, Reverse(index))) = self.ready.pop() {
             let left = !self.eager && (self.nodes[index as usize].is_transfer || index as usize <= committed);
@@ -236,12 +257,24 @@ impl<'a> Planner<'a> {
         Job::Nothing
     }
 
+    /// Takes note which guesses held and which did not.
+    pub(super) fn learn(
+        &mut self,
+        judged: impl IntoIterator<Item = (Range<Index>, bool)>,
+        transactions: &[Transaction],
+    ) {
+        for (range, held) in judged {
+            self.targets.learn(range, held, transactions);
+        }
+    }
+
     /// Whether what comes next is run without knowing more of it.
     fn guesses(&self, progress: &impl Progress) -> bool {
         // A guess that does not hold costs an execution; knowing better costs two predictions, one of them for a
         // transaction that the committing thread runs.
         let (held, stale) = progress.guesses();
         let is_good = held + stale < GUESSES || stale * 2 < held + stale;
+        let is_good = is_good && !self.has_given_up;
         match self.knowledge {
             Knowledge::None => self.eager || is_good,
             Knowledge::Given => false,
@@ -263,21 +296,29 @@ impl<'a> Planner<'a> {
         let nearest = committed + margin + gap;
         self.cursor = self.cursor.max(nearest);
         let is_left = |index: usize| !self.eager && transactions[index].env.data.is_empty();
-        if row > 1 && (self.cursor >= transactions.len() || self.cursor > nearest + ROWS_AHEAD * row) {
+        let mut end = transactions.len();
+        if self.targets.any() {
+            // What has to wait for others now need not do so later.
+            self.cursor = nearest;
+            end = end.min(nearest + LOOK);
+        } else if row > 1 && (self.cursor >= end || self.cursor > nearest + ROWS_AHEAD * row) {
             self.cursor = nearest;
         }
-        while self.cursor < transactions.len() {
+        while self.cursor < end {
             let start = self.cursor;
             self.cursor += 1;
-            if is_left(start) || !progress.claim(start as Index) {
+            let may = |index: usize| {
+                !self.targets.conflict(index, committed..start, |it| progress.is_done(it as Index))
+            };
+            if is_left(start) || !may(start) || !progress.claim(start as Index) {
                 continue;
             }
-            while self.cursor < transactions.len().min(start + row) && progress.claim(self.cursor as Index) {
-                self.cursor += 1;
+            let mut last = start + 1;
+            while last < transactions.len().min(start + row) && may(last) && progress.claim(last as Index) {
+                last += 1;
             }
-            let range = start as Index..self.cursor as Index;
-            self.cursor += gap;
-            return Some(range);
+            self.cursor = last + gap;
+            return Some(start as Index..last as Index);
         }
         None
     }

@@ -14,8 +14,8 @@ use super::observe::At;
 /// The number of bytes whose hashes are kept: a key of a mapping and the mapping's slot.
 const BYTES: usize = 64;
 
-/// The number of hashes that are kept.
-const CELLS: usize = 1024;
+/// The number of hashes that are kept: few enough to stay where memory is fastest.
+const CELLS: usize = 256;
 
 /// Eight words of what was hashed, and four of its hash.
 type Cell = [u64; 12];

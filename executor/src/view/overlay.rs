@@ -50,6 +50,12 @@ struct KnownWord {
     written: bool,
 }
 
+impl Known {
+    fn new(info: Option<AccountInfo>) -> Self {
+        Self { info, written: false, unsure: u32::MAX }
+    }
+}
+
 impl Overlay {
     pub(crate) fn clear(&mut self) {
         self.accounts.clear();
@@ -62,6 +68,11 @@ impl Overlay {
         self.accounts.capacity() * size_of::<(Address, Known)>()
             + self.slots.capacity() * size_of::<((Address, U256), KnownWord)>()
             + self.unsure.capacity() * size_of::<Unsure>()
+    }
+
+    /// The numbers of accounts and slots that are known.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.accounts.len(), self.slots.len())
     }
 
     /// An account that is known.
@@ -81,9 +92,12 @@ impl Overlay {
         info: Option<AccountInfo>,
         read: Option<AccountRead>,
     ) {
-        let unsure = self.unsure.len() as u32;
-        self.unsure.extend(read.map(|read| Unsure { read, counts: false, added: Addition::default() }));
-        self.accounts.insert(address, Known { info, written: false, unsure });
+        let mut known = Known::new(info);
+        if let Some(read) = read {
+            known.unsure = self.unsure.len() as u32;
+            self.unsure.push(Unsure { read, counts: false, added: Addition::default() });
+        }
+        self.accounts.insert(address, known);
     }
 
     /// Keeps a word as it was found.
@@ -99,8 +113,9 @@ impl Overlay {
         }
         for (address, write) in &writes.accounts {
             if let AccountWrite::Set(info) = write {
-                let known = Known { info: info.clone(), written: true, unsure: u32::MAX };
-                self.accounts.insert(*address, known);
+                let known = self.accounts.entry(*address).or_insert_with(|| Known::new(None));
+                known.info.clone_from(info);
+                known.written = true;
             }
         }
         for (address, slot, word) in &writes.slots {

@@ -1,0 +1,120 @@
+//! Which contracts' transactions are no good to guess on, by the guesses that did not hold.
+//!
+//! In: guesses, and whether they held. Out: whether a transaction is likely to conflict with one before it that is not
+//! executed yet. Nothing is kept as long as all guesses hold.
+
+use std::ops::Range;
+
+use alloy_primitives::{Address, TxKind};
+use rustc_hash::FxHashMap;
+
+use crate::{block::Transaction, store::Index};
+
+/// A transaction that calls nobody.
+const NONE: u32 = u32::MAX;
+
+/// How guesses on transactions went, by whom they call.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    /// Guesses that held before one did not.
+    held: Vec<Range<Index>>,
+    /// The number of whom each transaction calls. There are none until a guess does not hold.
+    of: Vec<u32>,
+    records: Vec<Record>,
+}
+
+/// How guesses went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    held: u32,
+    stale: u32,
+}
+
+impl Record {
+    /// Whether guesses on such transactions hold too seldom.
+    fn is_bad(self) -> bool {
+        self.stale >= 2 && self.stale * 3 > self.held + self.stale
+    }
+}
+
+impl Targets {
+    /// Whether any guess did not hold.
+    pub(super) fn any(&self) -> bool {
+        !self.of.is_empty()
+    }
+
+    /// Takes note whether a guess on transactions held.
+    pub(super) fn learn(&mut self, range: Range<Index>, held: bool, transactions: &[Transaction]) {
+        if self.of.is_empty() {
+            if held {
+                self.held.push(range);
+                return;
+            }
+            self.number(transactions);
+            for range in std::mem::take(&mut self.held) {
+                self.note(range, true);
+            }
+        }
+        self.note(range, held);
+    }
+
+    fn number(&mut self, transactions: &[Transaction]) {
+        let mut numbers: FxHashMap<Address, u32> = FxHashMap::default();
+        let mut number = |transaction: &Transaction| match transaction.env.kind {
+            TxKind::Call(to) if !transaction.env.data.is_empty() => {
+                let next = numbers.len() as u32;
+                *numbers.entry(to).or_insert(next)
+            }
+            _ => NONE,
+        };
+        self.of = transactions.iter().map(&mut number).collect();
+        self.records = vec![Record::default(); numbers.len()];
+    }
+
+    fn note(&mut self, range: Range<Index>, held: bool) {
+        for index in range {
+            if let Some(record) = self.records.get_mut(self.of[index as usize] as usize) {
+                *(if held { &mut record.held } else { &mut record.stale }) += 1;
+            }
+        }
+    }
+
+    /// Whether a transaction is likely to conflict with one of `before` that is not done.
+    pub(super) fn conflict(
+        &self,
+        index: usize,
+        before: Range<usize>,
+        is_done: impl Fn(usize) -> bool,
+    ) -> bool {
+        let Some(target) = self.of.get(index) else { return false };
+        self.records.get(*target as usize).is_some_and(|it| it.is_bad())
+            && before.rev().any(|other| self.of[other] == *target && !is_done(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::Bytes;
+    use revm::context::TxEnv;
+
+    use super::*;
+
+    #[test]
+    fn who_disappoints_has_to_wait_for_its_like() {
+        let call = |to: u8| {
+            let kind = TxKind::Call(Address::repeat_byte(to));
+            Transaction { hash: None, env: TxEnv { kind, data: Bytes::from(vec![1]), ..TxEnv::default() } }
+        };
+        let transactions = [1, 2, 1, 3, 2, 1].map(call);
+        let mut targets = Targets::default();
+        targets.learn(1..2, true, &transactions);
+        assert!(!targets.any());
+        targets.learn(2..3, false, &transactions);
+        assert!(targets.any() && !targets.conflict(5, 0..5, |_| false));
+        targets.learn(0..1, false, &transactions);
+        assert!(targets.conflict(5, 0..5, |_| false));
+        assert!(!targets.conflict(5, 0..5, |it| it == 0 || it == 2));
+        assert!(!targets.conflict(4, 0..4, |_| false));
+        assert!(!targets.conflict(3, 0..3, |_| false));
+    }
+}
