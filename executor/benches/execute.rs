@@ -187,15 +187,15 @@ fn round<D: revm::DatabaseRef<Error = StateError> + Sync>(
     };
     let start = processor_time();
     let serial = time_serial(block, state).map_err(|error: ReplayError| error.to_string())?;
-    let serial_processor = processor_time() - start;
+    let serial_processor = processor_time().saturating_sub(start);
     let start = processor_time();
     let ours = execute(scheduled, Predictions::ByNeed(&setting.predictor))?;
-    let ours_processor = processor_time() - start;
+    let ours_processor = processor_time().saturating_sub(start);
     // The receipts and their root are not part of what plain revm does here.
     let results = ours.outcome.results.clone();
     let start = processor_time();
     std::hint::black_box(conclude(block, results));
-    let ours_processor = ours_processor.saturating_sub(processor_time() - start);
+    let ours_processor = ours_processor.saturating_sub(processor_time().saturating_sub(start));
     Ok(Round {
         serial,
         serial_processor,

@@ -103,7 +103,9 @@ impl<D: DatabaseRef + Sync> CachedState<'_, D> {
     ) -> Duration {
         let mut wanted = Wanted::default();
         // What needs no prediction comes first: predictions will ask for it.
-        transactions.iter().for_each(|it| wanted.by_transaction(it));
+        for transaction in transactions {
+            wanted.by_transaction(transaction);
+        }
         let wanted = Mutex::new(wanted);
         let (next, open) = (AtomicUsize::new(0), AtomicUsize::new(transactions.len()));
         let took = AtomicU64::new(0);

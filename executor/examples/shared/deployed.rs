@@ -19,6 +19,9 @@ use revm::{
 /// What goes wrong while a block is made.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
+/// Accounts, and codes by their hashes.
+pub(crate) type Accounts = (BTreeMap<Address, Account>, BTreeMap<B256, Bytecode>);
+
 /// The state so far.
 pub(crate) struct Deployed {
     state: CacheDB<EmptyDB>,
@@ -74,7 +77,7 @@ impl Deployed {
     }
 
     /// All accounts that are not empty, and the codes that they have.
-    pub(crate) fn accounts(self) -> Result<(BTreeMap<Address, Account>, BTreeMap<B256, Bytecode>), Failure> {
+    pub(crate) fn accounts(self) -> Result<Accounts, Failure> {
         let (mut accounts, mut codes) = (BTreeMap::new(), BTreeMap::new());
         for (address, account) in self.state.cache.accounts.iter().collect::<BTreeMap<_, _>>() {
             let Some(info) = account.info().filter(|info| !info.is_empty()) else { continue };

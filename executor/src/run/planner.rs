@@ -39,6 +39,9 @@ const ROW: u64 = 50_000;
 /// The most transactions in a row.
 const LONGEST: u32 = 32;
 
+/// How many transactions the committing thread runs in a row where others have nothing to do.
+const ALONE: u32 = 128;
+
 /// How many rows ahead of the last final transaction a row begins at most.
 const ROWS_AHEAD: usize = 8;
 
@@ -48,7 +51,7 @@ const EAGER_ROW: u32 = 3;
 /// How many transactions are looked at to find one to guess on, where some are known to conflict.
 const LOOK: usize = 64;
 
-/// How many transactions may become final while there is nothing to guess on before guessing is given up.
+/// How many transactions may become final while all that could be guessed on has to wait, before guessing is given up.
 const PATIENCE: usize = 32;
 
 /// Where predictions come from.
@@ -127,9 +130,9 @@ pub(super) struct Planner<'a> {
     trust: u32,
     trusted: (u64, u64),
     targets: Targets,
-    /// The number of final transactions when there was last something to guess on.
+    /// The number of final transactions when it was last not so that all that could be guessed on had to wait.
     guessed: usize,
-    /// Whether there has been nothing to guess on for too long.
+    /// Whether that has been so for too long.
     has_given_up: bool,
     /// The length of rows.
     pub(super) row: u32,
@@ -223,14 +226,10 @@ impl<'a> Planner<'a> {
         }
         let guesses = self.guesses(progress);
         if !guesses {
-            self.row = if self.is_fruitless(progress) { LONGEST } else { 1 };
+            self.row = if self.is_fruitless(progress) { ALONE } else { 1 };
         }
-        if guesses {
-            if let Some(range) = self.guess(committed, transactions, progress) {
-                self.guessed = committed;
-                return Job::Run { range, guess: true };
-            }
-            self.has_given_up = self.targets.any() && committed > self.guessed + PATIENCE;
+        if guesses && let Some(range) = self.guess(committed, transactions, progress) {
+            return Job::Run { range, guess: true };
         }
         while let Some((_, Reverse(index))) = self.ready.pop() {
             let left = !self.eager && (self.nodes[index as usize].is_transfer || index as usize <= committed);
@@ -296,21 +295,27 @@ impl<'a> Planner<'a> {
         let nearest = committed + margin + gap;
         self.cursor = self.cursor.max(nearest);
         let is_left = |index: usize| !self.eager && transactions[index].env.data.is_empty();
-        let mut end = transactions.len();
-        if self.targets.any() {
-            // What has to wait for others now need not do so later.
-            self.cursor = nearest;
-            end = end.min(nearest + LOOK);
-        } else if row > 1 && (self.cursor >= end || self.cursor > nearest + ROWS_AHEAD * row) {
+        let end = transactions.len();
+        let is_far = row > 1 && (self.cursor >= end || self.cursor > nearest + ROWS_AHEAD * row);
+        // What has to wait for others now need not do so later.
+        if is_far || self.targets.any() {
             self.cursor = nearest;
         }
-        while self.cursor < end {
+        let mut blocked = 0;
+        while self.cursor < end && blocked < LOOK {
             let start = self.cursor;
             self.cursor += 1;
             let may = |index: usize| {
                 !self.targets.conflict(index, committed..start, |it| progress.is_done(it as Index))
             };
-            if is_left(start) || !may(start) || !progress.claim(start as Index) {
+            if is_left(start) {
+                continue;
+            }
+            if !may(start) {
+                blocked += 1;
+                continue;
+            }
+            if !progress.claim(start as Index) {
                 continue;
             }
             let mut last = start + 1;
@@ -318,8 +323,13 @@ impl<'a> Planner<'a> {
                 last += 1;
             }
             self.cursor = last + gap;
+            self.guessed = committed;
             return Some(start as Index..last as Index);
         }
+        if blocked == 0 {
+            self.guessed = committed;
+        }
+        self.has_given_up = committed > self.guessed + PATIENCE;
         None
     }
 
@@ -347,7 +357,7 @@ impl<'a> Planner<'a> {
 
     /// How many transactions to let pass before more are predicted.
     fn pause(&self, progress: &impl Progress) -> usize {
-        if self.is_fruitless(progress) { 4 * self.counts.0 } else { 0 }
+        if self.is_fruitless(progress) { 8 * self.counts.0 } else { 0 }
     }
 
     /// What to predict next, if that is worth while.
