@@ -70,10 +70,10 @@ try {
   const root = path.join(folder, "project");
   mkdirSync(root, { recursive: true });
   writeFileSync(path.join(root, "foundry.toml"), toml);
-  const skip = /\/(mocks|vendor|build)(\/|$)/;
+  const skip = /\/(mocks|build)(\/|$)/;
   const from = path.join(real, "node_modules/@openzeppelin/contracts");
   cpSync(from, path.join(root, "contracts"), { recursive: true, filter: (it) => !skip.test(it.slice(from.length)) });
-  cpSync(path.join(real, "presets/openzeppelin"), path.join(root, "contracts/presets"), { recursive: true });
+  cpSync(path.join(real, "presets/openzeppelin"), path.join(root, "contracts/presets"), { recursive: true, filter: (it) => !it.includes("Upgradeable") });
   const contracts = build(root);
   mkdirSync(path.join(root, "node_modules"));
   symlinkSync(path.join(here, "node_modules/solc"), path.join(root, "node_modules/solc"));

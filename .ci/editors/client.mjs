@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { createProtocolConnection, StreamMessageReader, StreamMessageWriter } from "vscode-languageserver-protocol/node";
 
-const PATIENCE = 20_000;
+const PATIENCE = 45_000;
 
 export class Client {
   diagnostics = new Map();
