@@ -144,6 +144,9 @@ pub(crate) struct Check {
     /// Check again whenever a file changes.
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Neither use nor keep the results of contracts that have not changed.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     /// Take the code of `0x…` addresses that are given instead of paths from this node; proxies are followed.
     #[arg(long, value_name = "URL")]
     pub(crate) rpc_url: Option<String>,

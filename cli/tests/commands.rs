@@ -16,6 +16,7 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_deconflict"))
         .args(arguments)
         .current_dir(workspace())
+        .env("DECONFLICT_CACHE_DIR", env!("CARGO_TARGET_TMPDIR"))
         .output()
         .expect("the binary runs")
 }

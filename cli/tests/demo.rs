@@ -56,6 +56,7 @@ impl Project {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("FOUNDRY_PROFILE")
+            .env("DECONFLICT_CACHE_DIR", env!("CARGO_TARGET_TMPDIR"))
             .output()
             .unwrap_or_else(|error| panic!("{program}: {error}"))
     }

@@ -2,18 +2,25 @@
 
 mod allow;
 mod baseline;
+mod cache;
 mod watch;
 
-use std::{collections::BTreeSet, env, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use deconflict_lints::{
-    Configuration, Contract, Level, Levels, Project, Report, apply_suppressions, changed_files,
-    check_contract, effective, is_checked, keep_changed, merge,
+    Checked, Configuration, Contract, Level, Levels, Project, ProjectKey, Report, apply_suppressions,
+    changed_files, check_contract, effective, is_checked, keep_changed, merge,
     report::{Rendering, Section, Totals, human},
     repository_of,
 };
 use rayon::prelude::*;
 
+use self::cache::Results;
 use super::read_or_ask;
 use crate::{arguments::Check, configuration, console::Console};
 
@@ -55,8 +62,14 @@ fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> any
         }
         return Ok(ExitCode::SUCCESS);
     }
-    for checkup in &mut checkups {
-        checkup.report = check(checkup, changed.as_ref(), console);
+    for (checkup, path) in checkups.iter_mut().zip(&options.paths) {
+        let from_file = path.as_path() != Path::new("-");
+        let results = if from_file && !options.no_cache {
+            Results::open(&checkup.project, path)
+        } else {
+            Results::none()
+        };
+        checkup.report = check(checkup, &results, changed.as_ref(), console);
     }
     if let Some(reason) = &options.add_allow {
         return allow::write(&checkups, reason, console);
@@ -85,7 +98,12 @@ fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> any
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn check(checkup: &Checkup, changed: Option<&BTreeSet<PathBuf>>, console: &Console) -> Report {
+fn check(
+    checkup: &Checkup,
+    results: &Results,
+    changed: Option<&BTreeSet<PathBuf>>,
+    console: &Console,
+) -> Report {
     let Checkup { project, configuration, levels, .. } = checkup;
     let own = |contract: &&Contract| is_checked(contract);
     if !project.contracts.iter().any(|it| own(&it)) && !project.contracts.is_empty() {
@@ -96,15 +114,23 @@ fn check(checkup: &Checkup, changed: Option<&BTreeSet<PathBuf>>, console: &Conso
     let contracts = project.contracts.iter().filter(own);
     let contracts: Vec<_> = contracts.filter(|contract| !contract.source.is_some_and(excluded)).collect();
     let progress = console.progress(contracts.len());
+    let project_key = ProjectKey::new(project, &configuration.settings);
     let checked: Vec<_> = contracts
         .par_iter()
         .map(|contract| {
-            let checked = check_contract(project, contract, &configuration.settings);
+            let key = project_key.of(contract);
+            let known = results.get(key);
+            let is_known = known.is_some();
+            let checked = known.unwrap_or_else(|| check_contract(project, contract, &configuration.settings));
             progress.step();
-            checked
+            (key, is_known, checked)
         })
         .collect();
     progress.finish();
+    let entry =
+        |(key, is_known, checked): &(u128, bool, Checked)| (*key, (!is_known).then(|| checked.to_bytes()));
+    results.replace(checked.iter().map(entry).collect());
+    let checked = checked.into_iter().map(|(_, _, checked)| checked);
     let mut report = merge(project, checked, levels);
     report
         .diagnostics
