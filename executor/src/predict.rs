@@ -176,7 +176,7 @@ impl Predictor {
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
         let rules = PrecompileSpecId::from_spec_id(spec);
-        let Workspace { ledger, at_hand, spare, world, templates, replay, answered, followed, .. } =
+        let Workspace { ledger, at_hand, spare, world, templates, replay, draft, answered, followed } =
             workspace;
         ledger.clear();
         let mut machine = Machine {
@@ -236,12 +236,12 @@ impl Predictor {
                 } else {
                     *followed += 1;
                     let frame = machine.call_frame(&first, slice, (to, account));
-                    machine.eager |= template.wants_signers();
+                    machine.eager |= may_learn && template.wants_signers();
                     followed_template = Some(Arc::clone(&template));
                     if may_learn && template.wants_more() {
                         // What is written down holds for whatever signers there are.
                         machine.eager = true;
-                        recorded = Some((root, template));
+                        recorded = Some((root, template, subject));
                         Some((frame, Some(Trail::new())))
                     } else {
                         Some((frame, None))
@@ -280,11 +280,19 @@ impl Predictor {
             }
         }
         let eager = machine.eager;
-        if let Some((root, template)) = recorded
+        if let Some((root, template, subject)) = recorded
             && machine.widen.is_none()
             && !machine.ledger.shortfalls.iter().any(|shortfall| shortfall.reason.is_of_the_view())
         {
             self.templates.learn(root, &template, std::mem::take(&mut machine.trails));
+            // A way that depends on more than what was written down would be written down again and again.
+            let known = templates.get_mut(&root);
+            draft.clear();
+            let answer =
+                known.and_then(|known| known.answer(replay, &subject, &mut machine.ledger.results, draft));
+            if answer.is_none() {
+                template.learnt_in_vain();
+            }
         }
         let intrinsic = machine.intrinsic;
         let widen = machine.widen.take();

@@ -35,7 +35,9 @@ pub(crate) fn run(options: &Hints, console: &Console) -> anyhow::Result<ExitCode
     }
     let given = options.transactions.as_deref().map(|path| read_lines(path, block.chain_id)).transpose()?;
     let transactions = given.as_ref().unwrap_or(&block.transactions);
-    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?;
+    // Each transaction is predicted once: learning from it costs more than following its code, and what is learnt first,
+    // which depends on the threads, shows in the estimates of gas.
+    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
     let lanes = (options.tier == Tier::Plan).then_some(options.lanes);
     let state = BlockState::new(&block);
     let mut hints = hint_block(&block, transactions, &predictor, &state, Basis::StaticAndState, lanes);

@@ -1,7 +1,7 @@
 //! Templates: what following a code came to, as a function of the transaction and the state.
 //!
 //! In: the way that one transaction went, written down while it was followed ([`Trail`]). Out: a decision tree
-//! ([`Tree`], laid out as a [`Program`]) that gives later transactions their access sets without following the code: the
+//! (a `Tree`, laid out as a [`Program`]) that gives later transactions their access sets without following the code: the
 //! keys it touches as expressions over calldata, caller and storage, and the decisions under which they hold. Where a
 //! transaction decides something in a way that was not seen yet, the tree has no answer and the code is followed. What
 //! a tree answers must be what following the code would: everything that a path relies on is one of its decisions.
@@ -86,6 +86,11 @@ impl Template {
     pub(super) fn wants_more(&self) -> bool {
         let hits = self.hits.load(Ordering::Relaxed);
         self.forest.lock().unwrap_or_else(PoisonError::into_inner).wants_more(hits)
+    }
+
+    /// Notes that the trees have no answer even for a transaction that they were shown.
+    pub(super) fn learnt_in_vain(&self) {
+        self.forest.lock().unwrap_or_else(PoisonError::into_inner).note_failure();
     }
 
     /// Adds the ways that a transaction went.

@@ -25,6 +25,11 @@ impl Forest {
         room && !fails && (self.recorded < super::TRIAL || hits / 2 > self.recorded)
     }
 
+    /// Notes that what was added is of no use.
+    pub(super) fn note_failure(&mut self) {
+        self.failed += 1;
+    }
+
     /// Adds the trails of a transaction. Gives the number of the tree that has grown, if one has, and the tree.
     pub(super) fn insert(&mut self, mut trails: Vec<Trail>) -> Option<(usize, &Tree)> {
         self.recorded += 1;
