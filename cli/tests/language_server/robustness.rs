@@ -16,6 +16,8 @@ fn malformed_messages_are_answered_and_survived() {
     let mut client = Client::start(&[]);
     assert_eq!(client.request("textDocument/hover", json!({}))["error"]["code"], -32002);
     client.initialize(&[&project.root], &capabilities(), &Value::Null);
+    // What is asked at the end is known then.
+    client.diagnostics(&project.root.join("src/Token.sol"));
     client.raw("Content-Length: 5\r\n\r\n{oops");
     assert_eq!(client.wait(|it| it["id"].is_null() && it.get("error").is_some())["error"]["code"], -32700);
     client.raw("Content-Length: 4\r\n\r\n[42]");

@@ -1,10 +1,10 @@
 //! Templates: what following a code came to, as a function of the transaction and the state.
 //!
-//! In: the way that one transaction went, written down while it was followed ([`Trail`]). Out: a decision tree
-//! (a `Tree`, laid out as a [`Program`]) that gives later transactions their access sets without following the code: the
-//! keys it touches as expressions over calldata, caller and storage, and the decisions under which they hold. Where a
-//! transaction decides something in a way that was not seen yet, the tree has no answer and the code is followed. What
-//! a tree answers must be what following the code would: everything that a path relies on is one of its decisions.
+//! In: the way that one transaction went, written down while it was followed ([`Trail`]). Out: decision trees (each laid
+//! out as a [`Program`]) that give later transactions their access sets without following the code: the keys it touches
+//! as expressions over calldata, caller and storage, and the decisions under which they hold. Where a transaction decides
+//! something in a way that was not seen yet, no tree has an answer and the code is followed. What a tree answers must be
+//! what following the code would: everything that a path relies on is one of its decisions.
 
 mod forest;
 mod node;
