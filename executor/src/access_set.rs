@@ -38,6 +38,20 @@ pub enum AccountAccess {
     CodeWrite(Address),
 }
 
+impl AccountAccess {
+    /// The account that is touched.
+    pub fn address(&self) -> Address {
+        match *self {
+            Self::BalanceRead(address)
+            | Self::BalanceCredit(address)
+            | Self::BalanceDebit(address)
+            | Self::NonceWrite(address)
+            | Self::CodeRead(address)
+            | Self::CodeWrite(address) => address,
+        }
+    }
+}
+
 /// What a transaction touches, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessSet {

@@ -190,9 +190,9 @@ fn complete(
         (accounts, slots) = (BTreeSet::new(), BTreeSet::new());
         let outcome = record(block, &state, |index, _, seen, _| {
             slots.extend(seen.reads.keys().chain(seen.writes.keys()));
-            accounts.extend(seen.accounts.iter().map(account));
+            accounts.extend(seen.accounts.iter().map(AccountAccess::address));
             for access in &seen.accounts {
-                memo.touched(account(access), index);
+                memo.touched(access.address(), index);
             }
         });
         let missing = match &outcome {
@@ -249,17 +249,6 @@ fn first_needed(block: &Block) -> (BTreeSet<Address>, BTreeSet<(Address, U256)>)
     let mut accounts: BTreeSet<Address> = block.transactions.iter().flat_map(named).collect();
     accounts.insert(block.header.coinbase);
     (accounts, BTreeSet::new())
-}
-
-fn account(access: &AccountAccess) -> Address {
-    match *access {
-        AccountAccess::BalanceRead(address)
-        | AccountAccess::BalanceCredit(address)
-        | AccountAccess::BalanceDebit(address)
-        | AccountAccess::NonceWrite(address)
-        | AccountAccess::CodeRead(address)
-        | AccountAccess::CodeWrite(address) => address,
-    }
 }
 
 /// Asks a node, and says what for if it fails.

@@ -127,24 +127,12 @@ impl TransactionHint {
 
     /// The accounts that it touches in any way, sorted, each once.
     pub fn addresses(&self) -> Vec<Address> {
-        let of_accounts = self.set.accounts.iter().map(account_of);
+        let of_accounts = self.set.accounts.iter().map(AccountAccess::address);
         let of_slots = self.set.reads.iter().chain(&self.set.writes).map(|(address, _)| *address);
         let mut addresses: Vec<Address> = of_accounts.chain(of_slots).collect();
         addresses.sort_unstable();
         addresses.dedup();
         addresses
-    }
-}
-
-/// The account that an access is to.
-fn account_of(access: &AccountAccess) -> Address {
-    match *access {
-        AccountAccess::BalanceRead(address)
-        | AccountAccess::BalanceCredit(address)
-        | AccountAccess::BalanceDebit(address)
-        | AccountAccess::NonceWrite(address)
-        | AccountAccess::CodeRead(address)
-        | AccountAccess::CodeWrite(address) => address,
     }
 }
 

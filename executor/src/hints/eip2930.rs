@@ -45,7 +45,7 @@ fn entry(hint: &TransactionHint) -> Entry {
 pub(super) fn access_list(hint: &TransactionHint) -> AccessList {
     let mut items = by_account(&hint.slots());
     for access in &hint.set.accounts {
-        let address = super::account_of(access);
+        let address = access.address();
         // These two are warm from the start in every transaction.
         if Some(address) == hint.to || address == hint.from {
             continue;

@@ -5,7 +5,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 
-use super::{BlockHints, account_of, address_of};
+use super::{BlockHints, address_of};
 use crate::access_set::StateKey;
 
 /// The tables, each sorted and without repetition.
@@ -24,7 +24,7 @@ impl Tables {
             let set = &hint.set;
             tables.addresses.push(hint.from);
             tables.addresses.extend(hint.to);
-            tables.addresses.extend(set.accounts.iter().map(account_of));
+            tables.addresses.extend(set.accounts.iter().map(crate::AccountAccess::address));
             tables.addresses.extend(set.depends_on.iter().map(address_of));
             tables.addresses.extend(hint.places.iter().flatten());
             for list in [&set.reads, &set.writes, &set.deltas] {

@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, Selector, U256};
 use revm::primitives::hardfork::SpecId;
 use serde::Serialize;
 
-use super::{Basis, BlockHints, BlockPlan, TransactionHint, account_of};
+use super::{Basis, BlockHints, BlockPlan, TransactionHint};
 use crate::{
     access_set::{AccountAccess, StateKey},
     block::fork_name,
@@ -218,7 +218,7 @@ fn accounts(accesses: &[AccountAccess]) -> Vec<AccountDocument> {
                 AccountAccess::NonceWrite(_) => "nonce",
                 AccountAccess::CodeRead(_) | AccountAccess::CodeWrite(_) => "code",
             };
-            (account_of(access), kind)
+            (access.address(), kind)
         })
         .collect();
     kinds.sort_unstable();
