@@ -148,7 +148,9 @@ impl<'a> ContractView<'a> {
         let signature = self.names.signature(summary.entry);
         let open = match summary.permission {
             Permission::Anyone => !self.settings.is_administrative(self.contract, &signature),
-            Permission::Restricted(_) => self.settings.is_hot(self.contract, &signature),
+            Permission::Restricted(condition) => {
+                self.settings.is_hot(self.contract, &signature) || self.is_range_check(condition)
+            }
         };
         let needed = Circumstance { requires: summary.requires.clone(), ..Circumstance::default() };
         let hot = self.settings.is_hot(self.contract, &signature);
@@ -157,6 +159,29 @@ impl<'a> ContractView<'a> {
             && !summary.always_reverts
             && !self.names.is_view(summary.entry)
             && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
+    }
+
+    /// Whether the condition says no more than that an enumeration has one of its values: whatever is ever stored there
+    /// is below the bound.
+    fn is_range_check(&self, condition: Condition) -> bool {
+        let expressions = &self.analysis.expressions;
+        let (word, bound) = match expressions.node(condition.expression) {
+            Node::Binary { op: opcode::LT, a, b } => (a, b),
+            Node::Binary { op: opcode::GT, a, b } => (b, a),
+            _ => return false,
+        };
+        let (loads, Some(bound)) = (self.loads(word), expressions.constant(bound)) else { return false };
+        let below = |access: &Access| match access.effect {
+            Effect::Write { value, .. } => expressions.constant(value).is_some_and(|it| it < bound),
+            Effect::Read { .. } => true,
+        };
+        let mut accesses = self.analysis.summaries.iter().flat_map(|summary| &summary.accesses);
+        condition.holds
+            && loads.len() == 1
+            && accesses.all(|access| {
+                let field = Field { slot: access.slot.clone(), bytes: access.bytes };
+                !loads.iter().any(|load| load.overlaps(&field)) || below(access)
+            })
     }
 
     /// Whether a transfer only gets here with a token that nobody owns: the check that it has an owner may stand behind

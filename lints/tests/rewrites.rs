@@ -72,6 +72,9 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("role-split-struct", "conflicts for the same record only"),
     ("packed-array", "conflicts for neighbours only"),
     ("user-advanced-phase", "conflicts around a point in time only"),
+    ("payable-self-credit", "balances are not storage"),
+    ("last-block-lock", "conflicts for one account only"),
+    ("same-sender-chain", "conflicts for one account only"),
 ];
 
 fn described(rule: &str, file: &str) -> Inspection {

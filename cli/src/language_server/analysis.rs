@@ -33,9 +33,9 @@ impl Cache {
 #[derive(Debug)]
 pub(super) struct Layer {
     /// What was read.
-    pub(super) project: Project,
+    pub(super) project: Arc<Project>,
     /// The contracts that are checked.
-    pub(super) contracts: Vec<Known>,
+    pub(super) contracts: Vec<Arc<Known>>,
 }
 
 /// What is known about one contract.
@@ -59,29 +59,33 @@ pub(super) struct Work {
     pub(super) analysed: usize,
 }
 
-/// Analyses what is new in a project and runs the rules over all of it. `step` is called after each contract.
+/// The contracts of a project that are checked, by their places.
+pub(super) fn checked(project: &Project) -> Vec<usize> {
+    let own = project.contracts.iter().enumerate().filter(|(_, contract)| is_checked(contract));
+    own.map(|(index, _)| index).collect()
+}
+
+/// Analyses what is new among some contracts of a project and runs the rules over all of them. `step` is called after
+/// each contract.
 pub(super) fn analyse(
-    project: Project,
+    project: &Project,
+    own: &[usize],
     cache: &mut Cache,
     settings: &Settings,
-    step: &(dyn Fn(usize, usize) + Sync),
-) -> (Layer, Work) {
-    let own = project.contracts.iter().enumerate().filter(|(_, contract)| is_checked(contract));
-    let own: Vec<usize> = own.map(|(index, _)| index).collect();
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let all = own.len();
+    step: &(dyn Fn() + Sync),
+) -> (Vec<Arc<Known>>, Work) {
     let results: Vec<(Known, Option<Arc<Analyzed>>)> = own
-        .into_par_iter()
-        .map(|index| {
+        .par_iter()
+        .map(|&index| {
             let contract = &project.contracts[index];
-            let names = ContractNames::new(&project, contract);
+            let names = ContractNames::new(project, contract);
             let key = analysis_key(contract, &names);
             let known = cache.analyses.get(&key);
             let fresh = known.is_none().then(|| Arc::new(analyze_contract(contract, &names)));
             let analyzed = known.or(fresh.as_ref()).expect("what is not known is new");
-            let checked = check_analyzed(&project, contract, &names, analyzed, settings);
-            let facts = facts(&project, contract, &names, analyzed);
-            step(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, all);
+            let checked = check_analyzed(project, contract, &names, analyzed, settings);
+            let facts = facts(project, contract, &names, analyzed);
+            step();
             (Known { index, checked, facts, key }, fresh)
         })
         .collect();
@@ -92,7 +96,7 @@ pub(super) fn analyse(
             work.analysed += 1;
             cache.analyses.insert(known.key, analyzed);
         }
-        contracts.push(known);
+        contracts.push(Arc::new(known));
     }
-    (Layer { project, contracts }, work)
+    (contracts, work)
 }

@@ -29,7 +29,7 @@ pub(super) struct Live {
 impl Live {
     /// What is known about the contracts.
     pub(super) fn known(&self) -> impl Iterator<Item = &Known> {
-        self.contracts.iter().map(|&index| &self.layer.contracts[index])
+        self.contracts.iter().map(|&index| &*self.layer.contracts[index])
     }
 
     /// The contracts.
@@ -81,9 +81,15 @@ pub(super) struct Rules {
 }
 
 impl Snapshot {
-    /// Gathers the findings of all layers.
-    pub(super) fn new(root: PathBuf, layers: Vec<Live>, rules: &Rules, freshness: Freshness) -> Self {
-        let files = gather(&root, &layers, rules);
+    /// Gathers the findings of all layers. Where these are but a part of what there is, no comment is called useless.
+    pub(super) fn new(
+        root: PathBuf,
+        layers: Vec<Live>,
+        rules: &Rules,
+        freshness: Freshness,
+        is_part: bool,
+    ) -> Self {
+        let files = gather(&root, &layers, rules, is_part);
         Self { root, layers, files, freshness }
     }
 
@@ -111,11 +117,11 @@ impl Snapshot {
     /// All facts, each with the project that its spans belong to.
     pub(super) fn facts(&self) -> impl Iterator<Item = (&Project, &ContractFacts)> {
         let layers = self.layers.iter().rev();
-        layers.flat_map(|live| live.known().map(|known| (&live.layer.project, &known.facts)))
+        layers.flat_map(|live| live.known().map(|known| (&*live.layer.project, &known.facts)))
     }
 }
 
-fn gather(root: &Path, layers: &[Live], rules: &Rules) -> BTreeMap<PathBuf, FileFindings> {
+fn gather(root: &Path, layers: &[Live], rules: &Rules, is_part: bool) -> BTreeMap<PathBuf, FileFindings> {
     const UNUSED: &str = "unused-suppression";
     let mut baseline = read_baseline(root, &rules.configuration);
     let mut files: BTreeMap<PathBuf, FileFindings> = BTreeMap::new();
@@ -149,7 +155,7 @@ fn gather(root: &Path, layers: &[Live], rules: &Rules) -> BTreeMap<PathBuf, File
         }
     }
     for ((path, _), mut found) in useless {
-        if found.len() >= lookers.get(&path).copied().unwrap_or_default() {
+        if !is_part && found.len() >= lookers.get(&path).copied().unwrap_or_default() {
             let (index, diagnostic) = found.swap_remove(0);
             let label = diagnostic.primary.as_ref().expect("a comment has a place");
             let source = layers[index].layer.project.source(label.span.source);

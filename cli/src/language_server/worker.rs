@@ -9,7 +9,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -169,9 +172,11 @@ impl Worker {
                         self.tell(Update::Say(Urgency::Log, notice));
                     }
                 }
-                let (layer, end) = self.analyse(root, project, &state.rules);
-                state.layers = vec![all_of(layer)];
                 state.freshness = if stale.is_empty() { Freshness::Current } else { Freshness::Stale };
+                // Whoever has nothing yet is shown something soon; whoever has something keeps it until all is known.
+                let early = state.layers.is_empty().then_some(state.freshness);
+                let (layer, end) = self.analyse(root, project, &state.rules, early);
+                state.layers = vec![all_of(layer)];
                 (Some(stale), end)
             }
             Err(Error::NotBuilt { .. } | Error::NothingFound { .. } | Error::NoBytecode { .. }) => {
@@ -209,14 +214,14 @@ impl Worker {
             .file_name()
             .map_or_else(|| root.display().to_string(), |it| it.to_string_lossy().into_owned());
         self.tell(Update::Begin(root.to_owned(), format!("Compiling {name}")));
-        let projects: Vec<&Project> = state.layers.iter().map(|live| &live.layer.project).collect();
+        let projects: Vec<&Project> = state.layers.iter().map(|live| &*live.layer.project).collect();
         let checked: BTreeSet<PathBuf> = live_sources(&state.layers);
         let started = Instant::now();
         let outcome = self.compiler.compile(root, saved, &checked, &projects, self.settings.solc.as_deref());
         let took = started.elapsed();
         let end = match outcome {
             Outcome::Compiled { project, targets, by } => {
-                let (layer, end) = self.analyse(root, project, &state.rules);
+                let (layer, end) = self.analyse(root, project, &state.rules, None);
                 replace(&mut state.layers, layer, &targets);
                 state.freshness = Freshness::Current;
                 let text = format!(
@@ -254,18 +259,44 @@ impl Worker {
         self.tell(Update::End(root.to_owned(), end));
     }
 
-    fn analyse(&mut self, root: &Path, project: Project, rules: &Rules) -> (Layer, String) {
-        let events = self.events.clone();
-        let step = |done: usize, all: usize| {
+    /// Analyses a project, a few contracts first and then more and more at a time. With `early`, what is known so far is
+    /// published now and then.
+    fn analyse(
+        &mut self,
+        root: &Path,
+        project: Project,
+        rules: &Rules,
+        early: Option<Freshness>,
+    ) -> (Layer, String) {
+        const FIRST: usize = 4;
+        let project = Arc::new(project);
+        let own = analysis::checked(&project);
+        let (events, done, all) = (self.events.clone(), AtomicUsize::new(0), own.len());
+        let step = || {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             // A client needs to see that something moves, not every contract.
             if done.is_multiple_of(16) {
                 let _ = events.send(Event::Worker(Update::Step(root.to_owned(), done, all)));
             }
         };
-        let settings = &rules.configuration.settings;
-        let (layer, work) = analysis::analyse(project, &mut self.cache, settings, &step);
-        let contracts = if work.contracts == 1 { "contract" } else { "contracts" };
-        (layer, format!("{} {contracts}, {} of them new code", work.contracts, work.analysed))
+        let (mut contracts, mut analysed) = (Vec::with_capacity(all), 0);
+        let mut rest = own.as_slice();
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(rest.len().min(FIRST.max(contracts.len())));
+            let settings = &rules.configuration.settings;
+            let (known, work) = analysis::analyse(&project, part, &mut self.cache, settings, &step);
+            contracts.extend(known);
+            analysed += work.analysed;
+            rest = after;
+            if let Some(freshness) = early.filter(|_| !rest.is_empty()) {
+                let layer = Layer { project: Arc::clone(&project), contracts: contracts.clone() };
+                let snapshot = Snapshot::new(root.to_owned(), vec![all_of(layer)], rules, freshness, true);
+                self.tell(Update::Snapshot(Arc::new(snapshot)));
+            }
+        }
+        let noun = if contracts.len() == 1 { "contract" } else { "contracts" };
+        let end = format!("{} {noun}, {analysed} of them new code", contracts.len());
+        (Layer { project, contracts }, end)
     }
 
     fn rules(&self, root: &Path) -> Rules {
@@ -289,7 +320,8 @@ impl Worker {
 
     fn publish(&mut self, root: &Path) {
         let Some(state) = self.projects.get(root) else { return };
-        let snapshot = Snapshot::new(root.to_owned(), state.layers.clone(), &state.rules, state.freshness);
+        let snapshot =
+            Snapshot::new(root.to_owned(), state.layers.clone(), &state.rules, state.freshness, false);
         self.tell(Update::Snapshot(Arc::new(snapshot)));
         let layers = self.projects.values().flat_map(|state| &state.layers);
         self.cache.keep(layers.map(|live| &*live.layer));

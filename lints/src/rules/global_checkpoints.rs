@@ -38,6 +38,10 @@
 //! Whether the ways on which the total moves are open to a call is not always seen: the finding is `likely`.
 //! Histories that are reached through a mapping key are not reported.
 
+use std::collections::BTreeSet;
+
+use deconflict_analyzer::ExprId;
+
 use super::array_push::resizes;
 use crate::{
     diagnostic::Confidence,
@@ -66,9 +70,15 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
                 last_key(&touch.access.slot).is_some_and(|(key, _)| view.is_made_from(key, &field))
             })
             .collect();
+        let key_of = |touch: &Touch<'_>| last_key(&touch.access.slot).map(|(key, _)| key);
         let stamped =
             elements.iter().any(|touch| touch.write().is_some_and(|(value, _)| view.has_time(value)));
-        stamped && elements.iter().any(|touch| !touch.is_write())
+        // An earlier checkpoint is read; storing a packed one reads its own word.
+        let keys = |writes: bool| -> BTreeSet<ExprId> {
+            elements.iter().filter(|touch| touch.is_write() == writes).filter_map(key_of).collect()
+        };
+        let (read, written) = (keys(false), keys(true));
+        stamped && !read.is_empty() && (read != written || written.len() > 1)
     };
     let found = fields(resizes(view).into_iter().filter(is_history));
     report_fields(rule, view, &found, |variable, writers| Story {

@@ -69,8 +69,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found = view.shared_fields(|touch| {
         let counts = touch.sum().is_some_and(|(amount, subtract)| !subtract && view.is_constant(amount));
         let (function, field) = (touch.function, touch.field());
-        let hashed = || hashed_words(view, function).iter().any(|&word| is_hashed(view, word, &field));
-        counts && (hashed() || is_signed(view, function, &field))
+        counts && hashes(view, function, &field)
     });
     report_fields(rule, view, &found, |variable, writers| {
         Story {
@@ -81,6 +80,12 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         confidence: Confidence::Proved,
     }
     })
+}
+
+/// Whether a call hashes the count into what decides, names or signs something.
+pub(super) fn hashes(view: &ContractView<'_>, function: usize, field: &Field) -> bool {
+    hashed_words(view, function).iter().any(|&word| is_hashed(view, word, field))
+        || is_signed(view, function, field)
 }
 
 /// Whether the count goes out in a call beside one that recovers a signer: bytes of unknown length may hide the hash.

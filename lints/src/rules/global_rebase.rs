@@ -67,9 +67,11 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
                 .iter()
                 .any(|&(a, b)| view.is_made_from(a, &field) || view.is_made_from(b, &field))
         };
+        let is_index =
+            |value| (view.is_made_from(value, &field) && scales(value)) || moves_between(view, &field);
         !users.contains(&touch.function)
             && touch.access.slot.is_fixed()
-            && touch.write().is_some_and(|(value, _)| view.is_made_from(value, &field) && scales(value))
+            && touch.write().is_some_and(|(value, _)| is_index(value))
     });
     let moved: Vec<Touch<'_>> = moved.collect();
     let used = |field: &Field| {
@@ -99,4 +101,23 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         subject.finding(rule, vec![field.clone()], story)
     };
     fields(moved.iter().copied()).iter().filter(|field| used(field)).filter_map(report).collect()
+}
+
+/// Whether a user function takes from one account what it gives another, and the number scales that amount: a fee is
+/// no part of what both have in common.
+fn moves_between(view: &ContractView<'_>, index: &Field) -> bool {
+    let by = |amount| {
+        let scaled = |(a, b)| view.is_made_from(a, index) || view.is_made_from(b, index);
+        view.products(amount).into_iter().any(scaled)
+    };
+    let writes = view.writes();
+    writes.iter().any(|taken| {
+        let Some((amount, true)) = taken.sum() else { return false };
+        let given = |other: &&Touch<'_>| {
+            other.function == taken.function
+                && other.access.slot.root == taken.access.slot.root
+                && other.sum() == Some((amount, false))
+        };
+        !taken.access.slot.is_fixed() && by(amount) && writes.iter().any(|other| given(&other))
+    })
 }

@@ -66,7 +66,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut found = view.shared_fields(|touch| {
         touch.write().is_some_and(|(value, _)| !view.is_constant(value))
             && !view.asks_who(touch.function)
-            && !view.hands_over(touch.function, &touch.field())
+            && !view.hands_over(touch)
     });
     // What a proxy runs is the business of another rule.
     found.retain(|field| field.slot.number().is_none_or(|number| !SLOTS.contains(&number)));

@@ -43,7 +43,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{ContractView, Field},
+    view::{ContractView, Field, Touch},
 };
 
 /// The declaration.
@@ -59,7 +59,9 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let keys_count = view.settings.profile == crate::settings::Profile::WriteKey;
     let mut found = view.shared_fields(|touch| match touch.write() {
-        Some((value, WriteForm::Plain)) => is_who(view, value) || (keys_count && view.is_block_time(value)),
+        Some((value, WriteForm::Plain)) => {
+            is_who(view, value) || is_copied(view, touch, value) || (keys_count && view.is_block_time(value))
+        }
         _ => false,
     });
     found.retain(|field| is_blind(view, field));
@@ -70,6 +72,17 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         notes: Vec::new(),
         confidence: Confidence::Proved,
     })
+}
+
+/// Whether it is what the call also stores for its caller: the variable repeats the last of these records.
+fn is_copied(view: &ContractView<'_>, touch: &Touch<'_>, value: ExprId) -> bool {
+    let is_own = |key: ExprId| view.analysis.expressions.sources(key).intersects(Sources::CALLER);
+    view.is_chosen(value)
+        && view.writes().iter().any(|other| {
+            other.function == touch.function
+                && other.access.slot.keys().any(is_own)
+                && other.write().is_some_and(|(stored, _)| stored == value)
+        })
 }
 
 /// Whether it is the caller: amounts and names that anybody may set are variables like any other.

@@ -3,9 +3,10 @@
 //! In: all that a rule may see of one contract. Out: one finding for each hot location. This list is the registry: a rule that is not in it
 //! does not exist, and its order is the order of precedence, the most specific rule first. A guard is no temporary, an
 //! enumerable set is no mere array, a pool is more than the sums it is made of, an id is more than a counter; two
-//! fields of one word are only blamed for sharing it when no other rule explains either of them.
+//! fields of one word are only blamed for sharing it when no other rule explains either of them, or both are plain sums.
 
 mod accrue_once_per_block;
+mod admin_flag_read;
 mod approval_ping_pong;
 mod array_push;
 mod best_price_pointer;
@@ -40,10 +41,13 @@ mod guard_in_packed_slot;
 mod guarded_view;
 mod hot_slot_read;
 mod incremental_merkle;
+mod last_block_lock;
 mod last_touched;
 mod linked_list_head;
+mod once_flag;
 mod oracle_push_and_read;
 mod packed_array;
+mod payable_self_credit;
 mod pool_reserves;
 mod pooled_debt_totals;
 mod protocol_fee_slot;
@@ -53,6 +57,7 @@ mod return_only_read;
 mod reward_accumulator;
 mod role_split_struct;
 mod running_max;
+mod same_sender_chain;
 mod self_balance_read;
 mod self_counterparty;
 mod selfdestruct_redeploy;
@@ -157,6 +162,11 @@ pub const RULES: &[Rule] = &[
     global_rebase::RULE,
     approval_ping_pong::RULE,
     redundant_hot_check::RULE,
+    admin_flag_read::RULE,
+    once_flag::RULE,
+    last_block_lock::RULE,
+    same_sender_chain::RULE,
+    payable_self_credit::RULE,
 ];
 
 /// The rule of that name or code.
@@ -166,7 +176,7 @@ pub fn find(name: &str) -> Option<&'static Rule> {
 
 /// Runs every rule over one contract and keeps, for each location, the finding of the most specific one.
 pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
-    let mut claimed: Vec<Field> = Vec::new();
+    let mut claimed: Vec<(Field, &str)> = Vec::new();
     let mut kept = Vec::new();
     for rule in RULES {
         let mut findings = (rule.check)(rule, view);
@@ -176,15 +186,25 @@ pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
             own.extend(finding.claims.iter().cloned());
             !again
         });
+        let explains =
+            |(field, by): &(Field, &str), claim: &Field| field.overlaps(claim) && !is_beside(rule, by);
         findings.retain(|finding| {
             rule.group == Group::Pedantic
-                || !finding.claims.iter().any(|claim| claimed.iter().any(|field| field.overlaps(claim)))
+                || !finding.claims.iter().any(|claim| claimed.iter().any(|it| explains(it, claim)))
         });
         // What nobody has asked for must not hide what everybody gets.
         if rule.group == Group::Default {
-            claimed.extend(findings.iter().flat_map(|finding| finding.claims.iter().cloned()));
+            let claims = findings.iter().flat_map(|finding| finding.claims.iter().cloned());
+            claimed.extend(claims.map(|field| (field, rule.name)));
         }
         kept.append(&mut findings);
     }
     kept
+}
+
+/// Whether the rule says something else of storage that another rule has explained: a sum is hot by itself, and is so
+/// for others too where it shares a slot with their sums.
+fn is_beside(rule: &Rule, by: &str) -> bool {
+    rule.name == false_sharing::RULE.name
+        && [global_counter::RULE.name, global_accumulator::RULE.name].contains(&by)
 }

@@ -93,7 +93,9 @@ fn is_push(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
             view.users().any(|(function, _)| function == touch.function) && !view.asks_who(touch.function)
         }
         Permission::Restricted(condition) => {
-            is_stamped(view, touch.function) || is_keeper(view, condition.expression)
+            is_stamped(view, touch.function)
+                || is_keeper(view, condition.expression)
+                || (is_appointed(view, condition.expression) && decides(view, &touch.field()))
         }
     }
 }
@@ -124,7 +126,25 @@ fn is_keeper(view: &ContractView<'_>, check: ExprId) -> bool {
     })
 }
 
-/// The words of a user function that decide something or are stored.
+/// Whether the caller has to be on a list that was settled when the contract was made: keepers, where an owner is one.
+fn is_appointed(view: &ContractView<'_>, check: ExprId) -> bool {
+    let offices = view.loads(check);
+    let is_list = !offices.is_empty() && offices.iter().all(|office| office.slot.keys().count() == 1);
+    is_list
+        && !view.everyone().any(|touch| {
+            touch.is_write() && offices.iter().any(|office| touch.access.slot.root == office.slot.root)
+        })
+}
+
+/// Whether users pass or fail by a product with the number, as by a price: what only scales amounts may be a fee.
+fn decides(view: &ContractView<'_>, price: &Field) -> bool {
+    view.users().any(|(function, _)| {
+        let compared = view.comparisons(function).into_iter().filter(|it| !it.is_equality());
+        compared.flat_map(|it| [it.a, it.b]).any(|side| has_product_with(view, side, price))
+    })
+}
+
+/// Whether user calls of the function store, send, or are decided by, a product with the number.
 fn calculates_with(view: &ContractView<'_>, function: usize, price: &Field) -> bool {
     let summary = &view.analysis.summaries[function];
     let stored = summary.accesses.iter().filter_map(|access| match access.effect {
@@ -135,13 +155,11 @@ fn calculates_with(view: &ContractView<'_>, function: usize, price: &Field) -> b
     let conditions = view.conditions(function);
     let required = conditions.iter().map(|condition| condition.expression);
     let words: BTreeSet<ExprId> = stored.chain(sent).chain(required).collect();
-    words.into_iter().any(|word| {
-        view.products(word).iter().any(|&(a, b)| {
-            [a, b].into_iter().any(|side| {
-                view.loads(side).iter().any(|load| load.overlaps(price)) && view.is_made_from(side, price)
-            })
-        })
-    })
+    words.into_iter().any(|word| has_product_with(view, word, price))
+}
+
+fn has_product_with(view: &ContractView<'_>, word: ExprId, price: &Field) -> bool {
+    view.products(word).iter().any(|&(a, b)| view.is_made_from(a, price) || view.is_made_from(b, price))
 }
 
 fn report(rule: &Rule, view: &ContractView<'_>, pushes: &[Touch<'_>], price: &Field) -> Option<Finding> {

@@ -68,12 +68,15 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     }
     let quotients = quotients(view);
     // A pool is one finding, shown where its debt is.
-    let Some(first) = totals.iter().find(|total| is_rated(view, &quotients, total)) else {
-        return Vec::new();
-    };
+    let rated =
+        |total: &&Field| is_rated(view, &quotients, total) || is_used(view, &quotients, &totals, total);
+    let Some(first) = totals.iter().find(rated) else { return Vec::new() };
     let in_ratio = |total: &&Field| {
         *total == first
-            || quotients.iter().any(|&(_, of)| view.is_made_from(of, first) && view.is_made_from(of, total))
+            || quotients.iter().any(|&(share, of)| {
+                let is_part = view.is_made_from(of, first) || view.is_made_from(share, first);
+                is_part && view.is_made_from(of, total)
+            })
     };
     let claims: Vec<Field> = totals.iter().filter(in_ratio).cloned().collect();
     let subject = Subject::storage(view, first);
@@ -125,4 +128,27 @@ fn is_rated(view: &ContractView<'_>, quotients: &BTreeSet<(ExprId, ExprId)>, fie
             && view.products(word).is_empty()
     };
     quotients.iter().any(|&(share, of)| scaled(share) && whole(of))
+}
+
+/// Whether the field is a share of another total that bounds it: `borrowed / supplied`, where `borrowed <= supplied`.
+fn is_used(
+    view: &ContractView<'_>,
+    quotients: &BTreeSet<(ExprId, ExprId)>,
+    totals: &[Field],
+    field: &Field,
+) -> bool {
+    let only = |word, field: &Field| {
+        view.is_made_from(word, field)
+            && view.loads(word).iter().all(|load| load.overlaps(field))
+            && view.products(word).is_empty()
+    };
+    let bounds = |total: &Field| {
+        let compared = view.users().flat_map(|(function, _)| view.comparisons(function));
+        compared
+            .filter(|it| !it.is_equality())
+            .any(|it| it.sides().into_iter().any(|(share, whole)| only(share, field) && only(whole, total)))
+    };
+    totals.iter().filter(|total| !total.overlaps(field)).any(|total| {
+        quotients.iter().any(|&(share, of)| only(share, field) && only(of, total)) && bounds(total)
+    })
 }

@@ -60,8 +60,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let writes = view.writes();
     let shrinks = writes.iter().copied().filter(|length| {
-        let shorter = length.sum().is_some_and(|(amount, subtract)| subtract && view.is_constant(amount));
-        shorter
+        view.steps_down(length)
             && view.is_shared(&length.access.slot)
             && writes
                 .iter()

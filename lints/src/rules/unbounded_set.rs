@@ -75,6 +75,12 @@ fn is_element(view: &ContractView<'_>, key: ExprId) -> bool {
     let expressions = &view.analysis.expressions;
     view.parts(key).into_iter().any(|part| match expressions.node(part) {
         Node::CalldataWord { offset } => expressions.sources(offset).intersects(Sources::PHI),
+        // Where the input was copied to memory first, the place is lost and its origin is not.
+        Node::Unknown(_) => {
+            let copied = Sources::CALLDATA.with(Sources::PHI).with(Sources::UNKNOWN);
+            expressions.sources(part).intersects(Sources::CALLDATA)
+                && expressions.sources(part).is_within(copied)
+        }
         _ => false,
     })
 }

@@ -328,12 +328,46 @@ impl<'a> ContractView<'a> {
         })
     }
 
+    /// Whether it is a count less a constant, also where the count was loaded on several ways that have met.
+    pub(crate) fn steps_down(&self, touch: &Touch<'_>) -> bool {
+        if let Some((amount, subtract)) = touch.sum() {
+            return subtract && self.is_constant(amount);
+        }
+        let expressions = &self.analysis.expressions;
+        let Some((value, _)) = touch.write() else { return false };
+        let (count, step) = match expressions.node(value) {
+            Node::Binary { op: opcode::SUB, a, b } => (a, expressions.constant(b)),
+            Node::Binary { op: opcode::ADD, a, b } if expressions.constant(a).is_some() => {
+                (b, expressions.constant(a).map(U256::wrapping_neg))
+            }
+            Node::Binary { op: opcode::ADD, a, b } => (a, expressions.constant(b).map(U256::wrapping_neg)),
+            _ => return false,
+        };
+        let is_load = |part: &ExprId| {
+            matches!(expressions.node(*part), Node::Phi { .. } | Node::Load { .. } | Node::Constant(_))
+        };
+        step.is_some_and(|it| it.bit_len() < 64)
+            && self.loads(count) == BTreeSet::from([touch.field()])
+            && self.parts(count).iter().all(is_load)
+    }
+
     /// Whether a stored address decides in the function that replaces it: an office that its holder hands over.
-    pub(crate) fn hands_over(&self, function: usize, field: &Field) -> bool {
+    pub(crate) fn hands_over(&self, touch: &Touch<'_>) -> bool {
         const ADDRESS: u8 = 20;
         let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
-        let width = field.bytes.to - field.bytes.from;
-        (width == ADDRESS || width == ByteRange::WORD.to) && self.escapes(function, field).intersects(decides)
+        let (bytes, field) = (touch.access.bytes, touch.field());
+        // No address is calculated from the one before it; flags in the bits beside it may be kept.
+        let is_new = || {
+            let calculates = |part: ExprId| {
+                let node = self.analysis.expressions.node(part);
+                matches!(node, Node::Binary { op: opcode::MUL | opcode::DIV, .. })
+            };
+            touch.write().is_some_and(|(value, _)| {
+                !self.is_made_from(value, &field) || !self.parts(value).into_iter().any(calculates)
+            })
+        };
+        let is_address = bytes.to - bytes.from == ADDRESS || (bytes == ByteRange::WORD && is_new());
+        is_address && self.escapes(touch.function, &field).intersects(decides)
     }
 
     /// Whether the function compares its caller with an address that the contract names, on some way.
