@@ -7,16 +7,16 @@ use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::{Address, U256};
 use revm::{
-    DatabaseRef, MainnetEvm,
+    DatabaseRef,
     context::{Block as _, Cfg as _, Transaction as _},
     context_interface::result::{EVMError, HaltReason, InvalidTransaction},
-    handler::{EvmTr as _, FrameResult, Handler, MainnetContext},
+    handler::{EvmTr as _, FrameResult, Handler},
     interpreter::Gas,
     primitives::hardfork::SpecId,
     state::AccountInfo,
 };
 
-use crate::view::View;
+use crate::view::{Engine, View};
 
 /// The fees of the transactions that are final.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(crate) struct Unpaid<'h, 'a, D> {
 }
 
 impl<'a, D: DatabaseRef> Handler for Unpaid<'_, 'a, D> {
-    type Evm = MainnetEvm<MainnetContext<View<'a, D>>, ()>;
+    type Evm = Engine<'a, D>;
     type Error = EVMError<D::Error, InvalidTransaction>;
     type HaltReason = HaltReason;
 
@@ -85,7 +85,7 @@ impl<'a, D: DatabaseRef> Handler for Unpaid<'_, 'a, D> {
     }
 }
 
-fn fee<D: DatabaseRef>(evm: &MainnetEvm<MainnetContext<View<'_, D>>, ()>, gas: &Gas) -> U256 {
+fn fee<D: DatabaseRef>(evm: &Engine<'_, D>, gas: &Gas) -> U256 {
     let context = evm.ctx_ref();
     if context.cfg.is_fee_charge_disabled() {
         return U256::ZERO;

@@ -11,6 +11,7 @@ mod predict;
 pub mod audit;
 mod changes;
 mod store;
+mod precompiles;
 mod fees;
 mod view;
 mod worker;

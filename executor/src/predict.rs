@@ -42,6 +42,7 @@ use self::codes::{CodeCache, Runnable};
 use self::create::Creation;
 use self::frame::Frame;
 use self::machine::{Machine, Path, Workspace};
+pub(crate) use self::results::{Remembered, Returned};
 use self::taint::Taint;
 use self::template::{Node, NodeId, Root, Subject, Templates, Trail};
 use self::world::{AccountCode, AccountId, Word, World};

@@ -1,8 +1,13 @@
-//! A state that is kept once it is read, and readers that read ahead.
+//! Readers that read ahead of those who need what they read.
 //!
 //! In: a state that takes its time, and predictions. Out: the same state, most of it at hand by the time it is needed.
 //! Reading ahead changes nothing but the time: what was not predicted is read when it is asked for, and a reading that
 //! fails is tried again by whoever needs it.
+
+mod kept;
+mod rehearsal;
+
+pub use self::kept::CachedState;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,29 +21,40 @@ use std::{
 
 use alloy_primitives::{Address, B256, TxKind, U256};
 use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
+use self::{kept::Peek, rehearsal::Rehearsal};
 use crate::{
     access_set::{AccessSet, AccountAccess},
     block::Transaction,
+    fees::Fees,
     predict::{BlockContext, Predictor, Scratch},
-    store::lock,
+    store::{Store, lock},
+    worker::Rules,
 };
-
-/// The number of maps that keys share, so that threads seldom meet.
-const SHARDS: usize = 64;
 
 /// How long a reader waits that has nothing to read while others find out what to read.
 const PAUSE: Duration = Duration::from_micros(50);
 
-/// A state that is read once.
-#[derive(Debug)]
-pub struct CachedState<'a, D> {
-    state: &'a D,
-    accounts: Vec<Mutex<FxHashMap<Address, Option<AccountInfo>>>>,
-    slots: Vec<Mutex<FxHashMap<(Address, U256), U256>>>,
-    codes: Mutex<FxHashMap<B256, Bytecode>>,
-    block_hashes: Mutex<FxHashMap<u64, B256>>,
+/// An execution, as those see it who read ahead of it.
+pub(crate) struct Scene<'s> {
+    pub(crate) rules: &'s Rules,
+    pub(crate) transactions: &'s [Transaction],
+    pub(crate) store: &'s Store,
+    pub(crate) fees: &'s Fees,
+    /// The number of final transactions.
+    pub(crate) committed: &'s AtomicUsize,
+    /// Whether it has ended.
+    pub(crate) over: &'s AtomicBool,
+}
+
+/// What is known of what transactions touch.
+#[derive(Clone, Copy)]
+pub(crate) enum Known<'k> {
+    /// Predictions, one a transaction.
+    Hints(&'k [AccessSet]),
+    /// Whom to ask. A prediction reads what decides it, so that many of them at a time are reading ahead already.
+    Predictor(&'k Predictor),
 }
 
 /// Something to read ahead.
@@ -46,19 +62,7 @@ pub struct CachedState<'a, D> {
 enum Piece {
     Account(Address),
     Slot(Address, U256),
-}
-
-impl<'a, D: DatabaseRef> CachedState<'a, D> {
-    /// A cache of `state`, which must not change while it is used.
-    pub fn new(state: &'a D) -> Self {
-        Self {
-            state,
-            accounts: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            slots: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            codes: Mutex::default(),
-            block_hashes: Mutex::default(),
-        }
-    }
+    Code(B256),
 }
 
 impl<D: DatabaseRef + Sync> CachedState<'_, D> {
@@ -71,72 +75,66 @@ impl<D: DatabaseRef + Sync> CachedState<'_, D> {
         readers: usize,
         stop: &AtomicBool,
     ) {
-        let mut wanted = Wanted::default();
-        for (index, transaction) in transactions.iter().enumerate() {
-            wanted.by_transaction(transaction);
-            if let Some(hint) = hints.get(index) {
-                wanted.by_prediction(hint);
-            }
-        }
-        let wanted = wanted.pieces;
-        let next = AtomicUsize::new(0);
-        on_threads(readers, || {
-            while let Some(piece) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                self.read(*piece);
-            }
-        });
+        let reading = Reading { state: self, wanted: Mutex::new(Wanted::new(transactions, hints)), stop };
+        on_threads(readers, || reading.work(|| Find::Nothing));
     }
 
-    /// Predicts the transactions and reads what the predictions name, `readers` things at a time, in the order of the
-    /// transactions, until all is read or `stop` is set. Says how long predictions took, the waits of all readers added
-    /// up.
-    pub(crate) fn predict_ahead(
-        &self,
-        context: BlockContext<'_>,
-        transactions: &[Transaction],
-        predictor: &Predictor,
-        readers: usize,
-        stop: &AtomicBool,
-    ) -> Duration {
-        let mut wanted = Wanted::default();
+    /// Reads what the transactions of an execution are likely to need, `readers` pieces at a time, until all is read or
+    /// the execution has ended. Says how long predictions took, the waits of all readers added up.
+    pub(crate) fn read_ahead(&self, scene: &Scene<'_>, known: Known<'_>, readers: usize) -> Duration {
+        let transactions = scene.transactions;
         // What needs no prediction comes first: predictions will ask for it.
-        for transaction in transactions {
-            wanted.by_transaction(transaction);
-        }
-        let wanted = Mutex::new(wanted);
-        let (next, open) = (AtomicUsize::new(0), AtomicUsize::new(transactions.len()));
-        let took = AtomicU64::new(0);
+        let (hints, predictor) = match known {
+            Known::Hints(hints) => (hints, None),
+            Known::Predictor(predictor) => ([].as_slice(), Some(predictor)),
+        };
+        let wanted = Mutex::new(Wanted::new(transactions, hints));
+        let reading = Reading { state: self, wanted, stop: scene.over };
+        let context = BlockContext {
+            env: &scene.rules.block,
+            spec: scene.rules.cfg.spec,
+            chain_id: scene.rules.cfg.chain_id,
+        };
+        // Nobody goes home before the last prediction and the rehearsal have ended.
+        let predictions = predictor.map_or(0, |_| transactions.len());
+        let (next, open) = (AtomicUsize::new(0), AtomicUsize::new(1 + predictions));
+        let (is_rehearsed, took) = (AtomicBool::new(false), AtomicU64::new(0));
         on_threads(readers, || {
             let mut scratch = Scratch::default();
-            while !stop.load(Ordering::Relaxed) {
-                let piece = lock(&wanted).take();
-                if let Some(piece) = piece {
-                    self.read(piece);
-                    continue;
-                }
-                let Some(transaction) = transactions.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                    if open.load(Ordering::Acquire) == 0 {
-                        return;
+            let peek = Peek::new(&self.kept, scene.over);
+            let mut rehearsal = None;
+            reading.work(|| {
+                if let Some(predictor) = predictor
+                    && let Some(transaction) = transactions.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let start = Instant::now();
+                    let predict = || predictor.predict_with(&mut scratch, &transaction.env, context, self);
+                    let set = catch_unwind(AssertUnwindSafe(predict));
+                    let time = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    took.fetch_add(time, Ordering::Relaxed);
+                    match set {
+                        Ok(set) => lock(&reading.wanted).by_prediction(&set),
+                        // Whoever needs what makes the state panic meets the panic again.
+                        Err(_) => scratch = Scratch::default(),
                     }
-                    // Others are about to find more to read.
-                    thread::sleep(PAUSE);
-                    continue;
-                };
-                let start = Instant::now();
-                let predict = || predictor.predict_with(&mut scratch, &transaction.env, context, self);
-                let set = catch_unwind(AssertUnwindSafe(predict));
-                let time = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                took.fetch_add(time, Ordering::Relaxed);
-                match set {
-                    Ok(set) => lock(&wanted).by_prediction(&set),
-                    // Whoever needs what makes the state panic meets the panic again.
-                    Err(_) => scratch = Scratch::default(),
+                    open.fetch_sub(1, Ordering::Release);
+                    return Find::Something;
                 }
-                open.fetch_sub(1, Ordering::Release);
-            }
+                // Who is the first to have nothing else to do rehearses: it takes a processor away from those who
+                // predict and execute.
+                if !is_rehearsed.swap(true, Ordering::Relaxed) {
+                    rehearsal = Some(Rehearsal::new(scene, &peek));
+                }
+                match rehearsal.as_mut().map(|it| it.step(&reading.wanted)) {
+                    Some(Find::Nothing) => {
+                        rehearsal = None;
+                        open.fetch_sub(1, Ordering::Release);
+                    }
+                    Some(find) => return find,
+                    None => {}
+                }
+                if open.load(Ordering::Acquire) == 0 { Find::Nothing } else { Find::Later }
+            });
         });
         Duration::from_nanos(took.into_inner())
     }
@@ -152,6 +150,44 @@ impl<D: DatabaseRef + Sync> CachedState<'_, D> {
                 }
             }
             Piece::Slot(address, slot) => drop(self.storage_ref(address, slot)),
+            Piece::Code(hash) => drop(self.code_by_hash_ref(hash)),
+        }
+    }
+}
+
+/// Readers at work.
+struct Reading<'r, 'a, D> {
+    state: &'r CachedState<'a, D>,
+    wanted: Mutex<Wanted>,
+    stop: &'r AtomicBool,
+}
+
+/// What a reader that had nothing to read has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Find {
+    /// There may be something to read now.
+    Something,
+    /// There may be later.
+    Later,
+    /// There will not be.
+    Nothing,
+}
+
+impl<D: DatabaseRef + Sync> Reading<'_, '_, D> {
+    /// Reads what is wanted, and lets `find` look for more when all of it is taken.
+    fn work(&self, mut find: impl FnMut() -> Find) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let piece = lock(&self.wanted).take();
+            if let Some(piece) = piece {
+                self.state.read(piece);
+                continue;
+            }
+            match find() {
+                Find::Something => {}
+                Find::Later => thread::sleep(PAUSE),
+                // What others found in the meantime they read themselves.
+                Find::Nothing => return,
+            }
         }
     }
 }
@@ -211,10 +247,25 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn add(&mut self, piece: Piece) {
-        if self.seen.insert(piece) {
+    /// What is known beforehand, in the order of the transactions.
+    fn new(transactions: &[Transaction], hints: &[AccessSet]) -> Self {
+        let mut wanted = Self::default();
+        for (index, transaction) in transactions.iter().enumerate() {
+            wanted.by_transaction(transaction);
+            if let Some(hint) = hints.get(index) {
+                wanted.by_prediction(hint);
+            }
+        }
+        wanted
+    }
+
+    /// Adds a piece; false if it was there.
+    fn add(&mut self, piece: Piece) -> bool {
+        let is_new = self.seen.insert(piece);
+        if is_new {
             self.pieces.push(piece);
         }
+        is_new
     }
 
     fn by_transaction(&mut self, transaction: &Transaction) {
@@ -244,56 +295,6 @@ impl Wanted {
         let piece = self.pieces.get(self.taken).copied()?;
         self.taken += 1;
         Some(piece)
-    }
-}
-
-fn account_shard(address: &Address) -> usize {
-    usize::from(address[19]) % SHARDS
-}
-
-fn slot_shard(address: &Address, slot: &U256) -> usize {
-    (usize::from(address[19]) ^ slot.byte(0) as usize ^ slot.byte(31) as usize) % SHARDS
-}
-
-impl<D: DatabaseRef> DatabaseRef for CachedState<'_, D> {
-    type Error = D::Error;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
-        let shard = &self.accounts[account_shard(&address)];
-        if let Some(info) = lock(shard).get(&address) {
-            return Ok(info.clone());
-        }
-        let info = self.state.basic_ref(address)?;
-        lock(shard).insert(address, info.clone());
-        Ok(info)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, D::Error> {
-        if let Some(code) = lock(&self.codes).get(&hash) {
-            return Ok(code.clone());
-        }
-        let code = self.state.code_by_hash_ref(hash)?;
-        lock(&self.codes).insert(hash, code.clone());
-        Ok(code)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, D::Error> {
-        let shard = &self.slots[slot_shard(&address, &slot)];
-        if let Some(word) = lock(shard).get(&(address, slot)) {
-            return Ok(*word);
-        }
-        let word = self.state.storage_ref(address, slot)?;
-        lock(shard).insert((address, slot), word);
-        Ok(word)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, D::Error> {
-        if let Some(hash) = lock(&self.block_hashes).get(&number) {
-            return Ok(*hash);
-        }
-        let hash = self.state.block_hash_ref(number)?;
-        lock(&self.block_hashes).insert(number, hash);
-        Ok(hash)
     }
 }
 

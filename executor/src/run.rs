@@ -37,8 +37,9 @@ use crate::{
     block::Transaction,
     changes::FinalWrites,
     fees::Fees,
-    predict::{BlockContext, Predictor},
-    prefetch::CachedState,
+    precompiles::Answers,
+    predict::Predictor,
+    prefetch::{CachedState, Known, Scene},
     schedule,
     serial::{Outcome, summarize},
     store::{Store, lock},
@@ -208,6 +209,9 @@ pub enum Predictions<'a> {
     ByNeed(&'a Predictor),
 }
 
+/// Reads ahead of an execution until it ends, and says how long predictions took.
+type ReadAhead<'a> = dyn Fn(&Scene<'_>) -> Duration + Sync + 'a;
+
 /// Receives the index and the result of a transaction.
 pub type Listener<'a> = dyn Fn(usize, &ExecutionResult) + Sync + 'a;
 
@@ -281,39 +285,22 @@ impl Executor {
         predictions: Predictions<'_>,
         watch: Watch<'_>,
     ) -> Result<Execution, ExecuteError<D::Error>> {
-        let rules = Rules { block, cfg: rules };
-        if self.config.readers == 0 {
-            return self.execute_at_hand(&rules, transactions, state, predictions, watch);
+        let rules = Rules { block, cfg: rules, answers: Answers::default() };
+        let readers = self.config.readers;
+        if readers == 0 {
+            return self.execute_at_hand(&rules, transactions, state, predictions, watch, None);
         }
         let cached = CachedState::new(state);
-        let stop = AtomicBool::new(false);
-        let read_ahead = || {
-            let (readers, cfg) = (self.config.readers, &rules.cfg);
-            match predictions {
-                _ if self.config.mode != Mode::Scheduled => Duration::ZERO,
-                // A prediction reads what decides it, so that many of them at a time are reading ahead already.
-                Predictions::ByNeed(predictor) => {
-                    let context = BlockContext { env: &rules.block, spec: cfg.spec, chain_id: cfg.chain_id };
-                    cached.predict_ahead(context, transactions, predictor, readers, &stop)
-                }
-                Predictions::Given(hints) => {
-                    cached.prefetch(transactions, hints, readers, &stop);
-                    Duration::ZERO
-                }
-                Predictions::None => Duration::ZERO,
-            }
+        let read_ahead = |scene: &Scene<'_>| match predictions {
+            Predictions::None => Duration::ZERO,
+            Predictions::Given(hints) => cached.read_ahead(scene, Known::Hints(hints), readers),
+            Predictions::ByNeed(predictor) => cached.read_ahead(scene, Known::Predictor(predictor), readers),
         };
-        std::thread::scope(|scope| {
-            let reading = std::thread::Builder::new().spawn_scoped(scope, read_ahead);
-            let execution = self.execute_at_hand(&rules, transactions, &cached, predictions, watch);
-            stop.store(true, Ordering::Relaxed);
-            let predict = reading.ok().and_then(|thread| thread.join().ok()).unwrap_or_default();
-            let mut execution = execution?;
-            execution.figures.predict += predict;
-            Ok(execution)
-        })
+        let read_ahead = (self.config.mode == Mode::Scheduled).then_some(&read_ahead as &ReadAhead<'_>);
+        self.execute_at_hand(&rules, transactions, &cached, predictions, watch, read_ahead)
     }
 
+    /// Executes the transactions of a block, and beside that does `read_ahead`, which says how long predictions took.
     fn execute_at_hand<D: DatabaseRef + Sync>(
         &self,
         rules: &Rules,
@@ -321,6 +308,7 @@ impl Executor {
         state: &D,
         predictions: Predictions<'_>,
         watch: Watch<'_>,
+        read_ahead: Option<&ReadAhead<'_>>,
     ) -> Result<Execution, ExecuteError<D::Error>> {
         let start = Instant::now();
         let fees = Fees::new(rules.block.beneficiary);
@@ -334,18 +322,26 @@ impl Executor {
         let board = Board::new(transactions, rules, predictions, threads, eager);
         let mut committer = Committer::new(&board, rules, watch, room);
         let schedule = start.elapsed();
-        let committed = std::thread::scope(|scope| {
-            for _ in 1..threads {
-                let help = || board.help(&mut Worker::new(rules, state, &store, &fees));
-                // Without a helper there is less help, that is all.
-                drop(std::thread::Builder::new().spawn_scoped(scope, help));
-            }
+        let (committed, over) = board.progress();
+        let scene = Scene { rules, transactions, store: &store, fees: &fees, committed, over };
+        let (committed, reading) = std::thread::scope(|scope| {
+            let reading = read_ahead.and_then(|read_ahead| {
+                std::thread::Builder::new().spawn_scoped(scope, || read_ahead(&scene)).ok()
+            });
+            let help = || board.help(&mut Worker::new(rules, state, &store, &fees));
+            // Without a helper there is less help, that is all.
+            let helpers =
+                (1..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, help).ok());
+            let helpers: Vec<_> = helpers.collect();
             let committed = guarded(0, || {
                 let mut worker = Worker::new(rules, state, &store, &fees);
                 committer.run(&mut worker)
             });
             board.close();
-            committed
+            for helper in &helpers {
+                helper.thread().unpark();
+            }
+            (committed, reading.and_then(|thread| thread.join().ok()).unwrap_or_default())
         });
         committed?;
         let Committer { results, ahead, reexecutions, mut left, room, .. } = committer;
@@ -355,7 +351,7 @@ impl Executor {
             ahead,
             reexecutions,
             edges,
-            predict,
+            predict: predict + reading,
             schedule: schedule + planning,
             ..RunFigures::default()
         };

@@ -8,9 +8,12 @@ mod hashes;
 mod observe;
 mod overlay;
 
-pub(crate) use self::{observe::listen, overlay::Overlay};
+pub(crate) use self::{
+    observe::{Engine, listen},
+    overlay::Overlay,
+};
 
-use alloy_primitives::{Address, B256, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
 
@@ -19,6 +22,10 @@ use crate::{
     fees::Fees,
     store::{Index, Store},
 };
+
+/// From which run of a code on a thread that runs ahead has a copy of its own: codes are counted by who uses them, and two
+/// threads that count in one place hold each other up. Copying costs as much as a few transactions that do so.
+const OWN_CODE: u32 = 24;
 
 /// The state as one transaction finds it.
 #[derive(Debug)]
@@ -38,9 +45,16 @@ pub(crate) struct View<'a, D> {
     pub(crate) in_row: bool,
     pub(crate) overlay: Overlay,
     /// Codes that this thread has run.
-    pub(crate) codes: FxHashMap<B256, Bytecode>,
+    codes: FxHashMap<B256, Code>,
     /// Hashes that this thread has computed.
     pub(crate) hashes: Hashes,
+}
+
+/// A code that a thread has run, and how often.
+#[derive(Debug)]
+struct Code {
+    code: Bytecode,
+    runs: u32,
 }
 
 /// What a transaction has read.
@@ -261,11 +275,15 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     }
 
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, D::Error> {
-        if let Some(code) = self.codes.get(&hash) {
+        if let Some(Code { code, runs }) = self.codes.get_mut(&hash) {
+            *runs += 1;
+            if *runs == OWN_CODE && self.logs && code.is_legacy() {
+                *code = Bytecode::new_legacy(Bytes::copy_from_slice(code.original_byte_slice()));
+            }
             return Ok(code.clone());
         }
         let code = self.state.code_by_hash_ref(hash)?;
-        self.codes.insert(hash, code.clone());
+        self.codes.insert(hash, Code { code: code.clone(), runs: 1 });
         Ok(code)
     }
 

@@ -13,11 +13,11 @@ use std::{
 
 use alloy_primitives::{Address, U256};
 use revm::{
-    Context, DatabaseRef, MainBuilder as _, MainContext as _, MainnetEvm,
+    Context, DatabaseRef, MainBuilder as _, MainContext as _,
     context::{BlockEnv, CfgEnv, ContextSetters as _, JournalTr as _, Transaction as _, TxEnv},
     context_interface::Cfg as _,
     context_interface::result::{EVMError, ExecutionResult, InvalidTransaction},
-    handler::{Handler as _, MainnetContext},
+    handler::{EthPrecompiles, Handler as _, MainnetContext},
     primitives::hardfork::SpecId,
     state::EvmState,
 };
@@ -26,8 +26,9 @@ use self::transfer::Plain;
 use crate::{
     block::Transaction,
     fees::{Fees, Unpaid},
+    precompiles::{Answers, Remembering},
     store::{AccountWrite, Addition, Index, Store},
-    view::{AccountRead, BalanceNeed, Overlay, Presence, SlotRead, View, listen},
+    view::{AccountRead, BalanceNeed, Engine, Overlay, Presence, SlotRead, View, listen},
 };
 
 /// What the execution of a transaction came to.
@@ -95,16 +96,17 @@ pub(crate) enum Failure<E> {
 }
 
 /// What all transactions of a block have in common.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) block: BlockEnv,
     pub(crate) cfg: CfgEnv,
+    pub(crate) answers: Answers,
 }
 
 /// One thread's engine.
 pub(crate) struct Worker<'a, D: DatabaseRef> {
     rules: &'a Rules,
-    evm: MainnetEvm<MainnetContext<View<'a, D>>, ()>,
+    evm: Engine<'a, D>,
     plain: Option<Plain>,
     /// Lists for the next execution.
     pub(crate) spare: Box<Effects>,
@@ -279,13 +281,11 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
     }
 }
 
-fn build<'a, D: DatabaseRef>(
-    rules: &Rules,
-    view: View<'a, D>,
-) -> MainnetEvm<MainnetContext<View<'a, D>>, ()> {
+fn build<'a, D: DatabaseRef>(rules: &'a Rules, view: View<'a, D>) -> Engine<'a, D> {
     let context: MainnetContext<View<'a, D>> =
         Context::mainnet().with_db(view).with_block(rules.block.clone()).with_cfg(rules.cfg.clone());
-    let mut evm = context.build_mainnet();
+    let precompiles = Remembering { usual: EthPrecompiles::new(rules.cfg.spec), answers: &rules.answers };
+    let mut evm = context.build_mainnet().with_precompiles(precompiles);
     listen(&mut evm);
     evm
 }

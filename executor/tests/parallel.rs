@@ -8,7 +8,7 @@ mod corpus;
 
 use std::{env, path::PathBuf, sync::Mutex};
 
-use alloy_primitives::{Address, TxKind, U256};
+use alloy_primitives::{Address, TxKind, U256, hex};
 use deconflict_executor::{
     AccessSet, Block, BlockContext, BlockReader, BlockState, Config, ExecuteError, Execution, Executor,
     Header, Mode, Predictions, Predictor, StateChanges, Transaction, Watch, execute_settled,
@@ -91,10 +91,10 @@ fn blocks_come_out_as_they_do_one_by_one() {
                         executed.unwrap_or_else(|error| panic!("block {} {how}: {error}", block.number));
                     compare(&block, &expected, &executed, &how);
                     *reexecuted.entry((mode.name(), threads)).or_insert(0) += executed.figures.reexecutions;
-                    // The same with one thread that runs in turn what others have not begun, and with predictions
-                    // made on the way.
-                    let executor =
-                        Executor::new(Config { threads, mode, may_fall_back: true, ..Config::default() });
+                    // The same with one thread that runs in turn what others have not begun, with predictions made
+                    // on the way, and with readers that read ahead.
+                    let readers = [0, 1, 8, 0][threads.ilog2() as usize];
+                    let executor = Executor::new(Config { threads, mode, may_fall_back: true, readers });
                     let (env, rules) = (block.env(), block.rules());
                     let executed =
                         executor.execute_predicting(env, rules, &block.transactions, &shaken, &predictor);
@@ -211,16 +211,18 @@ fn transfers(pairs: &[(u64, u64)]) -> Block {
 }
 
 fn check_transfers(pairs: &[(u64, u64)]) {
-    let block = transfers(pairs);
-    let state = BlockState::new(&block);
-    let expected = execute_settled(&block, &state).unwrap_or_else(|error| panic!("{error}"));
-    let hints = predictions(&block, &state, &Predictor::new());
+    check(&transfers(pairs), &format!("{} transfers", pairs.len()));
+}
+
+fn check(block: &Block, what: &str) {
+    let state = BlockState::new(block);
+    let expected = execute_settled(block, &state).unwrap_or_else(|error| panic!("{error}"));
+    let hints = predictions(block, &state, &Predictor::new());
     for mode in [Mode::Serial, Mode::Scheduled, Mode::Optimistic] {
         for threads in [1, 2, 8] {
             let executed =
-                execute(&block, &state, &hints, mode, threads).unwrap_or_else(|error| panic!("{error}"));
-            let how = format!("{} transfers {} on {threads} threads", pairs.len(), mode.name());
-            compare(&block, &expected, &executed, &how);
+                execute(block, &state, &hints, mode, threads).unwrap_or_else(|error| panic!("{error}"));
+            compare(block, &expected, &executed, &format!("{what} {} on {threads} threads", mode.name()));
         }
     }
 }
@@ -230,6 +232,35 @@ fn blocks_of_no_and_of_one_transaction() {
     check_transfers(&[]);
     check_transfers(&[(1, 2)]);
     check_transfers(&[(1, 2), (3, 4)]);
+}
+
+#[test]
+fn what_a_precompile_has_answered_is_no_answer_for_less_gas() {
+    // Adds two points with the gas in the first word, and stores at the second word whether that has worked: PUSH1 64
+    // PUSH0 PUSH1 128 PUSH0 PUSH1 6 PUSH0 CALLDATALOAD STATICCALL PUSH1 32 CALLDATALOAD SSTORE STOP.
+    let code = hex!("6040 5f 6080 5f 6006 5f 35 fa 6020 35 55 00");
+    let code = revm::bytecode::Bytecode::new_raw(code.into());
+    let (contract, hash) = (Address::repeat_byte(0xcc), code.hash_slow());
+    let mut block = transfers(&(0..40).map(|it| (it, 100 + it)).collect::<Vec<_>>());
+    let account = deconflict_executor::Account {
+        balance: U256::ZERO,
+        nonce: 1,
+        code_hash: hash,
+        storage: std::collections::BTreeMap::new(),
+    };
+    block.pre_state.insert(contract, account);
+    block.codes.insert(hash, code);
+    for (index, transaction) in block.transactions.iter_mut().enumerate() {
+        // Adding points costs 150.
+        let gas = U256::from([150, 149, 1_000, 0][index % 4]);
+        let data = [gas.to_be_bytes::<32>(), U256::from(index + 1).to_be_bytes::<32>()].concat();
+        let env = &mut transaction.env;
+        (env.kind, env.value, env.gas_limit, env.data) =
+            (TxKind::Call(contract), U256::ZERO, 100_000, data.into());
+    }
+    let (_, changes) = execute_settled(&block, &BlockState::new(&block)).expect("the block is valid");
+    assert_eq!(changes.accounts[&contract].storage.len(), 20);
+    check(&block, "calls of a precompile");
 }
 
 #[test]

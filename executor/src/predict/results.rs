@@ -44,17 +44,23 @@ impl Equivalent<Input> for InputRef<'_> {
 }
 
 /// What a precompile returned.
-#[derive(Clone, Debug)]
-pub(super) struct Returned {
-    pub bytes: Bytes,
-    pub gas_used: u64,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Returned {
+    pub(crate) bytes: Bytes,
+    pub(crate) gas_used: u64,
 }
 
-/// Remembered results. Inputs come from whoever writes transactions, so that their places must not be foreseeable: the
-/// tables have a secret of their own each.
+/// Remembered results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Results {
     pairs: KeccakCache,
+    remembered: Remembered,
+}
+
+/// Remembered results of anything but pairs of words. Inputs come from whoever writes transactions, so that their places
+/// must not be foreseeable: the tables have a secret of their own each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remembered {
     young: HashMap<Input, Returned, RandomState>,
     old: HashMap<Input, Returned, RandomState>,
     /// How many bytes the young ones take.
@@ -74,11 +80,11 @@ impl Results {
             return self.pairs.pair(U256::from_be_slice(&pair[..32]), U256::from_be_slice(&pair[32..]));
         }
         let input = InputRef { function: Function::Keccak, bytes };
-        if let Some(known) = self.find(input) {
+        if let Some(known) = self.remembered.find(input) {
             return U256::from_be_slice(&known.bytes);
         }
         let hash: B256 = keccak256(bytes);
-        self.keep(input, Returned { bytes: Bytes::copy_from_slice(&hash.0), gas_used: 0 });
+        self.remembered.keep(input, Returned { bytes: Bytes::copy_from_slice(&hash.0), gas_used: 0 });
         hash.into()
     }
 
@@ -90,8 +96,7 @@ impl Results {
         bytes: &[u8],
         gas: u64,
     ) -> Option<&Returned> {
-        let input = InputRef { function: Function::Precompile(spec, number), bytes };
-        if self.find(input).is_none() {
+        if self.remembered.precompile(spec, number, bytes).is_none() {
             let [high, low] = number.to_be_bytes();
             let mut address = Address::with_last_byte(low);
             address.0[18] = high;
@@ -99,9 +104,33 @@ impl Results {
             if !result.status.is_success() {
                 return None;
             }
-            self.keep(input, Returned { bytes: result.bytes, gas_used: result.gas_used });
+            let returned = Returned { bytes: result.bytes, gas_used: result.gas_used };
+            self.remembered.keep_precompile(spec, number, bytes, returned);
         }
-        self.young.get(&input).filter(|returned| returned.gas_used <= gas)
+        self.remembered.precompile(spec, number, bytes).filter(|returned| returned.gas_used <= gas)
+    }
+}
+
+impl Remembered {
+    /// What a precompile is known to return, to whoever has the gas.
+    pub(crate) fn precompile(
+        &mut self,
+        spec: PrecompileSpecId,
+        number: u16,
+        bytes: &[u8],
+    ) -> Option<&Returned> {
+        self.find(InputRef { function: Function::Precompile(spec, number), bytes })
+    }
+
+    /// Remembers what a precompile has returned.
+    pub(crate) fn keep_precompile(
+        &mut self,
+        spec: PrecompileSpecId,
+        number: u16,
+        bytes: &[u8],
+        returned: Returned,
+    ) {
+        self.keep(InputRef { function: Function::Precompile(spec, number), bytes }, returned);
     }
 
     /// What is remembered. Afterwards it is among the young.
@@ -139,9 +168,9 @@ mod tests {
         for number in 0..60_000_u32 {
             let bytes = (number % 20_000).to_be_bytes().repeat(1 + (number % 20_000) as usize % 40);
             assert_eq!(results.keccak(&bytes), U256::from_be_bytes(keccak256(&bytes).0));
-            assert!(results.size <= CAPACITY + bytes.len() + 32 + OVERHEAD);
+            assert!(results.remembered.size <= CAPACITY + bytes.len() + 32 + OVERHEAD);
         }
-        assert!(!results.old.is_empty(), "nothing was ever forgotten");
+        assert!(!results.remembered.old.is_empty(), "nothing was ever forgotten");
     }
 
     #[test]

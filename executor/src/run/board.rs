@@ -172,6 +172,8 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             while !self.over.load(Ordering::Acquire) {
                 if self.work(worker, &mut scratch) {
                     idle = 0;
+                } else if self.quiet_until.load(Ordering::Relaxed) >= self.transactions.len() {
+                    return;
                 } else {
                     rest(&mut idle);
                 }
@@ -371,6 +373,11 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         lock(&self.spares).push(effects);
     }
 
+    /// The number of final transactions, and whether everybody may go home.
+    pub(super) fn progress(&self) -> (&AtomicUsize, &AtomicBool) {
+        (&self.committed, &self.over)
+    }
+
     /// Sends everybody home.
     pub(super) fn close(&self) {
         self.over.store(true, Ordering::Release);
@@ -398,6 +405,7 @@ fn rest(idle: &mut u32) {
     if *idle <= GLANCES {
         (0..SPINS / GLANCES).for_each(|_| spin_loop());
     } else {
-        thread::sleep((NAPS[0] * (1 << (*idle - GLANCES - 1).min(8))).min(NAPS[1]));
+        // Whoever ends the execution wakes those who sleep.
+        thread::park_timeout((NAPS[0] * (1 << (*idle - GLANCES - 1).min(8))).min(NAPS[1]));
     }
 }

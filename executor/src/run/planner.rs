@@ -28,16 +28,19 @@ const GIVEN_BATCH: usize = 256;
 const FARTHEST: usize = 256;
 
 /// How many predictions it takes to tell whether they lead to anything.
-const SAMPLE: usize = 64;
+const SAMPLE: usize = 32;
 
 /// How many guesses it takes to tell whether guessing is good enough.
-const GUESSES: u64 = 12;
+const GUESSES: u64 = 8;
 
 /// The nanoseconds that transactions in a row should take together, so that handing them over costs little.
 const ROW: u64 = 50_000;
 
 /// The most transactions in a row.
 const LONGEST: u32 = 32;
+
+/// How many transactions the committing thread runs in a row while predictions decide what others do.
+const PLANNED_ROW: u32 = 8;
 
 /// How many transactions the committing thread runs in a row where others have nothing to do.
 const ALONE: u32 = 128;
@@ -226,7 +229,7 @@ impl<'a> Planner<'a> {
         }
         let guesses = self.guesses(progress);
         if !guesses {
-            self.row = if self.is_fruitless(progress) { ALONE } else { 1 };
+            self.row = if self.is_fruitless(progress) { ALONE } else { PLANNED_ROW };
         }
         if guesses && let Some(range) = self.guess(committed, transactions, progress) {
             return Job::Run { range, guess: true };

@@ -5,9 +5,10 @@
 
 use alloy_primitives::{Address, B256, U256};
 use revm::{
-    DatabaseRef, MainnetEvm,
+    DatabaseRef,
     bytecode::opcode,
-    handler::MainnetContext,
+    context::Evm,
+    handler::{EthFrame, MainnetContext, instructions::EthInstructions},
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult,
         instructions::{contract, host},
@@ -17,12 +18,23 @@ use revm::{
 };
 
 use super::{View, hashes::keccak256};
+use crate::precompiles::Remembering;
 
 type Host<'a, D> = MainnetContext<View<'a, D>>;
+
+/// What runs transactions on a view.
+pub(crate) type Engine<'a, D> = Evm<
+    Host<'a, D>,
+    (),
+    EthInstructions<EthInterpreter, Host<'a, D>>,
+    Remembering<'a>,
+    EthFrame<EthInterpreter>,
+>;
+
 pub(super) type At<'i, 'a, D> = InstructionContext<'i, Host<'a, D>, EthInterpreter>;
 
 /// Lets the instructions of an engine report to its view.
-pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut MainnetEvm<Host<'a, D>, ()>) {
+pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut Engine<'a, D>) {
     let gas = *evm.instruction.gas_table();
     let mut replace = |opcode: u8, instruction: Instruction<EthInterpreter, Host<'a, D>>| {
         evm.instruction.insert_instruction(opcode, instruction, gas[opcode as usize]);
