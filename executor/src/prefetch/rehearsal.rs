@@ -20,6 +20,9 @@ use crate::{
 /// From which time on a transaction that misses nothing is not run again.
 const LONG: Duration = Duration::from_micros(200);
 
+/// How many times as long as it has taken a rehearsal is not made again: others need the processor, too.
+const REST: u32 = 3;
+
 /// How often in a row nothing new may be missing, before what is missing is taken to be unreadable.
 const IN_VAIN: u32 = 12;
 
@@ -69,9 +72,9 @@ impl<'r> Rehearsal<'r> {
         if self.in_vain > IN_VAIN {
             return Find::Nothing;
         }
-        // Others need the processor, too, and what is missing takes its time to arrive.
+        // What is missing takes its time to arrive.
         let end = Instant::now();
-        self.due = end + (end - begin).max(PAUSE * (1 << self.in_vain));
+        self.due = end + (REST * (end - begin)).max(PAUSE * (1 << self.in_vain));
         if new { Find::Something } else { Find::Later }
     }
 
