@@ -8,6 +8,8 @@ must lose nothing. The server is then killed and started again, and has to answe
 import http.client
 import json
 import os
+import random
+import re
 import resource
 import signal
 import socket
@@ -22,6 +24,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = ROOT / "fixtures" / "blocks" / "2-tokens.json"
 TOKEN = "a-token-of-some-length"
+# The transaction that EIP-155 signs as its example.
+RAW = (
+    "0xf86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1"
+    "a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83"
+)
 
 
 class Unix(http.client.HTTPConnection):
@@ -35,6 +42,29 @@ class Unix(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
+
+
+class Raw:
+    """The least that a client can be: one request as bytes, one answer as bytes, on a connection that stays."""
+
+    def __init__(self, path, body):
+        body = body.encode()
+        head = f"POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        self.request = head.encode() + body
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        self.socket.connect(str(path))
+
+    def ask(self):
+        self.socket.sendall(self.request)
+        answer = self.socket.recv(1 << 20)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        parts, got = [body], len(body)
+        while got < length:
+            parts.append(self.socket.recv(1 << 20))
+            got += len(parts[-1])
+        return head[9:12] == b"200", b"".join(parts)
 
 
 class Server:
@@ -119,9 +149,16 @@ def malformed(server):
         ({"transactions": [], "parent": "0x" + "00" * 32}, -32602),
         ({"transactions": [], "environment": {"spec": "Nowhere"}}, -32602),
         ({"transactions": ["0x"] * 1001}, -32005),
+        ({"transactions": [], "environment": {"number": 1}}, -32602),
+        ({"transactions": [], "state": {"0x" + "aa" * 20: {"code": "0x" + "00" * 300_000}}}, -32602),
+        ({"transactions": transactions()[:1], "environment": {"chain_id": 5}}, -32602),
+        ({"transactions": transactions()[:1], "environment": {"spec": "Berlin"}}, -32602),
+        ({"transactions": transactions()[:1] * 2}, -32602),
     ]
     for params, code in wrong:
-        _, answer = post(connection, request("deconflict_hints", params))
+        # What cannot be in one block may be asked about one by one.
+        method = "deconflict_plan" if len(params.get("transactions", [])) == 2 else "deconflict_hints"
+        _, answer = post(connection, request(method, params))
         assert json.loads(answer)["error"]["code"] == code, (params if len(str(params)) < 200 else "many", answer[:300])
     _, answer = post(connection, request("deconflict_nothing"))
     assert json.loads(answer)["error"]["code"] == -32601
@@ -148,8 +185,8 @@ def crowd(server, count):
     return held
 
 
-def lose_nothing(server, work):
-    """Runs `work` while a well-behaved client asks over a connection of its own."""
+def lose_nothing(server, work, least=10):
+    """Runs `work` while a well-behaved client asks over a connection of its own: that many answers at least, none wrong."""
     stop, lost, asked = threading.Event(), [], [0]
 
     def ask():
@@ -167,32 +204,68 @@ def lose_nothing(server, work):
     finally:
         stop.set()
         client.join()
-    assert not lost and asked[0] > 10, (lost[:3], asked)
+    assert not lost and asked[0] >= least, (lost[:3], asked)
     return asked[0]
 
 
+def loop(gas):
+    """A transaction to a contract that loads one slot after the other until there is no more gas."""
+    there = "0x" + "aa" * 20
+    transaction = {"type": 0, "from": "0x" + "11" * 20, "to": there, "nonce": 0, "value": "0x0", "gas_limit": gas, "gas_price": "0x10"}
+    code = "0x5f355b805450600101600256"
+    return [transaction | {"input": "0x"}], {there: {"code": code, "balance": "0x0", "nonce": 1}}
+
+
+def hostile(server):
+    """Transactions that are made to name as much as they can, from many clients at once."""
+    single, state = loop(30_000_000)
+    refused = []
+
+    def ask():
+        connection = server.tcp()
+        for method in ["deconflict_hints", "deconflict_plan"]:
+            transactions = [it | {"nonce": number} for number in range(20) for it in single]
+            _, answer = post(connection, request(method, {"transactions": transactions, "state": state}))
+            document = json.loads(answer)
+            error = document.get("error", {}).get("code")
+            pending = [it["incomplete"] for it in document.get("result", {}).get("txs", [])]
+            refused.append(error == -32005 or "analysis pending" in pending)
+
+    clients = [threading.Thread(target=ask) for _ in range(12)]
+    for client in clients:
+        client.start()
+    most = 0
+    while any(client.is_alive() for client in clients):
+        most = max(most, server.memory())
+        time.sleep(0.05)
+    assert len(refused) == 24 and all(refused), refused
+    assert most < 4 << 20, f"{most} KiB of memory"
+    print(f"at most {most >> 10} MiB while 12 clients ask for more than fits")
+
+
 def load(server, seconds):
-    connection = server.unix()
     single = json.dumps(request("deconflict_hints", {"transactions": transactions()[:1]}))
     hundred = (transactions() * 6)[:100]
     batch = json.dumps(request("deconflict_hints", {"transactions": hundred}))
-    for body in [single, batch] * 20:
-        post(connection, body)
     figures = []
     for name, body, per in [("one hint", single, 1), ("a batch of 100, a hint", batch, 100)]:
+        client = Raw(server.socket, body)
+        for _ in range(200):
+            client.ask()
+        early = server.memory()
         times, end = [], time.monotonic() + seconds / 2
-        early = None
         while time.monotonic() < end:
             start = time.perf_counter()
-            status, answer = post(connection, body)
+            good, answer = client.ask()
             times.append((time.perf_counter() - start) / per * 1e6)
-            assert status == 200 and b"error" not in answer[:60]
-            if early is None and len(times) > 200:
-                early = server.memory()
+            assert good and answer.startswith(b'{"jsonrpc":"2.0","id":1,"result":{"schema"'), answer[:200]
         times.sort()
         tail = times[int(len(times) * 0.99)]
-        figures.append(f"{name}: median {statistics.median(times):.1f} µs, 99th percentile {tail:.1f} µs, {len(times)} requests")
-        grown = server.memory() - (early or server.memory())
+        grown = server.memory() - early
+        figures.append(
+            f"{name}: median {statistics.median(times):.1f} µs, 99th percentile {tail:.1f} µs, {len(times)} requests, "
+            f"memory {early >> 10} MiB and {grown} KiB more at the end"
+        )
         assert grown < 64 << 10, f"memory has grown by {grown} KiB"
     return figures
 
@@ -211,6 +284,8 @@ def main():
         try:
             check(server)
             print(f"{lose_nothing(server, lambda: malformed(server))} answers beside malformed requests, none lost")
+            asked = lose_nothing(server, lambda: hostile(server), 2)
+            print(f"{asked} answers beside hostile code, none lost")
             held = []
             asked = lose_nothing(server, lambda: held.extend(crowd(server, connections)))
             print(f"{asked} answers beside {len(held)} connections that say nothing, none lost; {server.memory() >> 10} MiB")
@@ -223,7 +298,9 @@ def main():
             server.process.kill()
             server.process.wait()
             server = Server(binary, scratch)
+            start = time.perf_counter()
             check(server)
+            print(f"started again, it answers from its store; first answers in {1e3 * (time.perf_counter() - start):.0f} ms")
             server.process.send_signal(signal.SIGTERM)
             assert server.process.wait(timeout=40) == 0, "told to stop, it ends well"
             assert not server.socket.exists(), "its socket is gone"
@@ -264,6 +341,45 @@ def lines(binary, scratch):
     assert [len(answers[i]["result"]["txs"]) for i in (0, 4)] == [2, 2]
     assert answers[1]["error"]["code"] == -32700 and "error" in answers[2] and len(answers[3]) == 2
     print("lines: five requests, five answers in their order")
+    noise(command, environment)
+
+
+def noise(command, environment):
+    """Requests with something changed in them, by a fixed seed: each has an answer, whatever it is."""
+    draw = random.Random(20266)
+    state = {transactions()[0]["to"]: {"balance": "0x1", "nonce": 2, "code": "0x6001545f55", "storage": {"0x1": "0x2"}}}
+    surroundings = {"spec": "Cancun", "number": 9, "timestamp": 1700000100, "base_fee": 7, "gas_limit": 30000000}
+    good = [
+        request("deconflict_hints", {"transactions": transactions()[:2], "state": state}),
+        request("deconflict_plan", {"transactions": transactions()[2:4], "environment": surroundings, "lanes": 2}),
+        request("deconflict_hints", {"transactions": [RAW, transactions()[0]], "parent": "0x" + "11" * 32}),
+        request("deconflict_template", {"code": "0x60015460025500"}),
+    ]
+    odd = ["null", "-1", "1e999", "[]", "{}", '""', '"0x"', '"0xzz"', "18446744073709551616", '"0x' + "f" * 65 + '"', "true", "[[[]]]"]
+    texts = []
+    for _ in range(3_000):
+        text = json.dumps(draw.choice(good))
+        for _ in range(draw.choice([1, 1, 2, 5])):
+            at = draw.randrange(1, len(text))
+            kind = draw.randrange(4)
+            if kind == 0:
+                text = text[:at] + chr(draw.randrange(32, 127)) + text[at + 1 :]
+            elif kind == 1:
+                text = text[:at] + text[at + draw.randrange(1, 20) :]
+            elif kind == 2:
+                values = [it for it in re.finditer(r'(?<=: )("[^"]*"|\d+)', text)]
+                it = draw.choice(values) if values else re.match("", text)
+                text = text[: it.start()] + draw.choice(odd) + text[it.end() :]
+            else:
+                text = text[:at] + text[draw.randrange(len(text)) :][:30] + text[at:]
+        texts.append(text)
+    result = subprocess.run(command, input="\n".join(texts) + "\n", capture_output=True, text=True, env=environment, timeout=120)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    wanted = [text for text in texts if text.strip()]
+    assert result.returncode == 0 and len(answers) == len(wanted), (result.returncode, len(answers), len(wanted), result.stderr[-500:])
+    assert "panicked" not in result.stderr, result.stderr[-2000:]
+    right = sum("result" in answer for answer in answers if isinstance(answer, dict))
+    print(f"lines: {len(answers)} requests with something changed in them, {right} still understood, each answered")
 
 
 main()

@@ -282,11 +282,17 @@ fn processors(text: &str) -> Result<usize, String> {
 #[derive(Debug, Args)]
 pub(crate) struct Hints {
     /// A block file: its environment, the state before it, and the transactions unless others are given.
-    #[arg(long, required = true, value_name = "FILE")]
-    pub(crate) block: PathBuf,
+    #[arg(long, required_unless_present = "rpc_url", conflicts_with = "rpc_url", value_name = "FILE")]
+    pub(crate) block: Option<PathBuf>,
     /// Raw signed transactions instead of those of the block: one in hexadecimal a line, or `-` for standard input.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, required_unless_present = "block", value_name = "FILE")]
     pub(crate) transactions: Option<PathBuf>,
+    /// A node whose state at the head of its chain is the one before the transactions, instead of a block file.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc_url: Option<String>,
+    /// The rules of the next block, where they cannot be told from the head, such as `Prague`.
+    #[arg(long, requires = "rpc_url", value_name = "FORK")]
+    pub(crate) spec: Option<String>,
     /// Where to find codes that a block file does not hold; without it, `codes.jsonl.zst` in the folder of the block
     /// file or the one above.
     #[arg(long, value_name = "FILE")]
@@ -304,22 +310,28 @@ pub(crate) struct Hints {
     #[arg(long, value_name = "FILE", conflicts_with = "no_cache")]
     pub(crate) templates: Option<PathBuf>,
     /// Analyse the codes of the block and write them to this file, for `--templates`, instead of giving hints.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["templates", "transactions", "output"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["templates", "transactions", "output", "rpc_url"])]
     pub(crate) export_templates: Option<PathBuf>,
+    /// Instead of giving hints, hold them against the block access list of EIP-7928 in this file, as RLP or JSON: what they
+    /// lack is said, and ends with 1.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["transactions", "export_templates", "output"])]
+    pub(crate) access_list: Option<PathBuf>,
     /// Analyse every code anew, and leave the user's cache of analysed codes alone.
     #[arg(long)]
     pub(crate) no_cache: bool,
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
 }
 
 /// How to reach a node.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct NodeOptions {
-    /// The seconds that an answer may take.
-    #[arg(long, default_value_t = 60, value_name = "N")]
-    pub(crate) timeout: u64,
-    /// How often to ask again where the node does not answer.
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) retries: u32,
+    /// The seconds that an answer may take [default: 60; `serve`: 5].
+    #[arg(long, value_name = "N")]
+    pub(crate) timeout: Option<u64>,
+    /// How often to ask again where the node does not answer [default: 5; `serve`: 1].
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
     /// The most requests a second.
     #[arg(long, value_name = "N")]
     pub(crate) rate_limit: Option<u32>,
@@ -343,6 +355,10 @@ pub(crate) struct Fetch {
     /// The rules of the block, where they cannot be told from its header, such as `Prague`.
     #[arg(long, value_name = "FORK")]
     pub(crate) spec: Option<String>,
+    /// Write the block access list of EIP-7928 that executing the block comes to into this file: JSON if its name ends in
+    /// `.json`, else RLP.
+    #[arg(long, value_name = "FILE", conflicts_with = "range")]
+    pub(crate) access_list: Option<PathBuf>,
     /// Ask for state key by key, as predictions and executions name it, also where the node can trace.
     #[arg(long)]
     pub(crate) no_tracer: bool,

@@ -48,8 +48,7 @@ fn read_or_ask(
     let Some(url) = rpc_url else {
         bail!("{address} is an address: name the node that has its code by `--rpc-url`");
     };
-    let options = NodeOptions { timeout: 30, retries: 3, rate_limit: None };
-    let node = node::connect(url, &options)?;
+    let node = node::connect(url, &NodeOptions::default(), node::BRIEF)?;
     let found = code_of(&node, address).with_context(|| format!("cannot get the code of {address}"))?;
     if found.code.is_empty() {
         bail!("{address} has no code on this chain");

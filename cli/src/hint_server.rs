@@ -3,6 +3,7 @@
 //! In: requests, and states to predict on. Out: hints, plans and templates. Whatever is asked, a worker is held no longer
 //! than its budget, memory is bounded by the limits, and what is not known is marked in the answer.
 
+mod bases;
 mod limits;
 mod lines;
 mod listen;
@@ -11,9 +12,11 @@ mod metrics;
 mod request;
 mod service;
 mod state;
+mod work;
 
 pub(crate) use limits::Limits;
 pub(crate) use lines::serve_lines;
 pub(crate) use listen::{Door, serve};
 pub(crate) use methods::methods;
 pub(crate) use service::Service;
+pub(crate) use state::{NodeState, View};

@@ -40,19 +40,36 @@ impl ToRpcParams for Given {
     }
 }
 
+/// How patient to be where the user does not say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usual {
+    timeout: u64,
+    retries: u32,
+}
+
+/// One user waits, and would rather wait than start again.
+pub(crate) const ALONE: Usual = Usual { timeout: 60, retries: 5 };
+
+/// Somebody waits for a page of text.
+pub(crate) const BRIEF: Usual = Usual { timeout: 30, retries: 3 };
+
+/// Many wait, and would rather have an answer that lacks something.
+pub(crate) const SERVING: Usual = Usual { timeout: 5, retries: 1 };
+
 /// A node at an address. Nothing is asked of it yet.
-pub(crate) fn connect(url: &str, options: &NodeOptions) -> anyhow::Result<Patient<HttpNode>> {
+pub(crate) fn connect(url: &str, options: &NodeOptions, usual: Usual) -> anyhow::Result<Patient<HttpNode>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.context("cannot start the threads of the client")?;
     let client = {
         let _inside = runtime.enter();
         HttpClientBuilder::default()
             .max_response_size(MAX_ANSWER)
-            .request_timeout(Duration::from_secs(options.timeout))
+            .request_timeout(Duration::from_secs(options.timeout.unwrap_or(usual.timeout)))
             .build(url)
             .with_context(|| format!("{url} is no address of a node"))?
     };
-    let patience = Patience { retries: options.retries, rate: options.rate_limit, ..Patience::default() };
+    let retries = options.retries.unwrap_or(usual.retries);
+    let patience = Patience { retries, rate: options.rate_limit, ..Patience::default() };
     Ok(Patient::new(HttpNode { runtime, client }, patience))
 }
 

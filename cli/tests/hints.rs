@@ -94,6 +94,47 @@ fn raw_transactions_take_the_place_of_those_of_the_block() {
 }
 
 #[test]
+fn hints_are_held_against_a_block_access_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |text: &str| fs::write(folder.path().join("list"), text).expect("room");
+    write("[]");
+    assert!(good(folder.path(), &["--access-list", "list"]).starts_with(b"0 accounts in the list"));
+    // Nobody in the block touches this account.
+    let address = format!("0x{}", "77".repeat(20));
+    let change = r#"{"slot":"0x1","slotChanges":[{"blockAccessIndex":"0x1","postValue":"0x5"}]}"#;
+    write(&format!(
+        r#"[{{"address":"{address}","storageChanges":[{change}],"storageReads":[],"balanceChanges":[],"nonceChanges":[],"codeChanges":[]}}]"#
+    ));
+    let output = hints(folder.path(), &["--access-list", "list"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("slot 0x1: transaction 0"), "{text}");
+    write("0xc1");
+    assert!(bad(folder.path(), &["--access-list", "list"]).contains("RLP"));
+}
+
+#[test]
+fn a_node_takes_the_place_of_a_block() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("raw.txt"), RAW).expect("room");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_deconflict"))
+            .args(["hints", "--retries", "0", "--timeout", "1"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let nobody = "http://127.0.0.1:1";
+    assert!(run(&[]).contains("--block"));
+    assert!(run(&["--rpc-url", nobody]).contains("--transactions"));
+    assert!(run(&["--rpc-url", nobody, "--transactions", "raw.txt"]).contains("cannot be reached"));
+    assert!(run(&["--rpc-url", "nowhere", "--transactions", "raw.txt"]).contains("nowhere"));
+}
+
+#[test]
 fn what_does_not_go_together_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let error = bad(folder.path(), &["--tier", "transaction", "--format", "txdag"]);

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p deconflict-executor --bench hints` measures the plain transfers and tokens of `fixtures/workloads`, and
 //! all real blocks together; templates are warm. A table at the end says how long single hints take (median and 99th
-//! percentile), how long plans take, and how large the binary form is. The real blocks are in the folder that
+//! percentile), also where every code is followed anew as a server does, how long plans take, and how large the binary form is. The real blocks are in the folder that
 //! `DECONFLICT_DATA` names, else in `shared/data` beside the repository; without them they are left out.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -83,18 +83,10 @@ fn main() {
         group.bench_function(mix.name, |bencher| {
             bencher.iter(|| mix.hint(&predictor, &mut scratch, |_| {}));
         });
-        let mut times = Vec::new();
-        for _ in 0..ROUNDS {
-            mix.hint(&predictor, &mut scratch, |time| times.push(time));
-        }
-        times.sort_unstable();
-        let at = |share: usize| times[(times.len() - 1) * share / 100].as_nanos() as f64 / 1e3;
-        lines.push(format!(
-            "{}: a hint takes {:.2} µs (median), {:.1} µs (99th percentile)",
-            mix.name,
-            at(50),
-            at(99)
-        ));
+        lines.push(format!("{}: a hint takes {}", mix.name, single(mix, &predictor, &mut scratch)));
+        let following = Predictor::new().without_templates();
+        mix.hint(&following, &mut scratch, |_| {});
+        lines.push(format!("{}, codes followed: {}", mix.name, single(mix, &following, &mut scratch)));
         lines.push(plans(mix, &predictor));
     }
     group.finish();
@@ -102,6 +94,19 @@ fn main() {
     for line in lines {
         println!("{line}");
     }
+}
+
+/// How long single hints take.
+fn single(mix: &Mix, predictor: &Predictor, scratch: &mut Scratch) -> String {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        mix.hint(predictor, scratch, |time| times.push(time));
+    }
+    let all: Duration = times.iter().sum();
+    let rate = times.len() as f64 / all.as_secs_f64();
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_nanos() as f64 / 1e3;
+    format!("{:.2} µs (median), {:.1} µs (99th percentile), {rate:.0} a second", at(50), at(99))
 }
 
 /// What plans take, and the size of the binary form.
@@ -125,6 +130,7 @@ fn plans(mix: &Mix, predictor: &Predictor) -> String {
         accesses += hints.transactions.iter().map(touched).sum::<usize>();
     }
     per_300.sort_unstable_by(f64::total_cmp);
+    let of_13 = of_13(mix, predictor);
     let planned = match per_300.as_slice() {
         [] => "no block of 100 transactions or more".to_owned(),
         all => format!(
@@ -135,11 +141,27 @@ fn plans(mix: &Mix, predictor: &Predictor) -> String {
     };
     let count = mix.len() as f64;
     format!(
-        "{}: {planned}; binary, plan included, {:.0} bytes a transaction of {:.1} slots",
+        "{}: {planned}; binary, plan included, {:.0} bytes a transaction of {:.1} slots{of_13}",
         mix.name,
         bytes as f64 / count,
         accesses as f64 / count
     )
+}
+
+/// The size of the binary form of blocks that hold nothing but transactions of 13 slots.
+fn of_13(mix: &Mix, predictor: &Predictor) -> String {
+    let binary = Format::named("bin").expect("it is in the list");
+    let (mut bytes, mut count) = (0, 0);
+    for (block, state) in &mix.blocks {
+        let mut hints = hint_block(block, &block.transactions, predictor, state, Basis::StaticAndState, None);
+        hints.transactions.retain(|hint| touched(hint) == 13);
+        if !hints.transactions.is_empty() {
+            hints.plan = Some(plan(&hints.transactions, block.header.coinbase, LANES));
+            bytes += binary.render(&hints).map_or(0, |bytes| bytes.len());
+            count += hints.transactions.len();
+        }
+    }
+    bytes.checked_div(count).map_or_else(String::new, |each| format!("; of 13 slots, {each} bytes ({count})"))
 }
 
 fn touched(hint: &TransactionHint) -> usize {

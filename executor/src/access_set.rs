@@ -38,6 +38,18 @@ pub enum AccountAccess {
     CodeWrite(Address),
 }
 
+impl StateKey {
+    /// The account that it belongs to.
+    pub fn address(&self) -> Address {
+        match *self {
+            Self::Storage(address, _)
+            | Self::Balance(address)
+            | Self::Nonce(address)
+            | Self::Code(address) => address,
+        }
+    }
+}
+
 impl AccountAccess {
     /// The account that is touched.
     pub fn address(&self) -> Address {

@@ -11,10 +11,13 @@
 mod node;
 mod wire;
 mod header;
+mod system;
 mod memo;
 mod code;
+mod next;
 
 pub use code::{ChainCode, code_of};
+pub use next::{NextBlock, next_block};
 pub use node::{Node, NodeError, Patience, Patient};
 
 use std::collections::BTreeSet;

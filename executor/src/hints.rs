@@ -23,14 +23,14 @@ mod slices;
 pub use binary::{BinaryError, VERSION as BINARY_VERSION, read as read_binary};
 pub use json::{SCHEMA, plan_document, transaction_document};
 pub use predict::{hint_block, hint_transaction, plan};
-pub use raw::{RawError, parse_lines, parse_transaction, recover};
+pub use raw::{RawError, Senders, Which, check_kinds, check_nonces, parse_lines, parse_transaction, recover};
 pub use registry::{FORMATS, Format, FormatError};
 pub use slices::{SliceFileError, export as export_slices, import as import_slices};
 
 use alloy_primitives::{Address, B256, U256};
 use revm::primitives::hardfork::SpecId;
 
-use crate::access_set::{AccessSet, AccountAccess, StateKey};
+use crate::access_set::{AccessSet, AccountAccess};
 
 /// The hints for a block or for a list of transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,16 +133,6 @@ impl TransactionHint {
         addresses.sort_unstable();
         addresses.dedup();
         addresses
-    }
-}
-
-/// The account that a piece of state belongs to.
-fn address_of(key: &StateKey) -> Address {
-    match *key {
-        StateKey::Storage(address, _)
-        | StateKey::Balance(address)
-        | StateKey::Nonce(address)
-        | StateKey::Code(address) => address,
     }
 }
 

@@ -24,6 +24,7 @@ pub mod report;
 pub mod simulate;
 pub mod plan;
 pub mod hints;
+pub mod block_access_list;
 pub mod fetch;
 
 pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};

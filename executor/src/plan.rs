@@ -13,6 +13,7 @@ mod timeline;
 pub use timeline::{Lanes, Preview};
 pub use touches::{Reach, Rules, Touches};
 
+use alloy_primitives::{Address, U256};
 use rustc_hash::FxHashMap;
 
 use crate::access_set::StateKey;
@@ -182,9 +183,13 @@ impl Planner {
     /// The earlier transactions that one may have to wait for beside its dependencies, in the order of the block, because
     /// it is not fully known what it or they touch.
     pub fn possible(&self, id: TransactionId) -> Vec<TransactionId> {
+        self.possible_beside(id, &self.dependencies(id))
+    }
+
+    /// The same, where the dependencies are known.
+    pub(crate) fn possible_beside(&self, id: TransactionId, certain: &[TransactionId]) -> Vec<TransactionId> {
         let Some(node) = self.nodes.get(id.0 as usize) else { return Vec::new() };
         let Some(rank) = node.rank else { return Vec::new() };
-        let certain = self.dependencies(id);
         let mut possible: Vec<TransactionId> = if node.reach == Reach::Known {
             self.vague.iter().copied().filter(|other| self.may_write_for(*other, id)).collect()
         } else {
@@ -256,9 +261,9 @@ impl Planner {
         self.refresh();
         let mut waits_for = Vec::new();
         let mut hub_gas = 0;
-        for (key, kind) in touches::kinds(touches) {
-            let Some(key) = self.keys.get(&key) else { continue };
-            let uses = &self.uses[*key as usize];
+        let known = touches.by_kind().filter_map(|(key, kind)| Some((*self.keys.get(key)?, kind)));
+        for (key, kind) in uses::merged(known.collect()) {
+            let uses = &self.uses[key as usize];
             hub_gas = hub_gas.max(uses.written_gas());
             if kind != Kind::Add {
                 uses.writers_before(Rank::MAX, false, &mut waits_for);
@@ -295,6 +300,41 @@ impl Planner {
         keys
     }
 
+    /// The same by account: each with its slots, all of it sorted.
+    pub fn prefetch_by_account(&self) -> Vec<(Address, Vec<U256>)> {
+        let mut places: FxHashMap<Address, usize> = FxHashMap::default();
+        let mut found: Vec<(Address, Vec<U256>)> = Vec::new();
+        let mut at = 0;
+        for (uses, name) in self.uses.iter().zip(&self.names) {
+            if uses.first().is_none() {
+                continue;
+            }
+            let address = name.address();
+            // Pieces of one account often follow each other.
+            if found.get(at).is_none_or(|(last, _)| *last != address) {
+                at = *places.entry(address).or_insert_with(|| {
+                    found.push((address, Vec::new()));
+                    found.len() - 1
+                });
+            }
+            if let StateKey::Storage(_, slot) = name {
+                found[at].1.push(*slot);
+            }
+        }
+        for (_, slots) in &mut found {
+            slots.sort_unstable();
+        }
+        found.sort_unstable_by_key(|(address, _)| *address);
+        found
+    }
+
+    /// Makes room for transactions that touch so many pieces of state.
+    pub(crate) fn reserve(&mut self, keys: usize) {
+        self.keys.reserve(keys);
+        self.names.reserve(keys);
+        self.uses.reserve(keys);
+    }
+
     /// The pieces of state that more than one transaction writes, with the gas of all that do; the largest first.
     pub fn hubs(&self) -> Vec<(StateKey, u64)> {
         let hubs = self.uses.iter().zip(&self.names).filter(|(uses, _)| uses.writers().len() > 1);
@@ -303,18 +343,18 @@ impl Planner {
         hubs
     }
 
+    /// The numbers of what a transaction touches; what nobody has touched before gets one.
     fn intern(&mut self, touches: &Touches) -> Vec<(u32, Kind)> {
-        let kinds = touches::kinds(touches);
-        let keys = kinds.into_iter().map(|(key, kind)| {
+        let keys = touches.by_kind().map(|(key, kind)| {
             let next = self.names.len() as u32;
-            let number = *self.keys.entry(key).or_insert(next);
+            let number = *self.keys.entry(*key).or_insert(next);
             if number == next {
-                self.names.push(key);
+                self.names.push(*key);
                 self.uses.push(Uses::default());
             }
             (number, kind)
         });
-        keys.collect()
+        uses::merged(keys.collect())
     }
 
     fn position_of(&self, bundle: BundleId) -> Option<usize> {

@@ -8,10 +8,11 @@ use std::{collections::BTreeMap, sync::Mutex};
 use alloy_consensus::{
     Header, SignableTransaction as _, TxEip1559, TxEnvelope, proofs::calculate_transaction_root,
 };
+use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use deconflict_executor::{
     Account, Block, BlockState, Predictor, execute,
-    fetch::{FetchError, FetchFigures, FetchOptions, Node, NodeError, code_of, fetch_block},
+    fetch::{FetchError, FetchFigures, FetchOptions, Node, NodeError, code_of, fetch_block, next_block},
     hints::recover,
     replay,
 };
@@ -23,6 +24,9 @@ const CODE: [u8; 25] = hex!("33546001013355 5f5f5f5f5f 5f54 61ffff f1 50 5f5450 
 
 /// Asks for the hash of the block before.
 const CALLEE: [u8; 7] = hex!("60014303 40 50 00");
+
+/// Loads the hash of the block before from the account's own storage, and reverts where there is none.
+const HISTORY: [u8; 18] = hex!("60014303 611fff 90 06 54 6010 57 5f5ffd 5b 00");
 
 const NUMBER: u64 = 500;
 
@@ -61,7 +65,13 @@ fn sign(key: u8, transaction: TxEip1559) -> (TxEnvelope, Address) {
 
 impl Answers {
     fn new() -> Self {
-        let (contract, callee) = (Address::repeat_byte(0xc0), Address::repeat_byte(0xca));
+        Self::of(SpecId::SHANGHAI, Address::repeat_byte(0xc0), &CODE)
+    }
+
+    /// A block whose transactions call this contract.
+    fn of(spec: SpecId, contract: Address, code: &[u8]) -> Self {
+        let callee = Address::repeat_byte(0xca);
+        let is_prague = spec.is_enabled_in(SpecId::PRAGUE);
         let signed: Vec<(TxEnvelope, Address)> = (1..=6)
             .map(|key| {
                 let to = if key % 3 == 0 { Address::repeat_byte(key) } else { contract };
@@ -79,13 +89,16 @@ impl Answers {
         let mut block = Block {
             number: NUMBER,
             chain_id: 7,
-            spec: SpecId::SHANGHAI,
+            spec,
             header: deconflict_executor::Header {
                 coinbase: Address::repeat_byte(0xfe),
                 timestamp: 1_000_000,
                 gas_limit: 30_000_000,
                 base_fee: 10,
                 prev_randao: Some(B256::repeat_byte(1)),
+                excess_blob_gas: is_prague.then_some(0),
+                blob_base_fee: is_prague.then_some(1),
+                parent_beacon_block_root: is_prague.then_some(B256::repeat_byte(3)),
                 ..deconflict_executor::Header::default()
             },
             expected: deconflict_executor::Expected::default(),
@@ -99,14 +112,19 @@ impl Answers {
             block.pre_state.insert(address, account);
             block.codes.extend(code);
         };
-        put(contract, account(&CODE, &[(0, U256::from_be_slice(callee.as_slice()))], 0));
+        put(contract, account(code, &[(0, U256::from_be_slice(callee.as_slice()))], 0));
         put(callee, account(&CALLEE, &[], 0));
         for (_, sender) in &signed {
             put(*sender, account(&[], &[], 1_000_000_000));
         }
         let parent = Header { number: NUMBER - 1, timestamp: 999_000, ..Header::default() };
         block.block_hashes.insert(NUMBER - 1, parent.hash_slow());
-        let outcome = execute(&block, &BlockState::new(&block)).expect("it is valid");
+        // What the client writes first is part of the execution, and not of the state after the parent.
+        let mut begun = block.clone();
+        if let Some(history) = begun.pre_state.get_mut(&HISTORY_STORAGE_ADDRESS) {
+            history.storage.insert(U256::from(NUMBER - 1), parent.hash_slow().into());
+        }
+        let outcome = execute(&begun, &BlockState::new(&begun)).expect("it is valid");
         let transactions: Vec<TxEnvelope> = signed.into_iter().map(|(it, _)| it).collect();
         let header = Header {
             parent_hash: parent.hash_slow(),
@@ -121,6 +139,10 @@ impl Answers {
             logs_bloom: outcome.logs_bloom,
             transactions_root: calculate_transaction_root(&transactions),
             withdrawals_root: Some(B256::repeat_byte(2)),
+            excess_blob_gas: is_prague.then_some(0),
+            blob_gas_used: is_prague.then_some(0),
+            parent_beacon_block_root: block.header.parent_beacon_block_root,
+            requests_hash: is_prague.then_some(B256::repeat_byte(4)),
             ..Header::default()
         };
         Self { block, header, parent, transactions, instead: BTreeMap::new(), asked: Mutex::default() }
@@ -201,6 +223,32 @@ fn a_node_that_tells_the_truth_gives_the_block() {
 }
 
 #[test]
+fn what_the_client_writes_first_is_there() {
+    let node = Answers::of(SpecId::PRAGUE, HISTORY_STORAGE_ADDRESS, &HISTORY);
+    let (block, _) = fetch(&node).unwrap_or_else(|error| panic!("{error}"));
+    let history = &block.pre_state[&HISTORY_STORAGE_ADDRESS];
+    assert_eq!(B256::from(history.storage[&U256::from(NUMBER - 1)]), node.parent.hash_slow());
+    // Where the contract has no code there is nothing to write it to.
+    let node = Answers::of(SpecId::PRAGUE, Address::repeat_byte(0xc0), &CODE);
+    let (block, _) = fetch(&node).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!block.pre_state.contains_key(&HISTORY_STORAGE_ADDRESS));
+}
+
+#[test]
+fn the_next_block_follows_the_head() {
+    let node = Answers::new();
+    let next = next_block(&node, None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((next.head, next.hash, next.block.number), (NUMBER, node.header.hash_slow(), NUMBER + 1));
+    assert_eq!(next.block.header.parent_hash, Some(next.hash));
+    assert_eq!((next.block.spec, next.block.chain_id), (SpecId::SHANGHAI, 7));
+    assert!(next.block.header.timestamp > node.header.timestamp && next.block.header.hash.is_none());
+    // A block that used less than half of its gas makes the next one cheaper, by an eighth at most.
+    assert!((9..=10).contains(&next.block.header.base_fee));
+    let node = Answers::new().instead("eth_getBlockByNumber", Ok(Value::Null));
+    assert!(matches!(next_block(&node, None), Err(FetchError::NoBlock(_))));
+}
+
+#[test]
 fn lies_are_noticed() {
     let contract = Address::repeat_byte(0xc0);
     let honest = Answers::new();
@@ -223,6 +271,10 @@ fn lies_are_noticed() {
         Answers::new().instead("eth_getBlockByNumber 0x1f4", Ok(answer))
     };
     let error = fetch(&other(|it| it["gasLimit"] = json!("0x5"))).expect_err("the hash is of something else");
+    assert!(matches!(error, FetchError::Contradiction { .. }), "{error}");
+    let parent = honest.block(&honest.parent, true);
+    let error =
+        fetch(&Answers::new().instead("eth_getBlockByNumber 0x1f4", Ok(parent))).expect_err("another block");
     assert!(matches!(error, FetchError::Contradiction { .. }), "{error}");
     let error = fetch(&other(|it| it["transactions"] = json!([]))).expect_err("there are transactions");
     assert!(matches!(error, FetchError::Contradiction { .. }), "{error}");

@@ -9,8 +9,11 @@ use alloy_eips::Encodable2718 as _;
 use alloy_primitives::{Address, Signature, TxKind, U256, address, hex, keccak256};
 use deconflict_executor::{
     Block, BlockReader, BlockState, Predictor,
-    hints::{Basis, BlockHints, FORMATS, Format, RawError, hint_block, parse_lines, read_binary},
+    hints::{
+        Basis, BlockHints, FORMATS, Format, RawError, Senders, Which, hint_block, parse_lines, read_binary,
+    },
 };
+use revm::primitives::hardfork::SpecId;
 use serde_json::Value;
 
 use corpus::{blocks, real_blocks, workspace};
@@ -140,8 +143,8 @@ fn raw(key: u8, nonce: u64, chain_id: u64) -> (String, Address) {
 fn senders_are_recovered() {
     let lines: Vec<(String, Address)> = (1..60).map(|key| raw(key, u64::from(key), 1)).collect();
     let text: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
-    let transactions =
-        parse_lines(&format!("# a comment\n\n{}\n", text.join("\n")), 1).expect("all are right");
+    let transactions = parse_lines(&format!("# a comment\n\n{}\n", text.join("\n")), 1, SpecId::OSAKA)
+        .expect("all are right");
     assert_eq!(transactions.len(), lines.len());
     for ((text, sender), transaction) in lines.iter().zip(&transactions) {
         assert_eq!(transaction.env.caller, *sender);
@@ -156,7 +159,7 @@ fn the_example_of_eip_155_has_its_sender() {
     let text = "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc\
                 2195fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1\
                 966a3b6d83";
-    let transactions = parse_lines(text, 1).expect("it is right");
+    let transactions = parse_lines(text, 1, SpecId::OSAKA).expect("it is right");
     let env = &transactions[0].env;
     assert_eq!(env.caller, address!("9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f"));
     assert_eq!((env.nonce, env.gas_limit, env.gas_price), (9, 21_000, 20_000_000_000));
@@ -165,23 +168,40 @@ fn the_example_of_eip_155_has_its_sender() {
 #[test]
 fn what_is_wrong_is_said_with_its_line() {
     let (good, sender) = raw(1, 0, 1);
-    let error = |text: &str| parse_lines(text, 1).expect_err("something is wrong");
+    let error = |text: &str| parse_lines(text, 1, SpecId::SHANGHAI).expect_err("something is wrong");
     let in_second = |line: &str| error(&format!("{good}\n{line}"));
-    assert!(matches!(in_second("0xzz"), RawError::NotHexadecimal { line: Some(2), .. }));
-    assert!(matches!(in_second("0x02c0"), RawError::Malformed { line: Some(2), .. }));
-    assert!(matches!(in_second(&format!("{good}00")), RawError::Malformed { line: Some(2), .. }));
-    assert!(matches!(in_second(&good[..60]), RawError::Malformed { line: Some(2), .. }));
+    assert!(matches!(in_second("0xzz"), RawError::NotHexadecimal { at: Which::Line(2), .. }));
+    assert!(matches!(in_second("0x02c0"), RawError::Malformed { at: Which::Line(2), .. }));
+    assert!(matches!(in_second(&format!("{good}00")), RawError::Malformed { at: Which::Line(2), .. }));
+    assert!(matches!(in_second(&good[..60]), RawError::Malformed { at: Which::Line(2), .. }));
     assert!(matches!(
         in_second(&raw(2, 0, 5).0),
-        RawError::OtherChain { line: Some(2), found: 5, expected: 1 }
+        RawError::OtherChain { at: Which::Line(2), found: 5, expected: 1 }
     ));
     assert!(matches!(
         in_second(&raw(1, 0, 1).0),
-        RawError::SameNonce { line: Some(2), other: 1, sender: found, nonce: 0 } if found == sender
+        RawError::SameNonce { at: Which::Line(2), other: Which::Line(1), sender: found, nonce: 0 } if found == sender
     ));
     let legacy = TxLegacy { gas_limit: 21_000, ..TxLegacy::default() };
     let unsigned = legacy.into_signed(Signature::new(U256::ZERO, U256::ZERO, false));
     let bytes = hex::encode(TxEnvelope::from(unsigned).encoded_2718());
-    assert_eq!(in_second(&bytes), RawError::BadSignature { line: Some(2) });
+    assert_eq!(in_second(&bytes), RawError::BadSignature { at: Which::Line(2) });
     assert!(in_second(&bytes).to_string().starts_with("line 2: "));
+    let early = parse_lines(&good, 1, SpecId::BERLIN).expect_err("there is no such type yet");
+    assert!(matches!(early, RawError::OtherFork { at: Which::Line(1), kind: 2, .. }), "{early}");
+}
+
+#[test]
+fn senders_that_are_remembered_are_those_that_signed() {
+    let senders = Senders::new(100);
+    for key in (1..20).chain(1..20) {
+        let (text, sender) = raw(key, 3, 1);
+        let mut bytes = hex::decode(text).expect("digits");
+        let transaction = senders.parse(&bytes).expect("it is signed");
+        assert_eq!((transaction.env.caller, transaction.hash), (sender, Some(keccak256(&bytes))));
+        // Another signature is another transaction, whoever came before.
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        assert!(senders.parse(&bytes).map_or(true, |other| other.env.caller != sender));
+    }
 }

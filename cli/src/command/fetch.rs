@@ -8,13 +8,17 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use deconflict_executor::{
-    BlockReader, Predictor,
+    Block, BlockReader, BlockState, Predictor, block_access_list,
     fetch::{FetchOptions, Node, fetch_block},
     fork, write_block,
 };
 
 use super::hints::write;
-use crate::{arguments::Fetch, console::Console, node::connect};
+use crate::{
+    arguments::Fetch,
+    console::Console,
+    node::{ALONE, connect},
+};
 
 /// How hard files are compressed.
 const LEVEL: i32 = 12;
@@ -22,12 +26,19 @@ const LEVEL: i32 = 12;
 /// Takes snapshots and writes those that turn out to be right.
 pub(crate) fn run(options: &Fetch, console: &Console) -> anyhow::Result<ExitCode> {
     let spec = options.spec.as_deref().map(fork).transpose().map_err(anyhow::Error::msg)?;
-    let node = connect(&options.rpc_url, &options.node)?;
+    let node = connect(&options.rpc_url, &options.node, ALONE)?;
     let fetch = FetchOptions { spec, without_tracer: options.no_tracer };
     let predictor = Predictor::new();
     let Some((from, to)) = options.range else {
         let number = options.block.as_deref().context("name a block")?;
-        one(&node, number, &options.output, fetch, &predictor, console)?;
+        let block = one(&node, number, &options.output, fetch, &predictor, console)?;
+        if let Some(path) = &options.access_list {
+            let list =
+                block_access_list::execute(&block, &BlockState::new(&block)).context("the access list")?;
+            let is_json = path.extension().is_some_and(|extension| extension == "json");
+            let render = if is_json { block_access_list::to_json } else { block_access_list::to_rlp };
+            write(path, &render(&list))?;
+        }
         return Ok(ExitCode::SUCCESS);
     };
     fs::create_dir_all(&options.output)
@@ -52,7 +63,7 @@ fn one(
     options: FetchOptions,
     predictor: &Predictor,
     console: &Console,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Block> {
     let bar = console.activity(&format!("block {number}"));
     let fetched = fetch_block(node, number, options, predictor, &mut |doing, done| bar.show(doing, done));
     bar.finish();
@@ -79,5 +90,5 @@ fn one(
             figures.asked, figures.predicted, figures.proved, figures.rounds
         ));
     }
-    Ok(())
+    Ok(block)
 }

@@ -5,19 +5,24 @@ use std::{
     io::{IsTerminal as _, Read as _, Write as _},
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
 use deconflict_executor::{
-    Block, BlockReader, BlockState, Predictor, SliceCache,
-    hints::{Basis, export_slices, hint_block, import_slices, parse_lines},
+    Block, BlockReader, BlockState, Predictor, SliceCache, Transaction,
+    block_access_list::{self, Lack},
+    fetch::{Node, next_block},
+    fork,
+    hints::{Basis, BlockHints, export_slices, hint_block, import_slices, parse_lines},
 };
-
-use revm::bytecode::Bytecode;
+use revm::{DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId};
 
 use crate::{
     arguments::{Hints, Tier},
     console::Console,
+    hint_server::{NodeState, View},
+    node::{ALONE, connect},
 };
 
 /// Writes the hints for a block or for a list of transactions.
@@ -29,31 +34,115 @@ pub(crate) fn run(options: &Hints, console: &Console) -> anyhow::Result<ExitCode
     if !format.is_text && options.output.is_none() && std::io::stdout().is_terminal() {
         bail!("`--format {}` is not text: name a file with `--output`, or redirect the output", format.name);
     }
-    let block = BlockReader::new(options.codes.as_deref())?.read(&options.block)?;
-    if let Some(path) = &options.export_templates {
-        return export(&block, path, console);
-    }
-    let given = options.transactions.as_deref().map(|path| read_lines(path, block.chain_id)).transpose()?;
-    let transactions = given.as_ref().unwrap_or(&block.transactions);
-    // Each transaction is predicted once: learning from it costs more than following its code, and what is learnt first,
-    // which depends on the threads, shows in the estimates of gas.
-    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
     let lanes = (options.tier == Tier::Plan).then_some(options.lanes);
-    let state = BlockState::new(&block);
-    let mut hints = hint_block(&block, transactions, &predictor, &state, Basis::StaticAndState, lanes);
-    if given.is_some() {
-        // These are transactions for some block after the parent, not those of this one.
-        hints.hash = None;
-    }
-    if let Some(Err(error)) = predictor.cache().map(SliceCache::flush) {
-        console.warn(&format!("analysed codes are not kept for the next time: {error}"));
-    }
+    let hints = if let Some(url) = &options.rpc_url {
+        of_node(options, url, lanes, console)?
+    } else {
+        let path = options.block.as_deref().context("name a block file, or a node by `--rpc-url`")?;
+        let block = BlockReader::new(options.codes.as_deref())?.read(path)?;
+        if let Some(path) = &options.export_templates {
+            return export(&block, path, console);
+        }
+        let hints = of_file(options, &block, lanes, console)?;
+        if let Some(path) = &options.access_list {
+            return compare(&block, &hints, path, console);
+        }
+        hints
+    };
     let bytes = format.render(&hints)?;
     match &options.output {
         Some(path) => write(path, &bytes)?,
         None => console.bytes(&bytes)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Hints on the state before a block.
+fn of_file(
+    options: &Hints,
+    block: &Block,
+    lanes: Option<usize>,
+    console: &Console,
+) -> anyhow::Result<BlockHints> {
+    let given = match &options.transactions {
+        Some(path) => Some(read_lines(path, block.chain_id, block.spec)?),
+        None => None,
+    };
+    let transactions = given.as_ref().unwrap_or(&block.transactions);
+    let mut hints = hint(options, block, transactions, &BlockState::new(block), lanes, console)?;
+    if given.is_some() {
+        // These are transactions for some block after the parent, not those of this one.
+        hints.hash = None;
+    }
+    Ok(hints)
+}
+
+/// Hints on the state at the head of a node's chain, for the block that comes next.
+fn of_node(
+    options: &Hints,
+    url: &str,
+    lanes: Option<usize>,
+    console: &Console,
+) -> anyhow::Result<BlockHints> {
+    let spec = options.spec.as_deref().map(fork).transpose().map_err(anyhow::Error::msg)?;
+    let node: Arc<dyn Node + Send + Sync> = Arc::new(connect(url, &options.node, ALONE)?);
+    let next = next_block(&*node, spec).with_context(|| url.to_owned())?;
+    let path = options.transactions.as_deref().context("name the transactions by `--transactions`")?;
+    let transactions = read_lines(path, next.block.chain_id, next.block.spec)?;
+    let state = Arc::new(NodeState::new(node, next.head));
+    let view = View::Node(Arc::clone(&state));
+    let hints = hint(options, &next.block, &transactions, &view, lanes, console)?;
+    if let Some((count, problem)) = state.unanswered() {
+        console.warn(&format!(
+            "the node has not answered {count} questions, and the hints that need them say so: {problem}"
+        ));
+    }
+    Ok(hints)
+}
+
+fn hint<D: DatabaseRef + Sync>(
+    options: &Hints,
+    block: &Block,
+    transactions: &[Transaction],
+    state: &D,
+    lanes: Option<usize>,
+    console: &Console,
+) -> anyhow::Result<BlockHints> {
+    // Each transaction is predicted once: learning from it costs more than following its code, and what is learnt first,
+    // which depends on the threads, shows in the estimates of gas.
+    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
+    let hints = hint_block(block, transactions, &predictor, state, Basis::StaticAndState, lanes);
+    if let Some(Err(error)) = predictor.cache().map(SliceCache::flush) {
+        console.warn(&format!("analysed codes are not kept for the next time: {error}"));
+    }
+    Ok(hints)
+}
+
+/// Says what hints lack of what a block access list has.
+fn compare(block: &Block, hints: &BlockHints, path: &Path, console: &Console) -> anyhow::Result<ExitCode> {
+    let name = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    let list =
+        block_access_list::read(&bytes, block.transactions.len()).with_context(|| format!("{name}"))?;
+    let lacks = block_access_list::lacking(&list, &hints.transactions, block.header.coinbase);
+    let complete = hints.transactions.iter().filter(|hint| hint.is_complete()).count();
+    let head = format!(
+        "{} accounts in the list; {complete} of {} hints claim to be complete, and lack {} of its entries",
+        list.len(),
+        hints.transactions.len(),
+        lacks.len()
+    );
+    let line = |Lack { transaction, address, slot }: &Lack| {
+        let what = slot.map_or_else(|| format!("{address}"), |slot| format!("{address} slot {slot:#x}"));
+        match transaction {
+            Some(index) => format!("{what}: transaction {index}"),
+            None => format!("{what}: read by some transaction"),
+        }
+    };
+    let lines: Vec<String> = std::iter::once(head).chain(lacks.iter().map(line)).collect();
+    let text = lines.join("\n") + "\n";
+    console.bytes(text.as_bytes())?;
+    Ok(if lacks.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 /// Analyses the codes of a block and writes them to a file.
@@ -66,7 +155,7 @@ fn export(block: &Block, path: &Path, console: &Console) -> anyhow::Result<ExitC
 }
 
 /// Raw transactions from a file or from standard input.
-fn read_lines(path: &Path, chain_id: u64) -> anyhow::Result<Vec<deconflict_executor::Transaction>> {
+fn read_lines(path: &Path, chain_id: u64, spec: SpecId) -> anyhow::Result<Vec<Transaction>> {
     let mut text = String::new();
     let read = if path == Path::new("-") {
         std::io::stdin().lock().read_to_string(&mut text).map(drop)
@@ -75,7 +164,7 @@ fn read_lines(path: &Path, chain_id: u64) -> anyhow::Result<Vec<deconflict_execu
     };
     let name = path.display();
     read.with_context(|| format!("cannot read {name}"))?;
-    parse_lines(&text, chain_id).with_context(|| format!("{name}"))
+    parse_lines(&text, chain_id, spec).with_context(|| format!("{name}"))
 }
 
 /// A predictor that knows the codes which earlier runs have analysed, and those of a file.

@@ -13,7 +13,7 @@ use crate::{
     arguments::Serve,
     console::Console,
     hint_server::{Door, Limits, Service, methods, serve, serve_lines},
-    node::connect,
+    node::{SERVING, connect},
 };
 
 /// How long a request may take to arrive and be answered.
@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
     let mut reader = BlockReader::new(options.codes.as_deref())?;
     let blocks = options.block.iter().map(|file| reader.read(file)).collect::<Result<Vec<_>, _>>()?;
     let node = match &options.rpc_url {
-        Some(url) => Some(Arc::new(connect(url, &options.node)?) as Arc<dyn Node + Send + Sync>),
+        Some(url) => Some(Arc::new(connect(url, &options.node, SERVING)?) as Arc<dyn Node + Send + Sync>),
         None => None,
     };
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -43,11 +43,16 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
         analysis: Duration::from_millis(options.analysis_ms),
         request: REQUEST,
         workers: threads * 4,
+        background: threads,
     };
-    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?;
+    // What a template was learnt from shows in its estimate of gas. The same question has the same answer, whoever has asked
+    // before.
+    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
     let service = Arc::new(Service::new(predictor, blocks, node, limits, options.lanes));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // They only read and write; more of them than that wake each other for nothing.
+        .worker_threads((threads / 2).max(1))
         // Signatures and predictions; those that are given up still run to their end.
         .max_blocking_threads(limits.workers * 2)
         .build()

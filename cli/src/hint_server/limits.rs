@@ -17,4 +17,6 @@ pub(crate) struct Limits {
     pub(crate) request: Duration,
     /// How many requests are worked on at a time; the others wait.
     pub(crate) workers: usize,
+    /// How many requests that were answered without all of their hints are worked on behind that.
+    pub(crate) background: usize,
 }

@@ -5,12 +5,27 @@
 use std::collections::{BTreeMap, HashMap};
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use deconflict_executor::{Block, Transaction, fork, hints::parse_transaction, transaction_from_json};
+use deconflict_executor::{
+    Block, Transaction, fork,
+    hints::{Senders, Which, check_kinds},
+    transaction_from_json,
+};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::state::Supplied;
+
+/// Up to how many transactions one thread reads.
+pub(super) const FEW: usize = 4;
+
+/// The most bytes of a code: more than any chain allows.
+pub(super) const MAX_CODE: usize = 256 << 10;
+
+/// What errors call the transaction at an index.
+pub(super) fn index(index: usize) -> Which {
+    Which::Index(index)
+}
 
 /// The parameters of `deconflict_hints` and `deconflict_plan`.
 #[derive(Debug, Deserialize)]
@@ -71,41 +86,61 @@ impl HintParams {
         self.transactions.len()
     }
 
-    /// The transactions of a chain, with their senders.
-    pub(crate) fn transactions(&self, chain_id: u64) -> Result<Vec<Transaction>, String> {
-        let parse = |(index, text): (usize, &RawValue)| {
+    /// The transactions, with their senders, if a block like this one can hold them.
+    pub(crate) fn transactions(&self, senders: &Senders, block: &Block) -> Result<Vec<Transaction>, String> {
+        let parse = |(at, text): (usize, &RawValue)| {
             let text = text.get();
-            let parsed = if text.starts_with('"') {
-                let bytes = serde_json::from_str::<Bytes>(text).map_err(|error| error.to_string());
-                bytes.and_then(|bytes| parse_transaction(&bytes, chain_id).map_err(|error| error.to_string()))
+            if text.starts_with('"') {
+                let bytes = serde_json::from_str::<Bytes>(text);
+                let bytes = bytes.map_err(|error| format!("{}: {error}", index(at)))?;
+                senders.parse(&bytes).map_err(|error| error.of(index(at)).to_string())
             } else {
-                transaction_from_json(text)
-            };
-            parsed.map_err(|problem| format!("transactions[{index}]: {problem}"))
+                transaction_from_json(text).map_err(|problem| format!("{}: {problem}", index(at)))
+            }
         };
+        let texts = &self.transactions;
         // Recovering one signature takes longer than handing a list to other threads.
-        if self.transactions.len() > 4 {
-            self.transactions.par_iter().map(|text| &**text).enumerate().map(parse).collect()
+        let parsed: Vec<Result<Transaction, String>> = if texts.len() > FEW {
+            texts.par_iter().map(|text| &**text).enumerate().map(parse).collect()
         } else {
-            self.transactions.iter().map(|text| &**text).enumerate().map(parse).collect()
-        }
+            texts.iter().map(|text| &**text).enumerate().map(parse).collect()
+        };
+        let transactions = parsed.into_iter().collect::<Result<Vec<_>, _>>()?;
+        check_kinds(&transactions, block.chain_id, block.spec, index).map_err(|error| error.to_string())?;
+        Ok(transactions)
     }
 
     /// What is supplied of the state.
-    pub(crate) fn supplied(&mut self) -> Option<HashMap<Address, Supplied>> {
-        let accounts = self.state.take()?.into_iter().map(|(address, account)| {
+    pub(crate) fn supplied(&mut self) -> Result<Option<HashMap<Address, Supplied>>, String> {
+        let Some(state) = self.state.take() else { return Ok(None) };
+        let accounts = state.into_iter().map(|(address, account)| {
             let AccountParams { balance, nonce, code, storage } = account;
-            (address, Supplied { balance, nonce, code, storage })
+            if code.as_ref().is_some_and(|code| code.len() > MAX_CODE) {
+                return Err(format!("state.{address}.code: it is longer than {MAX_CODE} bytes"));
+            }
+            Ok((address, Supplied { balance, nonce, code, storage }))
         });
-        Some(accounts.collect())
+        accounts.collect::<Result<_, _>>().map(Some)
     }
 }
 
 impl EnvironmentParams {
-    /// Puts what is said in the place of what a block has.
-    pub(crate) fn put_into(&self, block: &mut Block) -> Result<(), String> {
+    /// Puts what is said in the place of what a block has. The state is one that no block before it, in number or by the
+    /// clock, can be executed on.
+    pub(crate) fn put_into(&self, block: &mut Block, earliest: u64) -> Result<(), String> {
         if let Some(name) = &self.spec {
             block.spec = fork(name).map_err(|problem| format!("environment.spec: {problem}"))?;
+        }
+        let first = block.number;
+        if let Some(number) = self.number.filter(|number| *number < first) {
+            return Err(format!(
+                "environment.number: {number} is over; the state is the one before block {first}"
+            ));
+        }
+        if let Some(timestamp) = self.timestamp.filter(|timestamp| *timestamp < earliest) {
+            return Err(format!(
+                "environment.timestamp: {timestamp} is over; a block on this state is one of {earliest} or later"
+            ));
         }
         let header = &mut block.header;
         let set = |to: &mut u64, from: Option<u64>| *to = from.unwrap_or(*to);

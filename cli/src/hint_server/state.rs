@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
@@ -48,6 +49,11 @@ pub(crate) enum View {
 }
 
 impl View {
+    /// Whether all of it is in memory, and none of it comes from the request.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        matches!(self, Self::Block(_) | Self::Nothing)
+    }
+
     /// Whether there is anything to look at.
     pub(crate) fn is_something(&self) -> bool {
         !matches!(self, Self::Nothing)
@@ -123,7 +129,8 @@ impl DatabaseRef for View {
         match self {
             Self::Block(state) => Ok(state.block_hash_ref(number)?),
             Self::Supplied(_, under) => under.block_hash_ref(number),
-            Self::Node(_) | Self::Nothing => Err(Unknown::Absent),
+            Self::Node(state) => state.hash(number),
+            Self::Nothing => Err(Unknown::Absent),
         }
     }
 }
@@ -131,28 +138,73 @@ impl DatabaseRef for View {
 /// How many words of a node's state are kept.
 const KEPT: usize = 1 << 20;
 
+/// How long a node that has not answered is not asked again: else each piece of state would wait as long.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The state at one block of a node, each piece asked for once.
 pub(crate) struct NodeState {
     node: Arc<dyn Node + Send + Sync>,
     /// The block, as JSON-RPC names it.
-    pub(crate) block: String,
+    block: String,
     accounts: Mutex<HashMap<Address, Option<AccountInfo>>>,
     words: Mutex<HashMap<(Address, U256), U256>>,
     codes: Mutex<HashMap<B256, Bytecode>>,
+    hashes: Mutex<HashMap<u64, B256>>,
+    silence: Mutex<Silence>,
+}
+
+/// What a node has not answered.
+#[derive(Default)]
+struct Silence {
+    until: Option<Instant>,
+    questions: usize,
+    last: Option<String>,
 }
 
 impl NodeState {
-    pub(crate) fn new(node: Arc<dyn Node + Send + Sync>, block: String) -> Self {
-        let (accounts, words, codes) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { node, block, accounts, words, codes }
+    pub(crate) fn new(node: Arc<dyn Node + Send + Sync>, block: u64) -> Self {
+        Self {
+            node,
+            block: format!("{block:#x}"),
+            accounts: Mutex::default(),
+            words: Mutex::default(),
+            codes: Mutex::default(),
+            hashes: Mutex::default(),
+            silence: Mutex::default(),
+        }
+    }
+
+    /// How many questions the node has not answered, and what was wrong the last time.
+    pub(crate) fn unanswered(&self) -> Option<(usize, String)> {
+        let silence = lock(&self.silence);
+        silence.last.clone().map(|last| (silence.questions, last))
     }
 
     fn ask<T: serde::de::DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Unknown> {
-        let answer = self.node.call(method, params).map_err(|error| {
+        if lock(&self.silence).until.is_some_and(|until| Instant::now() < until) {
+            lock(&self.silence).questions += 1;
+            return Err(Unknown::Absent);
+        }
+        let answer = self.node.call(method, params).map_err(|error| error.to_string());
+        let parsed = answer.and_then(|it| serde_json::from_value(it).map_err(|error| error.to_string()));
+        parsed.map_err(|error| {
             tracing::warn!(method, %error, "the node has not answered");
+            let mut silence = lock(&self.silence);
+            silence.until = Some(Instant::now() + PAUSE);
+            silence.questions += 1;
+            silence.last = Some(error);
             Unknown::Absent
-        })?;
-        serde_json::from_value(answer).map_err(|_| Unknown::Absent)
+        })
+    }
+
+    fn hash(&self, number: u64) -> Result<B256, Unknown> {
+        if let Some(hash) = lock(&self.hashes).get(&number) {
+            return Ok(*hash);
+        }
+        let block: Value = self.ask("eth_getBlockByNumber", json!([format!("{number:#x}"), false]))?;
+        let hash = serde_json::from_value(block["hash"].clone()).map_err(|_| Unknown::Absent)?;
+        keep(&self.hashes, number, hash);
+        Ok(hash)
     }
 
     fn account(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {

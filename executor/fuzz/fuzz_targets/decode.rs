@@ -1,22 +1,54 @@
 //! No bytes make a decoder panic, and what is decoded can be encoded again.
 //!
 //! The first byte of the input chooses the decoder: binary hints, a raw transaction, lines of them, a transaction as block
-//! files have it, or a block file.
+//! files have it, the name of a fork, a block file, a block access list, or all that a node says while a block is fetched.
 
 #![no_main]
 
-use std::path::Path;
+use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Mutex};
 
 use deconflict_executor::{
-    BlockReader, fork, transaction_from_json, write_block,
-    hints::{Format, parse_lines, parse_transaction, read_binary},
+    BlockReader, BlockState, Predictor, block_access_list,
+    fetch::{FetchOptions, Node, NodeError, code_of, fetch_block, next_block},
+    fork,
+    hints::{Format, Senders, parse_lines, parse_transaction, read_binary},
+    replay, transaction_from_json, write_block,
 };
 use libfuzzer_sys::fuzz_target;
+use revm::primitives::hardfork::SpecId;
+use serde_json::Value;
+
+/// A node whose answers are written down: a line for each, with the method, a space and JSON.
+struct Script(Mutex<BTreeMap<String, Vec<Value>>>);
+
+impl Script {
+    fn new(text: &str) -> Self {
+        let mut answers: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for (method, answer) in text.lines().rev().filter_map(|line| line.split_once(' ')) {
+            answers.entry(method.to_owned()).or_default().push(serde_json::from_str(answer).unwrap_or_default());
+        }
+        Self(Mutex::new(answers))
+    }
+}
+
+impl Node for Script {
+    fn call(&self, method: &str, _: Value) -> Result<Value, NodeError> {
+        let refused = NodeError::Refused { code: -32601, message: "there is no such method".to_owned() };
+        let mut answers = self.0.lock().expect("nobody panics");
+        let left = answers.get_mut(method).ok_or(refused)?;
+        // The last one is given again and again.
+        if left.len() > 1 { left.pop() } else { left.last().cloned() }.ok_or(NodeError::TimedOut)
+    }
+}
+
+thread_local! {
+    static SENDERS: RefCell<Senders> = RefCell::new(Senders::new(64));
+}
 
 fuzz_target!(|input: &[u8]| {
     let Some((which, bytes)) = input.split_first() else { return };
     let text = String::from_utf8_lossy(bytes);
-    match which % 6 {
+    match which % 8 {
         0 => {
             if let Ok(hints) = read_binary(bytes) {
                 let format = Format::named("bin").expect("it is in the list");
@@ -29,10 +61,11 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         1 => {
-            let _ = parse_transaction(bytes, 1);
+            let parsed = parse_transaction(bytes);
+            SENDERS.with_borrow(|senders| assert_eq!(senders.parse(bytes), parsed));
         }
         2 => {
-            let _ = parse_lines(&text, 1);
+            let _ = parse_lines(&text, 1, SpecId::OSAKA);
         }
         3 => {
             let _ = transaction_from_json(&text);
@@ -40,13 +73,30 @@ fuzz_target!(|input: &[u8]| {
         4 => {
             let _ = fork(&text);
         }
-        _ => {
+        5 => {
             let mut reader = BlockReader::new(None).expect("no code file is named");
             if let Ok(block) = reader.parse(Path::new("nowhere/block.json"), bytes) {
                 let text = write_block(&block).expect("its fork has a name");
                 let again = reader.parse(Path::new("nowhere/block.json"), text.as_bytes());
                 assert_eq!(again.expect("it was written"), block);
             }
+        }
+        6 => {
+            if let Ok(list) = block_access_list::read(bytes, 100) {
+                let bytes = block_access_list::to_rlp(&list);
+                assert_eq!(block_access_list::read(&bytes, 100).as_ref(), Ok(&list));
+                let json = block_access_list::to_json(&list);
+                assert_eq!(block_access_list::read(&json, 100), Ok(list));
+            }
+        }
+        _ => {
+            let options = FetchOptions { spec: None, without_tracer: which & 8 != 0 };
+            let fetched = fetch_block(&Script::new(&text), "latest", options, &Predictor::new(), &mut |_, _| {});
+            if let Ok((block, _)) = fetched {
+                assert!(replay(&block, &BlockState::new(&block)).is_ok());
+            }
+            let _ = next_block(&Script::new(&text), None);
+            let _ = code_of(&Script::new(&text), alloy_primitives::Address::ZERO);
         }
     }
 });

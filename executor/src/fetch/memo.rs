@@ -12,7 +12,7 @@ use revm::bytecode::Bytecode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{FetchError, Node, NodeError, ask, quantity, wire::parse};
+use super::{FetchError, Node, NodeError, ask, quantity, system, wire::parse};
 use crate::block::{Account, Block, Transaction};
 
 /// How many slots are asked for in one proof.
@@ -325,6 +325,7 @@ impl<'a> Memo<'a> {
             block.pre_state.insert(*address, account);
         }
         block.codes.clone_from(&self.codes);
+        system::put_into(block);
     }
 
     /// Leaves what was touched, and the codes of that.

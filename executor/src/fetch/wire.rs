@@ -54,7 +54,31 @@ pub(super) fn header(node: &dyn Node, number: u64) -> Result<Option<Head>, Fetch
         return Ok(None);
     }
     let answer: BlockAnswer = parse("eth_getBlockByNumber", answer)?;
-    head(answer.header, answer.hash).map(Some)
+    let head = head(answer.header, answer.hash)?;
+    numbered(&head, number)?;
+    Ok(Some(head))
+}
+
+/// The header of the head of the chain.
+pub(super) fn latest(node: &dyn Node) -> Result<Head, FetchError> {
+    let answer = ask(node, "eth_getBlockByNumber", json!(["latest", false]))?;
+    if answer.is_null() {
+        return Err(FetchError::NoBlock("latest".to_owned()));
+    }
+    let answer: BlockAnswer = parse("eth_getBlockByNumber", answer)?;
+    head(answer.header, answer.hash)
+}
+
+/// A block is the one that was asked for.
+fn numbered(head: &Head, number: u64) -> Result<(), FetchError> {
+    if head.number == number {
+        return Ok(());
+    }
+    Err(FetchError::Contradiction {
+        what: "the number of the block that was asked for".to_owned(),
+        claimed: number.to_string(),
+        actual: head.number.to_string(),
+    })
 }
 
 /// A block by number or name, and its transactions.
@@ -63,13 +87,15 @@ pub(super) fn block(
     number: &str,
     chain_id: u64,
 ) -> Result<(Head, Vec<Transaction>), FetchError> {
-    let which = number.parse().map_or_else(|_| json!(number), quantity);
+    let wanted: Option<u64> = number.parse().ok();
+    let which = wanted.map_or_else(|| json!(number), quantity);
     let answer = ask(node, "eth_getBlockByNumber", json!([which, true]))?;
     if answer.is_null() {
         return Err(FetchError::NoBlock(number.to_owned()));
     }
     let answer: BlockAnswer = parse("eth_getBlockByNumber", answer)?;
     let head = head(answer.header, answer.hash)?;
+    wanted.map_or(Ok(()), |number| numbered(&head, number))?;
     let envelopes: Vec<(TxEnvelope, Sender)> = answer
         .transactions
         .into_par_iter()

@@ -5,7 +5,7 @@
 
 use alloy_primitives::{Address, B256, U256};
 
-use super::{BlockHints, address_of};
+use super::BlockHints;
 use crate::access_set::StateKey;
 
 /// The tables, each sorted and without repetition.
@@ -25,7 +25,7 @@ impl Tables {
             tables.addresses.push(hint.from);
             tables.addresses.extend(hint.to);
             tables.addresses.extend(set.accounts.iter().map(crate::AccountAccess::address));
-            tables.addresses.extend(set.depends_on.iter().map(address_of));
+            tables.addresses.extend(set.depends_on.iter().map(StateKey::address));
             tables.addresses.extend(hint.places.iter().flatten());
             for list in [&set.reads, &set.writes, &set.deltas] {
                 tables.slots.extend(list);

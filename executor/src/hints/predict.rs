@@ -10,11 +10,11 @@ use revm::{
     context::{Transaction as _, TxEnv},
 };
 
-use super::{Basis, BlockHints, BlockPlan, TransactionHint, by_account};
+use super::{Basis, BlockHints, BlockPlan, TransactionHint};
 use crate::{
-    access_set::{AccessSet, AccountAccess, StateKey},
+    access_set::{AccessSet, AccountAccess},
     block::{Block, Transaction},
-    plan::{Place, Planner, Rules, Touches, TransactionId},
+    plan::{Place, Planner, Reach, Rules, Touches, TransactionId},
     predict::{BlockContext, Predictor, Scratch},
 };
 
@@ -74,39 +74,28 @@ pub fn hint_transaction<D: DatabaseRef>(
 pub fn plan(hints: &[TransactionHint], beneficiary: Address, lanes: usize) -> BlockPlan {
     let rules = Rules::usual(beneficiary);
     let mut planner = Planner::new(lanes);
+    planner.reserve(hints.iter().map(|hint| hint.set.reads.len() + hint.set.accounts.len()).sum());
     for hint in hints {
         let mut touches = Touches::of_sender(hint.from, &hint.set, &rules, hint.needs_funds);
         if hint.pending {
-            touches.reach = crate::plan::Reach::Anything;
+            touches.reach = Reach::Anything;
         }
         planner.insert(&[touches], Place::Last);
     }
     let order = planner.order().to_vec();
     // Nothing was removed or moved, so that numbers are positions.
     let numbers = |ids: Vec<TransactionId>| ids.into_iter().map(|id| id.0).collect::<Vec<u32>>();
-    let mut slots = Vec::new();
-    let mut addresses = Vec::new();
-    for key in planner.prefetch() {
-        match key {
-            StateKey::Storage(address, slot) => slots.push((address, slot)),
-            StateKey::Balance(address) | StateKey::Nonce(address) | StateKey::Code(address) => {
-                addresses.push(address);
-            }
-        }
+    let (mut dependencies, mut possible) = (Vec::new(), Vec::new());
+    for id in &order {
+        let certain = planner.dependencies(*id);
+        possible.push(numbers(planner.possible_beside(*id, &certain)));
+        dependencies.push(numbers(certain));
     }
-    let mut prefetch = by_account(&slots);
-    addresses.sort_unstable();
-    addresses.dedup();
-    let without_slots =
-        |address: &Address| prefetch.binary_search_by_key(address, |(other, _)| *other).is_err();
-    let accounts: Vec<Address> = addresses.into_iter().filter(without_slots).collect();
-    prefetch.extend(accounts.into_iter().map(|address| (address, Vec::new())));
-    prefetch.sort_unstable_by_key(|(address, _)| *address);
     BlockPlan {
-        dependencies: order.iter().map(|id| numbers(planner.dependencies(*id))).collect(),
-        possible: order.iter().map(|id| numbers(planner.possible(*id))).collect(),
+        dependencies,
+        possible,
         serial: numbers(order.iter().copied().filter(|id| planner.is_serial(*id)).collect()),
-        prefetch,
+        prefetch: planner.prefetch_by_account(),
         critical_path_gas: planner.critical_path_gas(),
         gas: planner.gas(),
         lanes: planner.lanes().lanes.into_iter().map(numbers).collect(),

@@ -2,11 +2,14 @@
 //!
 //! In: bytes in the encoding of EIP-2718, or text with one transaction in hexadecimal a line. Out: transactions with their
 //! senders, which are recovered from the signatures by all threads of rayon's pool. A signature that is not valid is an
-//! error that names the line.
+//! error that names the line or the index.
+
+use std::{collections::BTreeMap, fmt};
 
 use alloy_consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _};
 use alloy_eips::{Decodable2718 as _, Typed2718 as _};
-use alloy_primitives::{Address, hex};
+use alloy_primitives::{Address, B256, hex, keccak256};
+use quick_cache::sync::Cache;
 use rayon::prelude::*;
 use revm::{
     context::TxEnv,
@@ -14,56 +17,90 @@ use revm::{
         either::Either,
         transaction::{AccessList, AccessListItem, Authorization, SignedAuthorization},
     },
+    primitives::hardfork::SpecId,
 };
 use thiserror::Error;
 
 use crate::block::Transaction;
 
-/// Why something is no transaction.
+/// Which of several transactions an error is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// There is only this one.
+    #[default]
+    Only,
+    /// The one in this line of a text, from 1.
+    Line(usize),
+    /// The one at this index of a list.
+    Index(usize),
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Only => f.write_str("the transaction"),
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Index(index) => write!(f, "transactions[{index}]"),
+        }
+    }
+}
+
+/// Why something is no transaction, or none that a block can hold.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RawError {
     /// It is not hexadecimal.
-    #[error("{}it is not hexadecimal: {problem}", at(*line))]
+    #[error("{at}: it is not hexadecimal: {problem}")]
     NotHexadecimal {
-        /// The line, from 1.
-        line: Option<usize>,
+        /// Which one.
+        at: Which,
         /// What is wrong.
         problem: String,
     },
     /// It is not in the encoding of transactions.
-    #[error("{}it is no signed transaction: {problem}", at(*line))]
+    #[error("{at}: it is no signed transaction: {problem}")]
     Malformed {
-        /// The line, from 1.
-        line: Option<usize>,
+        /// Which one.
+        at: Which,
         /// What is wrong.
         problem: String,
     },
     /// Nobody can have signed it like that.
-    #[error("{}its signature is not valid, so that it has no sender", at(*line))]
+    #[error("{at}: its signature is not valid, so that it has no sender")]
     BadSignature {
-        /// The line, from 1.
-        line: Option<usize>,
+        /// Which one.
+        at: Which,
     },
     /// It is for another chain.
-    #[error("{}it is for chain {found}, and the block is one of chain {expected}", at(*line))]
+    #[error("{at}: it is for chain {found}, and the block is one of chain {expected}")]
     OtherChain {
-        /// The line, from 1.
-        line: Option<usize>,
+        /// Which one.
+        at: Which,
         /// The chain that it names.
         found: u64,
         /// The chain that was expected.
         expected: u64,
     },
-    /// Another transaction has the same sender and nonce.
+    /// The block's fork does not know its kind.
     #[error(
-        "{}it has the nonce {nonce} of {sender}, like the transaction in line {other}: only one of them can be in a block",
-        at(*line)
+        "{at}: it is of type {kind}, which blocks have only from {since} on, and the block is one of {fork}"
     )]
+    OtherFork {
+        /// Which one.
+        at: Which,
+        /// Its type.
+        kind: u8,
+        /// The first fork that has the type.
+        since: &'static str,
+        /// The fork of the block.
+        fork: &'static str,
+    },
+    /// Another transaction has the same sender and nonce.
+    #[error("{at}: it has the nonce {nonce} of {sender}, like {other}: only one of them can be in a block")]
     SameNonce {
-        /// The line, from 1.
-        line: Option<usize>,
-        /// The line of the other one.
-        other: usize,
+        /// Which one.
+        at: Which,
+        /// The other one.
+        other: Which,
         /// The sender of both.
         sender: Address,
         /// The nonce of both.
@@ -71,74 +108,136 @@ pub enum RawError {
     },
 }
 
-fn at(line: Option<usize>) -> String {
-    line.map(|line| format!("line {line}: ")).unwrap_or_default()
-}
-
 impl RawError {
-    /// The same error, in a line.
-    fn in_line(mut self, number: usize) -> Self {
+    /// The same error, of one of several.
+    #[must_use]
+    pub fn of(mut self, which: Which) -> Self {
         match &mut self {
-            Self::NotHexadecimal { line, .. }
-            | Self::Malformed { line, .. }
-            | Self::BadSignature { line }
-            | Self::OtherChain { line, .. }
-            | Self::SameNonce { line, .. } => *line = Some(number),
+            Self::NotHexadecimal { at, .. }
+            | Self::Malformed { at, .. }
+            | Self::BadSignature { at }
+            | Self::OtherChain { at, .. }
+            | Self::OtherFork { at, .. }
+            | Self::SameNonce { at, .. } => *at = which,
         }
         self
     }
 }
 
 /// The transactions of a text with one in hexadecimal a line, with or without `0x`; empty lines and lines that begin with
-/// `#` are skipped. All of them have to be of this chain, and no two may have the same sender and nonce.
-pub fn parse_lines(text: &str, chain_id: u64) -> Result<Vec<Transaction>, RawError> {
+/// `#` are skipped. All of them have to fit a block of this chain and fork.
+pub fn parse_lines(text: &str, chain_id: u64, spec: SpecId) -> Result<Vec<Transaction>, RawError> {
     let lines: Vec<(usize, &str)> = text
         .lines()
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim()))
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .collect();
-    let parsed: Vec<Result<Transaction, RawError>> = lines
-        .par_iter()
-        .map(|(number, line)| {
-            let problem = |error: hex::FromHexError| RawError::NotHexadecimal {
-                line: None,
-                problem: error.to_string(),
-            };
-            let bytes = hex::decode(line).map_err(problem).map_err(|error| error.in_line(*number))?;
-            parse_transaction(&bytes, chain_id).map_err(|error| error.in_line(*number))
-        })
-        .collect();
-    let mut transactions = Vec::with_capacity(parsed.len());
-    let mut seen = std::collections::BTreeMap::new();
-    for (transaction, (number, _)) in parsed.into_iter().zip(&lines) {
-        let transaction = transaction?;
-        let (sender, nonce) = (transaction.env.caller, transaction.env.nonce);
-        if let Some(other) = seen.insert((sender, nonce), *number) {
-            return Err(RawError::SameNonce { line: Some(*number), other, sender, nonce });
-        }
-        transactions.push(transaction);
-    }
+    let parse = |(number, line): &(usize, &str)| {
+        let problem = |error: hex::FromHexError| RawError::NotHexadecimal {
+            at: Which::Only,
+            problem: error.to_string(),
+        };
+        let parsed = hex::decode(line).map_err(problem).and_then(|bytes| parse_transaction(&bytes));
+        parsed.map_err(|error| error.of(Which::Line(*number)))
+    };
+    // Of several errors the first one is told, whatever the threads do.
+    let parsed: Vec<Result<Transaction, RawError>> = lines.par_iter().map(parse).collect();
+    let transactions = parsed.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let line = |index: usize| Which::Line(lines[index].0);
+    check_kinds(&transactions, chain_id, spec, line)?;
+    check_nonces(&transactions, line)?;
     Ok(transactions)
 }
 
-/// The transaction that bytes in the encoding of EIP-2718 stand for, of this chain.
-pub fn parse_transaction(bytes: &[u8], chain_id: u64) -> Result<Transaction, RawError> {
-    let malformed = |problem: String| RawError::Malformed { line: None, problem };
+/// Whether blocks of this chain and fork hold transactions of these kinds. Errors call them by `which` of their index.
+pub fn check_kinds(
+    transactions: &[Transaction],
+    chain_id: u64,
+    spec: SpecId,
+    which: impl Fn(usize) -> Which,
+) -> Result<(), RawError> {
+    for (index, Transaction { env, .. }) in transactions.iter().enumerate() {
+        let at = which(index);
+        if let Some(found) = env.chain_id.filter(|found| *found != chain_id) {
+            return Err(RawError::OtherChain { at, found, expected: chain_id });
+        }
+        let since = match env.tx_type {
+            0 => SpecId::FRONTIER,
+            1 => SpecId::BERLIN,
+            2 => SpecId::LONDON,
+            3 => SpecId::CANCUN,
+            _ => SpecId::PRAGUE,
+        };
+        if !spec.is_enabled_in(since) {
+            let (since, fork) = (since.into(), spec.into());
+            return Err(RawError::OtherFork { at, kind: env.tx_type, since, fork });
+        }
+    }
+    Ok(())
+}
+
+/// Whether these transactions can be in one block, as far as their nonces go.
+pub fn check_nonces(transactions: &[Transaction], which: impl Fn(usize) -> Which) -> Result<(), RawError> {
+    let mut seen = BTreeMap::new();
+    for (index, Transaction { env, .. }) in transactions.iter().enumerate() {
+        let (sender, nonce) = (env.caller, env.nonce);
+        if let Some(other) = seen.insert((sender, nonce), index) {
+            return Err(RawError::SameNonce { at: which(index), other: which(other), sender, nonce });
+        }
+    }
+    Ok(())
+}
+
+/// The senders of transactions that came up lately, by the hash of the whole transaction, its signature included: who asks
+/// again and again for the same ones has them recovered once.
+#[derive(Debug)]
+pub struct Senders(Cache<B256, Address>);
+
+impl Senders {
+    /// Keeps so many.
+    pub fn new(capacity: usize) -> Self {
+        Self(Cache::new(capacity))
+    }
+
+    /// The transaction that bytes in the encoding of EIP-2718 stand for, with its sender.
+    pub fn parse(&self, bytes: &[u8]) -> Result<Transaction, RawError> {
+        let envelope = decode(bytes)?;
+        // Of exactly these bytes, whatever else may decode to the same.
+        let hash = keccak256(bytes);
+        if let Some(sender) = self.0.get(&hash) {
+            return Ok(with_sender(&envelope, sender));
+        }
+        let transaction = recover(&envelope)?;
+        self.0.insert(hash, transaction.env.caller);
+        Ok(transaction)
+    }
+}
+
+/// The transaction that bytes in the encoding of EIP-2718 stand for.
+pub fn parse_transaction(bytes: &[u8]) -> Result<Transaction, RawError> {
+    recover(&decode(bytes)?)
+}
+
+/// The envelope that bytes stand for, to their last.
+fn decode(bytes: &[u8]) -> Result<TxEnvelope, RawError> {
+    let malformed = |problem: String| RawError::Malformed { at: Which::Only, problem };
     let mut rest = bytes;
     let envelope = TxEnvelope::decode_2718(&mut rest).map_err(|error| malformed(error.to_string()))?;
-    if !rest.is_empty() {
-        return Err(malformed(format!("{} bytes follow behind its end", rest.len())));
+    if rest.is_empty() {
+        Ok(envelope)
+    } else {
+        Err(malformed(format!("{} bytes follow behind its end", rest.len())))
     }
-    if let Some(found) = envelope.chain_id().filter(|found| *found != chain_id) {
-        return Err(RawError::OtherChain { line: None, found, expected: chain_id });
-    }
-    recover(&envelope)
 }
 
 /// The transaction in an envelope, with the sender that its signature names.
 pub fn recover(envelope: &TxEnvelope) -> Result<Transaction, RawError> {
-    let sender = envelope.recover_signer().map_err(|_| RawError::BadSignature { line: None })?;
+    let sender = envelope.recover_signer().map_err(|_| RawError::BadSignature { at: Which::Only })?;
+    Ok(with_sender(envelope, sender))
+}
+
+fn with_sender(envelope: &TxEnvelope, sender: Address) -> Transaction {
     let access_list = envelope.access_list().into_iter().flat_map(|list| list.iter());
     let access_list = access_list
         .map(|item| AccessListItem { address: item.address, storage_keys: item.storage_keys.clone() })
@@ -163,5 +262,5 @@ pub fn recover(envelope: &TxEnvelope) -> Result<Transaction, RawError> {
         max_fee_per_blob_gas: envelope.max_fee_per_blob_gas().unwrap_or_default(),
         authorization_list: authorizations.collect(),
     };
-    Ok(Transaction { hash: Some(*envelope.tx_hash()), env })
+    Transaction { hash: Some(*envelope.tx_hash()), env }
 }

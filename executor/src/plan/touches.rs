@@ -5,7 +5,6 @@
 
 use alloy_primitives::Address;
 use revm::context::TxEnv;
-use rustc_hash::FxHashMap;
 
 use super::uses::Kind;
 use crate::access_set::{AccessSet, AccountAccess, ShortfallReason, StateKey};
@@ -63,6 +62,13 @@ impl Touches {
     /// paid before.
     pub fn new(transaction: &TxEnv, set: &AccessSet, rules: &Rules, needs_funds: bool) -> Self {
         Self::of_sender(transaction.caller, set, rules, needs_funds)
+    }
+
+    /// Everything with what is done to it; the same piece may come several times.
+    pub(super) fn by_kind(&self) -> impl Iterator<Item = (&StateKey, Kind)> {
+        let reads = self.reads.iter().map(|key| (key, Kind::Read));
+        let writes = self.writes.iter().map(|key| (key, Kind::Write));
+        reads.chain(writes).chain(self.adds.iter().map(|key| (key, Kind::Add)))
     }
 
     /// The same, where no more is known of the transaction than who sent it.
@@ -129,22 +135,4 @@ fn reach(set: &AccessSet) -> Reach {
     accounts.sort_unstable();
     accounts.dedup();
     Reach::StorageOf(accounts)
-}
-
-/// Each key once, by the strongest of what is done with it.
-pub(super) fn kinds(touches: &Touches) -> Vec<(StateKey, Kind)> {
-    let total = touches.reads.len() + touches.writes.len() + touches.adds.len();
-    let mut kinds: FxHashMap<StateKey, Kind> = FxHashMap::default();
-    kinds.reserve(total);
-    let mut order = Vec::with_capacity(total);
-    let lists = [(&touches.reads, Kind::Read), (&touches.writes, Kind::Write), (&touches.adds, Kind::Add)];
-    for (list, kind) in lists {
-        for key in list {
-            kinds.entry(*key).and_modify(|known| *known = known.and(kind)).or_insert_with(|| {
-                order.push(*key);
-                kind
-            });
-        }
-    }
-    order.into_iter().map(|key| (key, kinds[&key])).collect()
 }

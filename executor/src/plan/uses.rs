@@ -26,11 +26,26 @@ impl Kind {
     }
 }
 
+/// Each number once, by all that is done with it.
+pub(super) fn merged(mut keys: Vec<(u32, Kind)>) -> Vec<(u32, Kind)> {
+    keys.sort_unstable_by_key(|(number, _)| *number);
+    keys.dedup_by(|(number, kind), (kept, all)| {
+        let same = number == kept;
+        if same {
+            *all = all.and(*kind);
+        }
+        same
+    });
+    keys
+}
+
 /// The uses of one piece of state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uses {
     readers: Vec<(Rank, TransactionId)>,
     writers: Vec<(Rank, TransactionId, Kind)>,
+    /// How many of the writers do more than add.
+    replacing: u32,
     written_gas: u64,
 }
 
@@ -42,6 +57,7 @@ impl Uses {
         } else {
             let at = self.writers.partition_point(|(other, ..)| *other < rank);
             self.writers.insert(at, (rank, id, kind));
+            self.replacing += u32::from(kind == Kind::Write);
             self.written_gas += gas;
         }
     }
@@ -53,6 +69,7 @@ impl Uses {
             }
         } else if let Ok(at) = self.writers.binary_search_by_key(&rank, |(other, ..)| *other) {
             self.writers.remove(at);
+            self.replacing -= u32::from(kind == Kind::Write);
             self.written_gas -= gas;
         }
     }
@@ -90,8 +107,7 @@ impl Uses {
 
     /// Whether the users of it can influence each other: readers only do not, and neither do those who only add.
     pub(super) fn joins(&self) -> bool {
-        let adds_only = self.writers.iter().all(|(.., kind)| *kind == Kind::Add);
-        if adds_only { !self.writers.is_empty() && !self.readers.is_empty() } else { true }
+        self.replacing > 0 || !self.writers.is_empty() && !self.readers.is_empty()
     }
 
     /// All users, readers first.

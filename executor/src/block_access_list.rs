@@ -1,0 +1,138 @@
+//! Block access lists of EIP-7928: a true one comes out of an execution, and one of somebody else's measures hints.
+//!
+//! In: a block with its state, or a list as RLP or JSON. Out: a list with values, or what hints lack beside it. Predictions
+//! know keys and no values, so that no list is ever made from hints.
+
+use alloy_eip7928::{BlockAccessIndex, validate_block_access_list};
+use alloy_primitives::{Address, U256, hex};
+use alloy_rlp::Decodable as _;
+use revm::state::bal::Bal;
+use thiserror::Error;
+
+pub use alloy_eip7928::{AccountChanges, BlockAccessList};
+
+use crate::{
+    block::Block, hints::TransactionHint, record::record_states, serial::ReplayError, state::BlockState,
+};
+
+/// Why something is no block access list.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AccessListError {
+    /// It is text, but no list in JSON.
+    #[error("it is no block access list in JSON: {0}")]
+    Json(String),
+    /// It is text, but not hexadecimal.
+    #[error("it is neither JSON nor hexadecimal: {0}")]
+    Hexadecimal(String),
+    /// It is no list in RLP.
+    #[error("it is no block access list in RLP: {0}")]
+    Rlp(String),
+    /// It breaks the rules about order.
+    #[error("it breaks the rules of EIP-7928: {0}")]
+    Rules(String),
+}
+
+/// Something that a list has and hints that claim to be complete do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lack {
+    /// The transaction that changes it; none where it is only read, which lists do not say by transaction.
+    pub transaction: Option<usize>,
+    /// The account.
+    pub address: Address,
+    /// The slot; none where it is the account's balance, nonce or code.
+    pub slot: Option<U256>,
+}
+
+/// The list that executing a block comes to: its transactions, without what clients do before and after them.
+pub fn execute(block: &Block, state: &BlockState) -> Result<BlockAccessList, ReplayError> {
+    let mut list = Bal::new();
+    record_states(block, state, |index, _, _, _, after| {
+        let at = BlockAccessIndex::from_tx_index(index as u64);
+        let mut accounts: Vec<_> = after.iter().collect();
+        accounts.sort_unstable_by_key(|(address, _)| **address);
+        for (address, account) in accounts {
+            list.update_account(at, *address, account);
+        }
+    })?;
+    Ok(list.into_alloy_bal())
+}
+
+/// The list in the encoding that a header has the hash of.
+pub fn to_rlp(list: &BlockAccessList) -> Vec<u8> {
+    alloy_rlp::encode(list)
+}
+
+/// The list as JSON, by the names `key`, `changes`, `index`, `value`.
+pub fn to_json(list: &BlockAccessList) -> Vec<u8> {
+    serde_json::to_vec(list).expect("lists are plain data")
+}
+
+/// Reads a list of a block with so many transactions: JSON, by either set of names that clients use, or RLP, as bytes or in
+/// hexadecimal.
+pub fn read(bytes: &[u8], transactions: usize) -> Result<BlockAccessList, AccessListError> {
+    let list: BlockAccessList = match bytes.trim_ascii_start().first() {
+        Some(b'[') => {
+            serde_json::from_slice(bytes).map_err(|error| AccessListError::Json(error.to_string()))?
+        }
+        Some(0xc0..) => from_rlp(bytes)?,
+        _ => {
+            let digits = hex::decode(bytes.trim_ascii());
+            from_rlp(&digits.map_err(|error| AccessListError::Hexadecimal(error.to_string()))?)?
+        }
+    };
+    let checked = validate_block_access_list(&list, transactions);
+    checked.map_err(|error| AccessListError::Rules(error.to_string()))?;
+    Ok(list)
+}
+
+fn from_rlp(mut bytes: &[u8]) -> Result<BlockAccessList, AccessListError> {
+    let list =
+        BlockAccessList::decode(&mut bytes).map_err(|error| AccessListError::Rlp(error.to_string()))?;
+    if bytes.is_empty() {
+        Ok(list)
+    } else {
+        Err(AccessListError::Rlp(format!("{} bytes follow behind its end", bytes.len())))
+    }
+}
+
+/// What a list has and hints lack that claim to be complete. Reads are only held against hints if all of them are, because a
+/// list does not say whose they are. Whom the block pays, which every transaction does, hints do not name.
+pub fn lacking(list: &[AccountChanges], hints: &[TransactionHint], beneficiary: Address) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let all_complete = hints.iter().all(TransactionHint::is_complete);
+    // Before the first transaction and after the last it is not for hints to say.
+    let hint = |at: BlockAccessIndex| {
+        let index = usize::try_from(at.0).ok()?.checked_sub(1)?;
+        hints.get(index).filter(|hint| hint.is_complete()).map(|hint| (index, hint))
+    };
+    for account in list {
+        let address = account.address;
+        for slot in &account.storage_changes {
+            for (index, hint) in slot.changes.iter().filter_map(|change| hint(change.block_access_index)) {
+                if hint.set.writes.binary_search(&(address, slot.slot)).is_err() {
+                    lacks.push(Lack { transaction: Some(index), address, slot: Some(slot.slot) });
+                }
+            }
+        }
+        let places = |slot| (address, slot);
+        for place in account.storage_reads.iter().copied().map(places).filter(|_| all_complete) {
+            let named = |hint: &TransactionHint| {
+                hint.set.reads.binary_search(&place).is_ok() || hint.set.writes.binary_search(&place).is_ok()
+            };
+            if !hints.iter().any(named) {
+                lacks.push(Lack { transaction: None, address, slot: Some(place.1) });
+            }
+        }
+        let balances = account.balance_changes.iter().map(|change| change.block_access_index);
+        let nonces = account.nonce_changes.iter().map(|change| change.block_access_index);
+        let codes = account.code_changes.iter().map(|change| change.block_access_index);
+        for (index, hint) in balances.chain(nonces).chain(codes).filter_map(hint) {
+            if address != beneficiary && hint.addresses().binary_search(&address).is_err() {
+                lacks.push(Lack { transaction: Some(index), address, slot: None });
+            }
+        }
+    }
+    lacks.sort_unstable();
+    lacks.dedup();
+    lacks
+}
