@@ -12,7 +12,8 @@ use thiserror::Error;
 pub use alloy_eip7928::{AccountChanges, BlockAccessList};
 
 use crate::{
-    block::Block, hints::TransactionHint, record::record_states, serial::ReplayError, state::BlockState,
+    access_set::AccountAccess, block::Block, hints::TransactionHint, record::record_states,
+    serial::ReplayError, state::BlockState,
 };
 
 /// Why something is no block access list.
@@ -108,8 +109,14 @@ pub fn lacking(list: &[AccountChanges], hints: &[TransactionHint], beneficiary: 
     for account in list {
         let address = account.address;
         for slot in &account.storage_changes {
-            for (index, hint) in slot.changes.iter().filter_map(|change| hint(change.block_access_index)) {
-                if hint.set.writes.binary_search(&(address, slot.slot)).is_err() {
+            let place = (address, slot.slot);
+            for change in &slot.changes {
+                let Some((index, hint)) = hint(change.block_access_index) else { continue };
+                // What was only looked at is gone with the account.
+                let is_gone = change.new_value.is_zero()
+                    && hint.set.accounts.contains(&AccountAccess::CodeWrite(address))
+                    && hint.set.reads.binary_search(&place).is_ok();
+                if !is_gone && hint.set.writes.binary_search(&place).is_err() {
                     lacks.push(Lack { transaction: Some(index), address, slot: Some(slot.slot) });
                 }
             }
