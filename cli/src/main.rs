@@ -14,6 +14,11 @@ mod node;
 use std::process::ExitCode;
 
 use arguments::{Command, Invocation};
+use mimalloc::MiMalloc;
+
+/// Predictions are many small lists: with this allocator they take less time than with the system's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let invocation = match Invocation::parse() {

@@ -216,20 +216,12 @@ impl Predictor {
                 let root =
                     Root { code_hash: slice.hash, selector: tx.data.first_chunk().copied(), spec, delegated };
                 let template = self.templates.get(templates, root);
-                let subject = Subject {
-                    tx,
-                    block: block.env,
-                    chain_id: block.chain_id,
-                    state,
-                    rules,
-                    to,
-                    fee: fee(tx, block.env),
-                    gas: tx.gas_limit.saturating_sub(machine.intrinsic),
-                };
+                let subject = Subject::new(tx, block, state, to, machine.intrinsic);
                 let may_learn = tx.authorization_list.is_empty() && !self.follows_codes;
                 let known = if may_learn && !asked { templates.get_mut(&root) } else { None };
-                let gas = known
-                    .and_then(|known| known.answer(replay, &subject, &mut machine.ledger.results, &mut set));
+                let gas = known.and_then(|known| {
+                    known.answer(&self.templates, replay, &subject, &mut machine.ledger.results, &mut set)
+                });
                 if let Some(gas) = gas {
                     *answered += 1;
                     machine.ledger.gas = gas;
@@ -289,8 +281,9 @@ impl Predictor {
             // A way that depends on more than what was written down would be written down again and again.
             let known = templates.get_mut(&root);
             draft.clear();
-            let answer =
-                known.and_then(|known| known.answer(replay, &subject, &mut machine.ledger.results, draft));
+            let answer = known.and_then(|known| {
+                known.answer(&self.templates, replay, &subject, &mut machine.ledger.results, draft)
+            });
             if answer.is_none() {
                 template.learnt_in_vain();
             }

@@ -1,9 +1,7 @@
-//! Blocks that are larger than any real one, and predictions that are as wrong as they can be, timed.
+//! Blocks that are larger than any real one, and predictions that are as wrong as they can be.
 
 #[path = "../examples/generate_workloads/workload.rs"]
 mod workload;
-
-use std::time::Duration;
 
 use alloy_primitives::{Address, U256};
 use deconflict_executor::{
@@ -39,33 +37,29 @@ fn a_block_of_a_billion_gas() {
 
 #[test]
 fn wrong_predictions_cost_little() {
-    let block = block("amm-independent", 15_000_000);
-    let state = BlockState::new(&block);
-    let right = predict(&block, &state, &Predictor::new(), 2);
-    let everywhere = |set: &AccessSet| AccessSet {
-        reads: vec![(Address::ZERO, U256::ZERO)],
-        writes: vec![(Address::ZERO, U256::ZERO)],
-        ..set.clone()
-    };
-    let all_conflict: Vec<_> = right.iter().map(everywhere).collect();
-    let reversed: Vec<_> = right.iter().rev().cloned().collect();
-    let empty = vec![AccessSet::default(); right.len()];
-    let executor = |mode| Executor::new(Config { threads: 2, mode, ..Config::default() });
-    let (scheduled, optimistic) = (executor(Mode::Scheduled), executor(Mode::Optimistic));
-    let time = |executor: &Executor, hints: &[AccessSet]| -> Duration {
-        let executed = executor.execute(block.env(), block.rules(), &block.transactions, &state, hints);
-        executed.unwrap_or_else(|error| panic!("{error}")).figures.execute
-    };
-    for (name, hints) in [("all conflict", all_conflict), ("reversed", reversed), ("empty", empty)] {
-        // The fastest of several runs in turns: other work on the machine must not decide.
-        let mut best = [Duration::MAX; 2];
-        for round in 0..60 {
-            best[0] = best[0].min(time(&optimistic, &[]));
-            best[1] = best[1].min(time(&scheduled, &hints));
-            if round >= 8 && best[1].as_secs_f64() <= 1.3 * best[0].as_secs_f64() {
-                break;
-            }
+    // In the first nothing conflicts, whatever is said of it; in the second everything does.
+    for (name, conflicts) in [("amm-independent", false), ("erc20-chain", true)] {
+        let block = block(name, 15_000_000);
+        let state = BlockState::new(&block);
+        let right = predict(&block, &state, &Predictor::new(), 2);
+        let everywhere = |set: &AccessSet| AccessSet {
+            reads: vec![(Address::ZERO, U256::ZERO)],
+            writes: vec![(Address::ZERO, U256::ZERO)],
+            ..set.clone()
+        };
+        let all_conflict: Vec<_> = right.iter().map(everywhere).collect();
+        let reversed: Vec<_> = right.iter().rev().cloned().collect();
+        let empty = vec![AccessSet::default(); right.len()];
+        let executor = Executor::new(Config { threads: 2, may_fall_back: false, ..Config::default() });
+        for (lie, hints) in [("all conflict", all_conflict), ("reversed", reversed), ("empty", empty)] {
+            let executed = executor
+                .execute(block.env(), block.rules(), &block.transactions, &state, &hints)
+                .unwrap_or_else(|error| panic!("{error}"));
+            // Time is for the benchmark; what decides it is how often a transaction runs: at most once more than once.
+            let figures = executed.figures;
+            let bound = if conflicts { figures.ahead } else { 0 };
+            assert!(figures.ahead <= block.transactions.len() as u64, "{name}, {lie}: {figures:?}");
+            assert!(figures.reexecutions <= bound, "{name}, {lie}: {figures:?}");
         }
-        assert!(best[1].as_secs_f64() <= 1.3 * best[0].as_secs_f64(), "{name}: {best:?}");
     }
 }

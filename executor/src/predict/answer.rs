@@ -13,7 +13,7 @@ use revm::{
 
 use super::machine::Workspace;
 use super::template::{Root, Subject};
-use super::{BlockContext, Predictor, fee, intrinsic_gas, settle};
+use super::{BlockContext, Predictor, intrinsic_gas, settle};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
 
 /// What came of asking for an answer.
@@ -54,17 +54,8 @@ impl Predictor {
             let selector = tx.data.first_chunk().copied();
             let root = Root { code_hash, selector, spec: block.spec, delegated: false };
             let Some(template) = templates.get_mut(&root) else { return Answer::NotAsked };
-            let subject = Subject {
-                tx,
-                block: block.env,
-                chain_id: block.chain_id,
-                state,
-                rules,
-                to,
-                fee: fee(tx, block.env),
-                gas: tx.gas_limit.saturating_sub(intrinsic),
-            };
-            match template.answer(replay, &subject, &mut ledger.results, set) {
+            let subject = Subject::new(tx, block, state, to, intrinsic);
+            match template.answer(&self.templates, replay, &subject, &mut ledger.results, set) {
                 Some(used) => gas = used,
                 None => return Answer::Missing,
             }

@@ -89,7 +89,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             if let Some(trail) = &mut path.trail {
                 let input = input..input + input_length;
                 let frame = &mut path.frame;
-                size_word = note_precompile(trail, number, frame, input, result.bytes.len());
+                size_word = note_precompile(trail, number, frame, input, (result.bytes.len(), taint));
             }
             let node = if taint.is_unknown() { NodeId::UNKNOWN } else { NodeId::CONSTANT };
             let result = Word { node, ..Word::new(U256::from(1), about) };
@@ -114,7 +114,7 @@ fn note_precompile(
     number: u16,
     frame: &mut Frame,
     input: std::ops::Range<usize>,
-    length: usize,
+    (length, taint): (usize, Taint),
 ) -> Word {
     let words = length.div_ceil(32);
     let (nodes, returned) = trail.precompile(number, &frame.memory, input, words as u32);
@@ -124,6 +124,8 @@ fn note_precompile(
         // hashes always succeed.
         (0x01, Some(signer)) => Word { node: *signer, ..Word::clean(frame.return_data.word(0)) },
         (0x02 | 0x03, _) => Word::default(),
+        // These return as much for any input, if they do not fail, which is unknown already where the input is.
+        (0x06..=0x08, _) if taint.is_unknown() => Word::default(),
         _ => {
             trail.require(returned, U256::from(length));
             Word::default()

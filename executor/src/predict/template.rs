@@ -7,6 +7,7 @@
 //! what following the code would: everything that a path relies on is one of its decisions.
 
 mod forest;
+mod layout;
 mod node;
 mod program;
 mod replay;
@@ -128,45 +129,81 @@ impl Weighter<Root, Weighed> for BySize {
 #[derive(Debug)]
 pub(super) struct Templates {
     shared: Cache<Root, Weighed, BySize>,
+    /// How often any template has grown.
+    grown: AtomicU32,
 }
 
 impl Default for Templates {
     fn default() -> Self {
-        Self { shared: Cache::with_weighter(AT_HAND, CAPACITY, BySize) }
+        Self { shared: Cache::with_weighter(AT_HAND, CAPACITY, BySize), grown: AtomicU32::new(0) }
     }
 }
 
-/// A template that a thread has at hand, and its programs as they were when the thread last saw it grow.
+/// A template that a thread has at hand, and its programs as they were when the thread last saw it grow. An answer
+/// comes from what is here: what threads share is looked at only when some template has grown since.
 #[derive(Debug)]
 pub(super) struct AtHand {
+    /// The program that is asked first, mostly the only one.
+    first: Option<Arc<Program>>,
+    others: Vec<Arc<Program>>,
     template: Arc<Template>,
-    programs: Vec<Arc<Program>>,
     version: u32,
+    /// How often any template had grown when this one was last looked at.
+    grown: u32,
+    /// How often there was an answer that the template has not been told of.
+    hits: u32,
 }
 
 impl AtHand {
-    fn new(template: Arc<Template>) -> Self {
+    fn new(template: Arc<Template>, grown: u32) -> Self {
         let version = template.version.load(Ordering::Acquire);
-        Self { programs: template.programs(), version, template }
+        let mut known = Self { first: None, others: Vec::new(), template, version, grown, hits: 0 };
+        known.fetch();
+        known
+    }
+
+    fn fetch(&mut self) {
+        let mut programs = self.template.programs().into_iter();
+        self.first = programs.next();
+        self.others = programs.collect();
+    }
+
+    /// Looks whether the template has grown.
+    #[cold]
+    fn look(&mut self, grown: u32) {
+        self.grown = grown;
+        let version = self.template.version.load(Ordering::Acquire);
+        if version != self.version {
+            self.version = version;
+            self.fetch();
+        }
+    }
+
+    /// Tells the template how often there was an answer.
+    fn report(&mut self) {
+        self.template.hits.fetch_add(std::mem::take(&mut self.hits), Ordering::Relaxed);
     }
 
     /// Adds what the first tree that has an answer answers to `set`, which is empty. The gas that the transaction uses,
     /// none if no tree has an answer; the set is empty again then.
     pub(super) fn answer<D: DatabaseRef>(
         &mut self,
+        templates: &Templates,
         replay: &mut Replay,
         subject: &Subject<'_, D>,
         results: &mut Results,
         set: &mut AccessSet,
     ) -> Option<u64> {
-        let version = self.template.version.load(Ordering::Acquire);
-        if version != self.version {
-            self.programs = self.template.programs();
-            self.version = version;
+        let grown = templates.grown.load(Ordering::Acquire);
+        if grown != self.grown {
+            self.look(grown);
         }
-        for program in &self.programs {
+        for program in self.first.iter().chain(&self.others) {
             if let Some(gas) = replay.run(program, subject, results, set) {
-                self.template.hits.fetch_add(1, Ordering::Relaxed);
+                self.hits += 1;
+                if self.hits == TRIAL {
+                    self.report();
+                }
                 return Some(gas);
             }
             set.clear();
@@ -181,7 +218,8 @@ pub(super) type TemplatesAtHand = HashMap<Root, AtHand, FxBuildHasher>;
 impl Templates {
     /// The template of a root, which may be empty still.
     pub(super) fn get(&self, at_hand: &mut TemplatesAtHand, root: Root) -> Arc<Template> {
-        if let Some(known) = at_hand.get(&root) {
+        if let Some(known) = at_hand.get_mut(&root) {
+            known.report();
             return Arc::clone(&known.template);
         }
         let fresh = || Ok::<_, std::convert::Infallible>(Weighed::default());
@@ -192,13 +230,15 @@ impl Templates {
         if at_hand.len() >= AT_HAND {
             at_hand.clear();
         }
-        at_hand.insert(root, AtHand::new(Arc::clone(&template)));
+        let grown = self.grown.load(Ordering::Acquire);
+        at_hand.insert(root, AtHand::new(Arc::clone(&template), grown));
         template
     }
 
     /// Adds to a template, and lets the cache know its size.
     pub(super) fn learn(&self, root: Root, template: &Arc<Template>, trails: Vec<Trail>) {
         template.learn(trails);
+        self.grown.fetch_add(1, Ordering::Release);
         let size = template.programs().iter().map(|program| program.size() as u64).sum();
         self.shared.insert(root, Weighed { template: Arc::clone(template), size });
     }

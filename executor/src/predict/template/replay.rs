@@ -11,10 +11,9 @@ use revm::{
     precompile::{PrecompileSpecId, Precompiles},
 };
 
-use super::super::MAX_GAS;
 use super::super::environment::{block_hash, block_word, clamp};
 use super::super::results::Results;
-use super::super::words;
+use super::super::{BlockContext, MAX_GAS, fee, words};
 use super::node::TouchKind;
 use super::program::{BalanceQuery, Leaf, Operand, PrecompileCall, Program, Span, Step};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
@@ -32,6 +31,28 @@ pub(in super::super) struct Subject<'a, D> {
     pub fee: U256,
     /// The gas that it has beyond what it costs before its first instruction.
     pub gas: u64,
+}
+
+impl<'a, D> Subject<'a, D> {
+    /// A call of `to` that costs `intrinsic` gas before its first instruction.
+    pub(in super::super) fn new(
+        tx: &'a TxEnv,
+        block: BlockContext<'a>,
+        state: &'a D,
+        to: Address,
+        intrinsic: u64,
+    ) -> Self {
+        Self {
+            tx,
+            block: block.env,
+            chain_id: block.chain_id,
+            state,
+            rules: PrecompileSpecId::from_spec_id(block.spec),
+            to,
+            fee: fee(tx, block.env),
+            gas: tx.gas_limit.saturating_sub(intrinsic),
+        }
+    }
 }
 
 /// Room for replays, kept from one to the next.
@@ -104,8 +125,8 @@ impl Replay {
                         ip = otherwise as usize;
                     }
                 }
-                Step::IfSame { a, b, otherwise } => {
-                    if self.word(program, a) != self.word(program, b) {
+                Step::IfSame { a, b, same, otherwise } => {
+                    if (self.word(program, a) == self.word(program, b)) != same {
                         ip = otherwise as usize;
                     }
                 }
