@@ -35,6 +35,8 @@
 //! }
 //! ```
 //!
+//! Measured on two threads against plain serial execution, with such a pair of contracts (`fees-shared-sink` and `fees-sharded-sink` in docs/benchmarks.md): 0.78 of its speed before, 1.06 after.
+//!
 //! ## When to ignore
 //!
 //! The fee is zero on nearly every call, and the write is skipped then.

@@ -35,6 +35,8 @@
 //! }
 //! ```
 //!
+//! Measured on two threads against plain serial execution, with such a pair of contracts (`fees-shared-sink` and `fees-sharded-sink` in docs/benchmarks.md): 0.78 of its speed before, 1.06 after.
+//!
 //! ## When to ignore
 //!
 //! The total takes part in every call's outcome, as in a cap or a price, and cannot be stale.

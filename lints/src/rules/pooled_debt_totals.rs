@@ -31,6 +31,8 @@
 //! }
 //! ```
 //!
+//! Measured on two threads against plain serial execution, with such a pair of contracts (`lending-shared-index` and `lending-epochs` in docs/benchmarks.md): 0.85 of its speed before, 1.28 after; where each reading of the state takes 100 µs, 9.2 before and 19.9 after.
+//!
 //! ## When to ignore
 //!
 //! The order is inherent in one pool, and the market is small.

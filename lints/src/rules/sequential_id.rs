@@ -33,6 +33,8 @@
 //! }
 //! ```
 //!
+//! Measured on two threads against plain serial execution, with such a pair of contracts (`mint-counter` and `mint-ranges` in docs/benchmarks.md): 0.73 of its speed before, 1.27 after; where each reading of the state takes 100 µs, 10.1 before and 20.2 after.
+//!
 //! ## When to ignore
 //!
 //! The numbers must be dense, as in a collection numbered from 1 to 10,000.
