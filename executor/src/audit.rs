@@ -214,7 +214,7 @@ fn median(values: &[u64]) -> u64 {
 ///
 /// The block is executed on its own for the time, and once under the recorder, whose changes lead from the state of one
 /// prediction to that of the next. The first round of predictions is what the codes cost that are seen for the first
-/// time. What both take otherwise is the fastest of [`ROUNDS`]: other work on the machine is not what is measured.
+/// time. What both take otherwise is the fastest of three rounds: other work on the machine is not what is measured.
 pub fn audit_block(
     block: &Block,
     mode: StateMode,
