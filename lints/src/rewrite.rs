@@ -1,12 +1,24 @@
 //! Rewrites that an editor can offer.
 //!
-//! In: a finding and its project. Out: [`Rewrite`]s, edits of the source that the finding is shown in. Only what a look
-//! at the text can decide is offered, and every rewrite says what it changes: the user reads before anything is applied.
+//! In: a finding and its project. Out: [`Rewrite`]s, edits of the source that the finding is shown in. Nothing is offered
+//! unless every mention of the variable has one of the shapes that the rewrite knows, and every rewrite says what it
+//! changes beside the finding: the user reads before anything is applied.
+
+mod apart;
+mod calls;
+mod code;
+mod comment;
+mod creation;
+mod events;
+mod guard;
+mod shards;
+mod transient;
+mod uses;
 
 use crate::{
     diagnostic::Diagnostic,
     source_map::{SourceId, SourceSpan},
-    unit::{Contract, Project, StateVariable},
+    unit::{Contract, ContractDefinition, DefinitionKind, Origin, Project, StateVariable},
 };
 
 /// A rewrite.
@@ -20,116 +32,64 @@ pub struct Rewrite {
     pub edits: Vec<(SourceSpan, String)>,
 }
 
+/// One way to rewrite.
+type Way = fn(&Project, &Diagnostic) -> Option<Rewrite>;
+
 /// The rewrites that are known for a finding.
 pub fn rewrites(project: &Project, diagnostic: &Diagnostic) -> Vec<Rewrite> {
-    match diagnostic.rule {
+    let ways: &[Way] = match diagnostic.rule {
         "storage-reentrancy-guard" => {
-            [transient_guard(project, diagnostic), transient_flag(project, diagnostic)]
-                .into_iter()
-                .flatten()
-                .collect()
+            &[guard::of_the_package, transient::cleared, guard::with_states, guard::turned_round]
         }
-        "create-nonce-address" => salted_creation(project, diagnostic).into_iter().collect(),
-        "false-sharing" => slots_apart(project, diagnostic).into_iter().collect(),
-        _ => Vec::new(),
-    }
+        "guard-in-packed-slot" => {
+            &[transient::cleared, guard::with_states, guard::turned_round, apart::another_slot]
+        }
+        "temp-in-storage" | "flash-balance-before" => &[transient::cleared],
+        "create-nonce-address" => &[creation::with_salt],
+        "false-sharing" | "config-beside-hot-field" => &[apart::another_slot],
+        "global-counter" | "global-accumulator" => &[shards::by_sender],
+        "array-push" | "factory-registry" => &[events::instead_of_list],
+        "last-touched" => &[events::instead_of_last],
+        "event-only-read" => &[events::of_the_change],
+        "redundant-hot-check" => &[calls::without_check],
+        "return-only-read" => &[calls::without_result],
+        "unused-suppression" => &[comment::useless],
+        _ => &[],
+    };
+    let found = ways.iter().filter_map(|way| way(project, diagnostic));
+    found
+        .map(|mut rewrite| {
+            rewrite.edits.sort();
+            rewrite.edits.dedup();
+            rewrite
+        })
+        .collect()
 }
 
-/// The guard of `@openzeppelin/contracts` becomes the one in transient storage: another import, another name.
-fn transient_guard(project: &Project, diagnostic: &Diagnostic) -> Option<Rewrite> {
-    const OLD: &str = "ReentrancyGuard";
-    const NEW: &str = "ReentrancyGuardTransient";
-    const PATH: &str = "/ReentrancyGuard.sol";
-    if version(project, diagnostic)? < 24 {
-        return None;
+/// A piece of text with the line that it leaves empty, or with the blanks before it.
+fn without_gap(project: &Project, span: SourceSpan) -> SourceSpan {
+    let text = &project.source(span.source).text;
+    let (before, after) = (&text[..span.start as usize], &text[span.end as usize..]);
+    let line = before.trim_end_matches([' ', '\t']);
+    let rest = after.find('\n').map_or(after, |end| &after[..=end]);
+    if (line.is_empty() || line.ends_with('\n')) && rest.trim().is_empty() {
+        return SourceSpan { start: line.len() as u32, end: span.end + rest.len() as u32, ..span };
     }
-    let whole = whole_source(project, diagnostic.primary.as_ref()?.span.source);
-    let text = project.text(whole);
-    let import = text.lines().find(|line| {
-        line.trim_start().starts_with("import")
-            && line.contains("@openzeppelin/contracts")
-            && line.contains(PATH)
-    })?;
-    let path = whole.start + text.find(import)? as u32 + import.find(PATH)? as u32 + 1;
-    let mut edits: Vec<(SourceSpan, String)> =
-        project.mentions(whole, OLD).into_iter().map(|span| (span, NEW.to_owned())).collect();
-    edits.push((SourceSpan { start: path, end: path + OLD.len() as u32, ..whole }, NEW.to_owned()));
-    edits.sort();
-    edits.dedup();
-    Some(Rewrite {
-        title: format!("Use `{NEW}`"),
-        note: "the chain needs transient storage (Cancun), and the slot of the old guard stays unused: variables that \
-               follow it move in the layout"
-            .to_owned(),
-        edits,
-    })
+    if rest.trim().is_empty() {
+        return SourceSpan { start: line.len() as u32, ..span };
+    }
+    span
 }
 
-/// A flag of the contract's own becomes a transient one.
-fn transient_flag(project: &Project, diagnostic: &Diagnostic) -> Option<Rewrite> {
-    if version(project, diagnostic)? < 28 {
-        return None;
-    }
-    let variable = declarations(project, diagnostic).into_iter().next()?;
-    let text = project.text(variable.span);
-    // Transient storage begins with zeros, and only a flag that is false when it is open can live with that.
-    if variable.type_name != "bool" || text.contains('=') {
-        return None;
-    }
-    let at = variable.span.start + "bool".len() as u32;
-    let place = SourceSpan { start: at, end: at, ..variable.span };
-    Some(Rewrite {
-        title: format!("Keep `{}` in transient storage", variable.name),
-        note: "the chain needs transient storage (Cancun); variables that follow it move in the layout"
-            .to_owned(),
-        edits: vec![(place, " transient".to_owned())],
-    })
-}
-
-/// `new C(…)` becomes `new C{salt: …}(…)`.
-fn salted_creation(project: &Project, diagnostic: &Diagnostic) -> Option<Rewrite> {
-    let span = diagnostic.primary.as_ref()?.span;
-    let text = project.text(span);
-    let (before, after) = text.split_once("new ")?;
-    let name = after.find(|it: char| !(it.is_alphanumeric() || it == '_' || it == '.'))?;
-    // Options that are there already would have to be merged, and more than one creation told apart.
-    if !after[name..].starts_with('(') || after[name..].contains("new ") {
-        return None;
-    }
-    let at = span.start + (before.len() + "new ".len() + name) as u32;
-    let place = SourceSpan { start: at, end: at, ..span };
-    Some(Rewrite {
-        title: "Create with a salt of the sender's".to_owned(),
-        note: "a second creation by the same sender with the same arguments would revert: add what tells them apart"
-            .to_owned(),
-        edits: vec![(place, "{salt: bytes32(uint256(uint160(msg.sender)))}".to_owned())],
-    })
-}
-
-/// A whole slot between two variables that share one.
-fn slots_apart(project: &Project, diagnostic: &Diagnostic) -> Option<Rewrite> {
-    let declared = declarations(project, diagnostic);
+/// The one state variable that the finding's labels point at.
+fn declaration<'a>(project: &'a Project, diagnostic: &Diagnostic) -> Option<&'a StateVariable> {
     let source = diagnostic.primary.as_ref()?.span.source;
-    let last = declared.into_iter().filter(|it| it.span.source == source).max_by_key(|it| it.span.start)?;
-    let name = format!("_slotBefore_{}", last.name);
-    let whole = whole_source(project, source);
-    if !project.mentions(whole, &name).is_empty() {
-        return None;
+    let mut found = declarations(project, diagnostic);
+    found.dedup();
+    match found.as_slice() {
+        [one] if one.span.source == source => Some(one),
+        _ => None,
     }
-    let text = project.text(SourceSpan { end: last.span.start, ..whole });
-    let line = text.rfind('\n').map_or(0, |at| at + 1);
-    let indent = &text[line..];
-    if !indent.trim().is_empty() {
-        return None;
-    }
-    let place = SourceSpan { start: last.span.start, end: last.span.start, ..whole };
-    Some(Rewrite {
-        title: format!("Give `{}` a slot of its own", last.name),
-        note: "a slot that is never used comes between the two: variables that follow move in the layout, so not for \
-               a contract that is deployed behind a proxy"
-            .to_owned(),
-        edits: vec![(place, format!("uint256 private {name};\n{indent}"))],
-    })
 }
 
 /// The state variables that the finding's labels point at.
@@ -139,12 +99,60 @@ fn declarations<'a>(project: &'a Project, diagnostic: &Diagnostic) -> Vec<&'a St
     declared.collect()
 }
 
+/// The contracts that inherit another one.
+fn heirs<'a>(
+    project: &'a Project,
+    own: &'a ContractDefinition,
+) -> impl Iterator<Item = SourceSpan> + use<'a> {
+    let inherits = |it: &&ContractDefinition| {
+        it.bases.iter().any(|base| base.source == own.span.source && base.name == own.name)
+    };
+    project.definitions.iter().filter(inherits).map(|it| it.span).filter(|span| *span != own.span)
+}
+
+/// Where a name is used from outside, as `….name`, or declared for others to use in an interface.
+fn reached(project: &Project, name: &str) -> Vec<SourceSpan> {
+    let own = project.sources.iter().filter(|it| it.origin != Origin::Library);
+    let mentioned = own.flat_map(|it| project.mentions(whole_source(project, it.id), name));
+    let is_reached = |span: &SourceSpan| {
+        let before = project.source(span.source).text[..span.start as usize].trim_end();
+        let is_interface =
+            || project.definition_at(*span).is_some_and(|it| it.kind == DefinitionKind::Interface);
+        before.ends_with('.') || (before.ends_with("function") && is_interface())
+    };
+    mentioned.filter(is_reached).collect()
+}
+
 fn whole_source(project: &Project, source: SourceId) -> SourceSpan {
     SourceSpan { source, start: 0, end: project.source(source).text.len() as u32 }
 }
 
-/// The patch version of the 0.8 compiler that the finding's contract was compiled with.
-fn version(project: &Project, diagnostic: &Diagnostic) -> Option<u32> {
-    let contract: &Contract = project.contracts.iter().find(|it| it.name == diagnostic.contract)?;
-    contract.compiler.as_ref()?.version.strip_prefix("0.8.")?.parse().ok()
+/// The white space that the line of a span begins with; `None` where something else stands before the span.
+fn indent(project: &Project, span: SourceSpan) -> Option<&str> {
+    let before = &project.source(span.source).text[..span.start as usize];
+    let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
+    line.trim().is_empty().then_some(line)
+}
+
+/// Whether the finding's contract was compiled by this patch version of 0.8 or a later one, for a chain with transient
+/// storage.
+fn has_transient_storage(project: &Project, diagnostic: &Diagnostic, patch: u32) -> bool {
+    const WITHOUT: [&str; 11] = [
+        "homestead",
+        "tangerineWhistle",
+        "spuriousDragon",
+        "byzantium",
+        "constantinople",
+        "petersburg",
+        "istanbul",
+        "berlin",
+        "london",
+        "paris",
+        "shanghai",
+    ];
+    let contract: Option<&Contract> = project.contracts.iter().find(|it| it.name == diagnostic.contract);
+    let Some(compiler) = contract.and_then(|it| it.compiler.as_ref()) else { return false };
+    let version = compiler.version.strip_prefix("0.8.").and_then(|it| it.parse::<u32>().ok());
+    let older = compiler.evm_version.as_deref().is_some_and(|it| WITHOUT.contains(&it));
+    version.is_some_and(|it| it >= patch) && !older
 }

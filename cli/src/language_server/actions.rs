@@ -55,7 +55,8 @@ impl Server {
             let edits_of = |edits: &[(deconflict_lints::SourceSpan, String)]| -> Option<Vec<Value>> {
                 let mut found = Vec::new();
                 for (span, text) in edits {
-                    let range = self.range_now(&now, *span)?;
+                    // Where the user has typed since, what is known no longer holds.
+                    let range = self.range_of_same_text(&now, project.text(*span), *span)?;
                     found.push(json!({ "range": range, "newText": text }));
                 }
                 Some(found)
@@ -79,11 +80,13 @@ impl Server {
                     "command": { "title": title, "command": OPEN_PAGE, "arguments": [finding.rule] },
                 }));
             }
-            if wanted("refactor.rewrite") {
+            // What nothing depends on is mended; everything else is to be looked at first.
+            let kind = if finding.rule == "unused-suppression" { "quickfix" } else { "refactor.rewrite" };
+            if wanted(kind) {
                 for rewrite in deconflict_lints::rewrites(project, finding) {
                     let Some(edits) = edits_of(&rewrite.edits) else { continue };
                     actions.push(json!({
-                        "title": rewrite.title, "kind": "refactor.rewrite", "diagnostics": [diagnostic],
+                        "title": rewrite.title, "kind": kind, "diagnostics": [diagnostic],
                         "edit": self.edit(&path, &edits, Some(&rewrite.note)),
                     }));
                 }

@@ -71,6 +71,19 @@ impl Server {
         Some(lines.range(text, bytes, self.client.encoding))
     }
 
+    /// The range of a span now, if `compiled` is what stands there still.
+    pub(super) fn range_of_same_text(
+        &self,
+        now: &Now<'_>,
+        compiled: &str,
+        span: SourceSpan,
+    ) -> Option<Range> {
+        let (text, lines, shift) = now.parts();
+        let (start, end) = shift.range(span.start as usize, span.end as usize)?;
+        (text.get(start..end) == Some(compiled))
+            .then(|| lines.range(text, (start, end), self.client.encoding))
+    }
+
     /// The diagnostics of a file.
     fn diagnostics(&self, path: &Path) -> Vec<Value> {
         let Some(snapshot) = self.snapshot_of(path) else { return Vec::new() };

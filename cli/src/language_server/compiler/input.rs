@@ -13,8 +13,14 @@ use serde_json::{Map, Value, json};
 use super::{build::Build, imports::Imports};
 
 /// Everything that a finding, a hover or a lens needs.
-const OUTPUTS: [&str; 5] =
-    ["abi", "evm.bytecode.object", "evm.deployedBytecode", "evm.methodIdentifiers", "storageLayout"];
+const OUTPUTS: [&str; 6] = [
+    "abi",
+    "evm.bytecode.object",
+    "evm.deployedBytecode",
+    "evm.methodIdentifiers",
+    "storageLayout",
+    "metadata",
+];
 
 /// Writes the input. A source that is imported and not there is left out: the compiler will say so.
 pub(super) fn standard_json(
