@@ -86,10 +86,19 @@ impl Node for HttpNode {
             Error::RequestTimeout => NodeError::TimedOut,
             Error::ParseError(error) => NodeError::Malformed(error.to_string()),
             Error::Transport(error) => {
-                let text = error.to_string();
+                let text = whole(&*error);
                 if text.contains("429") { NodeError::Limited(text) } else { NodeError::Unreachable(text) }
             }
             other => NodeError::Malformed(other.to_string()),
         })
     }
+}
+
+/// An error with all that caused it: the client's own text says no more than that it could not connect.
+fn whole(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
+    // Some repeat what caused them.
+    texts.dedup();
+    texts.join(": ")
 }

@@ -7,13 +7,18 @@ use alloy_eip7928::{BlockAccessIndex, validate_block_access_list};
 use alloy_primitives::{Address, U256, hex};
 use alloy_rlp::Decodable as _;
 use revm::state::bal::Bal;
+use rustc_hash::FxHashMap;
 use thiserror::Error;
 
 pub use alloy_eip7928::{AccountChanges, BlockAccessList};
 
 use crate::{
-    access_set::AccountAccess, block::Block, hints::TransactionHint, record::record_states,
-    serial::ReplayError, state::BlockState,
+    access_set::{AccountAccess, StateKey},
+    block::Block,
+    hints::TransactionHint,
+    record::record_states,
+    serial::ReplayError,
+    state::BlockState,
 };
 
 /// Why something is no block access list.
@@ -96,15 +101,42 @@ fn from_rlp(mut bytes: &[u8]) -> Result<BlockAccessList, AccessListError> {
     }
 }
 
-/// What a list has and hints lack that claim to be complete. Reads are only held against hints if all of them are, because a
-/// list does not say whose they are. Whom the block pays, which every transaction does, hints do not name.
-pub fn lacking(list: &[AccountChanges], hints: &[TransactionHint], beneficiary: Address) -> Vec<Lack> {
+/// How hints compare with a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What hints that claim to be complete lack, sorted.
+    pub lacks: Vec<Lack>,
+    /// The transactions whose hints rest on something that was changed before them in the block, so that they claim nothing
+    /// there; sorted.
+    pub outdated: Vec<usize>,
+}
+
+/// What a list has and hints lack that claim to be complete. A hint claims that only while what it rests on is unchanged,
+/// and a list says what was changed before each transaction. Reads are only held against hints if all of them claim to be
+/// complete, because a list does not say whose they are. Whom the block pays, which every transaction does, hints do not
+/// name.
+pub fn compare(list: &[AccountChanges], hints: &[TransactionHint], beneficiary: Address) -> Comparison {
+    let changed = first_changes(list);
+    let is_outdated = |index: usize, hint: &TransactionHint| {
+        let before = |key| changed.get(key).is_some_and(|at| *at <= index as u64);
+        hint.is_complete() && hint.set.depends_on.iter().any(before)
+    };
+    let outdated: Vec<usize> = hints
+        .iter()
+        .enumerate()
+        .filter(|(index, hint)| is_outdated(*index, hint))
+        .map(|(at, _)| at)
+        .collect();
+    let claims = |index: usize| {
+        let hint = hints.get(index).filter(|hint| hint.is_complete())?;
+        outdated.binary_search(&index).is_err().then_some(hint)
+    };
     let mut lacks = Vec::new();
-    let all_complete = hints.iter().all(TransactionHint::is_complete);
+    let all_claim = outdated.is_empty() && hints.iter().all(TransactionHint::is_complete);
     // Before the first transaction and after the last it is not for hints to say.
     let hint = |at: BlockAccessIndex| {
         let index = usize::try_from(at.0).ok()?.checked_sub(1)?;
-        hints.get(index).filter(|hint| hint.is_complete()).map(|hint| (index, hint))
+        claims(index).map(|hint| (index, hint))
     };
     for account in list {
         let address = account.address;
@@ -122,7 +154,7 @@ pub fn lacking(list: &[AccountChanges], hints: &[TransactionHint], beneficiary: 
             }
         }
         let places = |slot| (address, slot);
-        for place in account.storage_reads.iter().copied().map(places).filter(|_| all_complete) {
+        for place in account.storage_reads.iter().copied().map(places).filter(|_| all_claim) {
             let named = |hint: &TransactionHint| {
                 hint.set.reads.binary_search(&place).is_ok() || hint.set.writes.binary_search(&place).is_ok()
             };
@@ -141,5 +173,32 @@ pub fn lacking(list: &[AccountChanges], hints: &[TransactionHint], beneficiary: 
     }
     lacks.sort_unstable();
     lacks.dedup();
-    lacks
+    Comparison { lacks, outdated }
+}
+
+/// For each piece of state that a block changes, where it does so first.
+fn first_changes(list: &[AccountChanges]) -> FxHashMap<StateKey, u64> {
+    let mut first = FxHashMap::default();
+    let mut note = |key: StateKey, at: BlockAccessIndex| {
+        let known = first.entry(key).or_insert(at.0);
+        *known = at.0.min(*known);
+    };
+    for account in list {
+        let address = account.address;
+        for slot in &account.storage_changes {
+            for change in &slot.changes {
+                note(StateKey::Storage(address, slot.slot), change.block_access_index);
+            }
+        }
+        for change in &account.balance_changes {
+            note(StateKey::Balance(address), change.block_access_index);
+        }
+        for change in &account.nonce_changes {
+            note(StateKey::Nonce(address), change.block_access_index);
+        }
+        for change in &account.code_changes {
+            note(StateKey::Code(address), change.block_access_index);
+        }
+    }
+    first
 }

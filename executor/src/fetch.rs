@@ -45,12 +45,12 @@ const MAX_ROUNDS: usize = 512;
 #[derive(Debug, Error)]
 pub enum FetchError {
     /// The node does not answer, or not with what was asked for.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {problem}")]
     Node {
         /// What was being done.
         doing: String,
         /// What went wrong.
-        source: NodeError,
+        problem: NodeError,
     },
     /// There is no such block.
     #[error("the node has no block {0}")]
@@ -257,7 +257,7 @@ fn first_needed(block: &Block) -> (BTreeSet<Address>, BTreeSet<(Address, U256)>)
 /// Asks a node, and says what for if it fails.
 fn ask(node: &dyn Node, method: &str, params: serde_json::Value) -> Result<serde_json::Value, FetchError> {
     let doing = format!("{method} {params}");
-    node.call(method, params).map_err(|source| FetchError::Node { doing, source })
+    node.call(method, params).map_err(|problem| FetchError::Node { doing, problem })
 }
 
 /// A number as JSON-RPC writes it.

@@ -300,14 +300,14 @@ fn nodes_that_fail_are_said_to() {
             let node = Answers::new().instead(method, Err(error.clone()));
             let found = fetch(&node).expect_err(method);
             assert!(
-                matches!(&found, FetchError::Node { source, .. } if *source == error),
+                matches!(&found, FetchError::Node { problem, .. } if *problem == error),
                 "{method}: {found}"
             );
         }
     }
     let node = Answers::new().instead("eth_getBlockByNumber 0x1f4", Ok(json!({ "number": 5 })));
     let error = fetch(&node).expect_err("it is no block");
-    assert!(matches!(error, FetchError::Node { source: NodeError::Malformed(_), .. }), "{error}");
+    assert!(matches!(error, FetchError::Node { problem: NodeError::Malformed(_), .. }), "{error}");
     let node = Answers::new().instead("eth_getBlockByNumber 0x1f4", Ok(Value::Null));
     assert!(matches!(fetch(&node), Err(FetchError::NoBlock(_))));
 }

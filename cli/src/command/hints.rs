@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use deconflict_executor::{
     Block, BlockReader, BlockState, Predictor, SliceCache, Transaction,
-    block_access_list::{self, Lack},
+    block_access_list::{self, Comparison, Lack},
     fetch::{Node, next_block},
     fork,
     hints::{Basis, BlockHints, export_slices, hint_block, import_slices, parse_lines},
@@ -124,7 +124,8 @@ fn compare(block: &Block, hints: &BlockHints, path: &Path, console: &Console) ->
     let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
     let list =
         block_access_list::read(&bytes, block.transactions.len()).with_context(|| format!("{name}"))?;
-    let lacks = block_access_list::lacking(&list, &hints.transactions, block.header.coinbase);
+    let Comparison { lacks, outdated } =
+        block_access_list::compare(&list, &hints.transactions, block.header.coinbase);
     let complete = hints.transactions.iter().filter(|hint| hint.is_complete()).count();
     let head = format!(
         "{} accounts in the list; {complete} of {} hints claim to be complete, and lack {} of its entries",
@@ -139,7 +140,15 @@ fn compare(block: &Block, hints: &BlockHints, path: &Path, console: &Console) ->
             None => format!("{what}: read by some transaction"),
         }
     };
-    let lines: Vec<String> = std::iter::once(head).chain(lacks.iter().map(line)).collect();
+    let rest = (!outdated.is_empty()).then(|| {
+        let numbers: Vec<String> = outdated.iter().map(ToString::to_string).collect();
+        format!(
+            "{} of them claim nothing here, because transactions before them have changed what they rest on: {}",
+            outdated.len(),
+            numbers.join(", ")
+        )
+    });
+    let lines: Vec<String> = std::iter::once(head).chain(rest).chain(lacks.iter().map(line)).collect();
     let text = lines.join("\n") + "\n";
     console.bytes(text.as_bytes())?;
     Ok(if lacks.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -151,7 +151,8 @@ fn locate(file: &Path, bytes: &[u8]) -> BlockError {
         let rest = deserializer.end().err().map(|error| error.to_string());
         (".".to_owned(), rest.unwrap_or_else(|| "it is not a block".to_owned()))
     };
-    let field = if field == "." { "the file as a whole".to_owned() } else { field };
+    let whole = matches!(&*field, "." | "?");
+    let field = if whole { "the file as a whole".to_owned() } else { field };
     BlockError::Field { file: file.to_owned(), field, problem }
 }
 

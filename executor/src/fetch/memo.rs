@@ -127,9 +127,9 @@ impl<'a> Memo<'a> {
             Ok(answer) => answer,
             // Whatever a node says that does not want to trace, there is another way.
             Err(NodeError::Refused { .. }) => return Ok(false),
-            Err(source) => {
+            Err(problem) => {
                 let doing = "debug_traceBlockByNumber".to_owned();
-                return Err(FetchError::Node { doing, source });
+                return Err(FetchError::Node { doing, problem });
             }
         };
         let Ok(traces) = serde_json::from_value::<Vec<TraceAnswer>>(answer) else { return Ok(false) };
@@ -233,8 +233,8 @@ impl<'a> Memo<'a> {
         let answer = match self.node.call("eth_getProof", json!([address, keys, self.parent()])) {
             Ok(answer) => answer,
             Err(NodeError::Refused { .. }) => return Ok(None),
-            Err(source) => {
-                return Err(FetchError::Node { doing: format!("eth_getProof of {address}"), source });
+            Err(problem) => {
+                return Err(FetchError::Node { doing: format!("eth_getProof of {address}"), problem });
             }
         };
         let proof: ProofAnswer = parse("eth_getProof", answer)?;
@@ -347,6 +347,6 @@ impl<'a> Memo<'a> {
 fn checked_code(address: Address, code: Bytes) -> Result<Bytecode, FetchError> {
     Bytecode::new_raw_checked(code).map_err(|error| FetchError::Node {
         doing: format!("the code of {address}"),
-        source: NodeError::Malformed(error.to_string()),
+        problem: NodeError::Malformed(error.to_string()),
     })
 }

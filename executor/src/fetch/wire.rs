@@ -136,7 +136,7 @@ pub(super) fn block(
 pub(super) fn parse<T: serde::de::DeserializeOwned>(what: &str, answer: Value) -> Result<T, FetchError> {
     serde_json::from_value(answer).map_err(|error| FetchError::Node {
         doing: what.to_owned(),
-        source: NodeError::Malformed(error.to_string()),
+        problem: NodeError::Malformed(error.to_string()),
     })
 }
 
