@@ -185,16 +185,23 @@ def crowd(server, count):
     return held
 
 
-def lose_nothing(server, work, least=10):
-    """Runs `work` while a well-behaved client asks over a connection of its own: that many answers at least, none wrong."""
-    stop, lost, asked = threading.Event(), [], [0]
+def lose_nothing(server, work, least=10, pause=0):
+    """Runs `work` while a well-behaved client asks over a connection of its own: that many answers at least, none wrong.
+
+    With a pause between its requests, it says how long they took instead of how many there were.
+    """
+    stop, lost, asked, times = threading.Event(), [], [0], []
 
     def ask():
         connection = server.unix()
-        while not stop.is_set():
-            status, answer = post(connection, request("deconflict_hints", {"transactions": transactions()[:3]}))
+        body = json.dumps(request("deconflict_hints", {"transactions": transactions()[:3]}))
+        while not stop.wait(pause):
+            start = time.perf_counter()
+            status, answer = post(connection, body)
+            times.append(1e3 * (time.perf_counter() - start))
             asked[0] += 1
-            if status != 200 or len(json.loads(answer)["result"]["txs"]) != 3:
+            given = json.loads(answer)["result"]["txs"]
+            if status != 200 or len(given) != 3 or not all(it["complete"] for it in given):
                 lost.append(answer[:200])
 
     client = threading.Thread(target=ask)
@@ -205,7 +212,7 @@ def lose_nothing(server, work, least=10):
         stop.set()
         client.join()
     assert not lost and asked[0] >= least, (lost[:3], asked)
-    return asked[0]
+    return sorted(times) if pause else asked[0]
 
 
 def loop(gas):
@@ -241,6 +248,58 @@ def hostile(server):
     assert len(refused) == 24 and all(refused), refused
     assert most < 4 << 20, f"{most} KiB of memory"
     print(f"at most {most >> 10} MiB while 12 clients ask for more than fits")
+
+
+def at(times, share):
+    return times[int((len(times) - 1) * share)]
+
+
+def busy(server, seconds):
+    """Codes that were never seen and run for long, one after the other from many clients, and one that is seen once."""
+    stop = threading.Event()
+    counts = {"pending": 0, "all": 0}
+
+    def ask(number):
+        connection, draw = server.tcp(), random.Random(number)
+        while not stop.is_set():
+            single, state = loop(30_000_000)
+            there = next(iter(state))
+            # Never the same code twice, and much of it to be analysed.
+            state[there]["code"] += "00" + "".join(f"5b61{draw.randrange(1 << 16):04x}54600101{5:02x}" for _ in range(2_000))
+            _, answer = post(connection, request("deconflict_hints", {"transactions": single, "state": state}))
+            counts["all"] += 1
+            counts["pending"] += b"analysis pending" in answer
+
+    def honest():
+        """A code that nobody has asked about: not answered at once perhaps, but soon."""
+        connection, start = server.unix(), time.perf_counter()
+        there = "0x" + "bb" * 20
+        transaction = {"type": 0, "from": "0x" + "12" * 20, "to": there, "nonce": 0, "value": "0x0", "gas_limit": 100_000, "gas_price": "0x10"}
+        params = {"transactions": [transaction | {"input": "0x"}], "state": {there: {"code": f"0x60{os.urandom(1).hex()}5450604254500a", "balance": "0x0", "nonce": 1}}}
+        params["state"]["0x" + "12" * 20] = {"balance": "0xffffffffffffff", "nonce": 0, "code": "0x"}
+        while True:
+            _, answer = post(connection, request("deconflict_hints", params))
+            if json.loads(answer)["result"]["txs"][0]["incomplete"] != "analysis pending":
+                return 1e3 * (time.perf_counter() - start)
+
+    clients = [threading.Thread(target=ask, args=[number]) for number in range(12)]
+    for client in clients:
+        client.start()
+    waited = []
+    try:
+        times = lose_nothing(server, lambda: (time.sleep(seconds / 2), waited.append(honest()), time.sleep(seconds / 2)), pause=0.01)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert counts["pending"], counts
+    assert waited[0] < 5_000, waited
+    # The limit leaves room for other programs on the machine.
+    assert at(times, 0.5) < 50, times
+    print(
+        f"beside 12 clients with {counts['all']} costly codes: known ones answered in {at(times, 0.5):.1f} ms (median), "
+        f"{at(times, 0.99):.1f} ms (99th percentile); a new one after {waited[0]:.0f} ms"
+    )
 
 
 def load(server, seconds):
@@ -286,6 +345,7 @@ def main():
             print(f"{lose_nothing(server, lambda: malformed(server))} answers beside malformed requests, none lost")
             asked = lose_nothing(server, lambda: hostile(server), 2)
             print(f"{asked} answers beside hostile code, none lost")
+            busy(server, 3)
             held = []
             asked = lose_nothing(server, lambda: held.extend(crowd(server, connections)))
             print(f"{asked} answers beside {len(held)} connections that say nothing, none lost; {server.memory() >> 10} MiB")

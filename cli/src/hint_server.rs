@@ -8,6 +8,7 @@ mod limits;
 mod lines;
 mod listen;
 mod methods;
+mod pool;
 mod metrics;
 mod request;
 mod service;

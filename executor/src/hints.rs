@@ -22,7 +22,7 @@ mod slices;
 
 pub use binary::{BinaryError, VERSION as BINARY_VERSION, read as read_binary};
 pub use json::{SCHEMA, plan_document, transaction_document};
-pub use predict::{hint_block, hint_transaction, plan};
+pub use predict::{hint_block, hint_transaction, hint_within, plan};
 pub use raw::{RawError, Senders, Which, check_kinds, check_nonces, parse_lines, parse_transaction, recover};
 pub use registry::{FORMATS, Format, FormatError};
 pub use slices::{SliceFileError, export as export_slices, import as import_slices};

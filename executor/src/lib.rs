@@ -34,7 +34,7 @@ pub use block::{
 };
 pub use cache::{CacheError, SliceCache};
 pub use changes::{AccountChange, FinalWrites, StateChanges, execute_settled};
-pub use predict::{BlockContext, Predictor, Scratch};
+pub use predict::{BlockContext, Limits, Predictor, Scratch};
 pub use prefetch::{CachedState, SlowState};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};
 pub use run::{Config, ExecuteError, Execution, Executor, Listener, Mode, Predictions, RunFigures, Watch};

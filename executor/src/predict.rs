@@ -74,6 +74,26 @@ pub struct BlockContext<'a> {
     pub chain_id: u64,
 }
 
+/// When a prediction is given up.
+#[derive(Clone, Copy)]
+pub struct Limits<'a> {
+    /// Asked every now and then: whether it is to be given up now.
+    pub stop: &'a dyn Fn() -> bool,
+    /// Whether codes may be analysed that no earlier prediction has come across.
+    pub analyses: bool,
+}
+
+impl Limits<'_> {
+    /// No limits but those of work, which every prediction has.
+    pub(crate) const NONE: Self = Self { stop: &|| false, analyses: true };
+}
+
+impl std::fmt::Debug for Limits<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").field("analyses", &self.analyses).finish_non_exhaustive()
+    }
+}
+
 /// What one thread keeps between predictions: room, hashes, and codes at hand.
 #[derive(Default)]
 pub struct Scratch {
@@ -142,29 +162,48 @@ impl Predictor {
         block: BlockContext<'_>,
         state: &D,
     ) -> AccessSet {
+        let set = self.predict_within(scratch, tx, block, state, Limits::NONE);
+        set.expect("nothing says that it is to be given up")
+    }
+
+    /// The same within limits. None where they have ended it: then nothing is known, and nothing has been learnt but what
+    /// codes have come to.
+    pub fn predict_within<D: DatabaseRef>(
+        &self,
+        scratch: &mut Scratch,
+        tx: &TxEnv,
+        block: BlockContext<'_>,
+        state: &D,
+        limits: Limits<'_>,
+    ) -> Option<AccessSet> {
         let mut asked = match self.answer(&mut scratch.workspace, tx, block, state) {
-            Answer::Set(set) => return set,
+            Answer::Set(set) => return Some(set),
             Answer::Missing => true,
             Answer::NotAsked => false,
         };
         let mut eager = false;
         for _ in 0..MAX_RESTARTS {
-            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, (eager, asked));
+            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, (eager, asked), limits);
             asked = true;
             match again {
-                None => return set,
+                None => return Some(set),
+                Some(Again::Never) => return None,
+                Some(Again::Widen(_)) if !limits.analyses => return None,
                 Some(Again::Signers) => eager = true,
                 Some(Again::Widen(slice)) => self.codes.widen(&mut scratch.workspace.at_hand, &slice),
             }
         }
-        let mut set = self.attempt(&mut scratch.workspace, tx, block, state, (true, true)).0;
+        let (mut set, again) = self.attempt(&mut scratch.workspace, tx, block, state, (true, true), limits);
+        if matches!(again, Some(Again::Never)) {
+            return None;
+        }
         set.incomplete.push(Shortfall {
             reason: ShortfallReason::UnknownJump,
             code_hash: alloy_primitives::B256::ZERO,
             selector: alloy_primitives::Selector::ZERO,
             pc: 0,
         });
-        set
+        Some(set)
     }
 
     fn attempt<D: DatabaseRef>(
@@ -174,6 +213,7 @@ impl Predictor {
         block: BlockContext<'_>,
         state: &D,
         (eager, asked): (bool, bool),
+        limits: Limits<'_>,
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
         let rules = PrecompileSpecId::from_spec_id(spec);
@@ -202,6 +242,9 @@ impl Predictor {
             numbers: 1,
             noted_shortfalls: 0,
             widen: None,
+            limits,
+            ticks: 0,
+            stopped: false,
         };
         let mut first = std::mem::take(world);
         first.clear();
@@ -260,7 +303,10 @@ impl Predictor {
                 machine.put_down(&mut path, gas_left);
                 collect(&mut set, &path.world);
                 while let Some(mut other) = machine.pending.pop() {
-                    if machine.widen.is_some() || (machine.ledger.wants_signers && !machine.eager) {
+                    if machine.stopped
+                        || machine.widen.is_some()
+                        || (machine.ledger.wants_signers && !machine.eager)
+                    {
                         break;
                     }
                     machine.follow(&mut other);
@@ -275,6 +321,7 @@ impl Predictor {
         let eager = machine.eager;
         if let Some((root, template, subject)) = recorded
             && machine.widen.is_none()
+            && !machine.stopped
             && !machine.ledger.shortfalls.iter().any(|shortfall| shortfall.reason.is_of_the_view())
         {
             self.templates.learn(root, &template, std::mem::take(&mut machine.trails));
@@ -288,12 +335,15 @@ impl Predictor {
                 template.learnt_in_vain();
             }
         }
-        let intrinsic = machine.intrinsic;
+        let (intrinsic, stopped) = (machine.intrinsic, machine.stopped);
         let widen = machine.widen.take();
         if machine.spare.len() > 64 {
             machine.spare.truncate(64);
         }
         *world = first;
+        if stopped {
+            return (set, Some(Again::Never));
+        }
         if let Some(slice) = widen {
             // What was found out about the rest is lost, the code is not.
             return (set, Some(Again::Widen(slice)));
@@ -337,12 +387,14 @@ enum Begun {
     Code { slice: Arc<Slice>, to: Address, account: AccountId, delegated: bool },
 }
 
-/// Why a prediction is started again.
+/// Why a prediction is started again, or that it is not.
 enum Again {
     /// A signer that was not recovered decides something.
     Signers,
     /// A code jumps where no trace starts yet.
     Widen(Arc<Slice>),
+    /// It is not: the prediction was given up.
+    Never,
 }
 
 /// The order of slots. It is that of the tuples, without a call for each pair of addresses.

@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
     // What a template was learnt from shows in its estimate of gas. The same question has the same answer, whoever has asked
     // before.
     let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
-    let service = Arc::new(Service::new(predictor, blocks, node, limits, options.lanes));
+    let service = Arc::new(Service::new(predictor, blocks, node, limits, options.lanes)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // They only read and write; more of them than that wake each other for nothing.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use deconflict_executor::{
     Block, Transaction, fork,
     hints::{Senders, Which, check_kinds},
@@ -118,6 +118,8 @@ impl HintParams {
             if code.as_ref().is_some_and(|code| code.len() > MAX_CODE) {
                 return Err(format!("state.{address}.code: it is longer than {MAX_CODE} bytes"));
             }
+            // Hashed once, however often it is called.
+            let code = code.map(|code| (keccak256(&code), code));
             Ok((address, Supplied { balance, nonce, code, storage }))
         });
         accounts.collect::<Result<_, _>>().map(Some)

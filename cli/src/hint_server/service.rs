@@ -3,7 +3,10 @@
 //! In: parameters, and the states at hand. Out: documents. A request that would wait longer than its limit for codes that
 //! were never analysed is answered without them; their analysis goes on, so that the next request finds it done.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use deconflict_executor::{
     Block, Predictor, SliceCache,
@@ -12,18 +15,19 @@ use deconflict_executor::{
 };
 use deconflict_lints::{inspect, load_bytes, report::inspect_json};
 use serde_json::{Value, json, value::RawValue};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
+use tokio::sync::{
+    OwnedSemaphorePermit, Semaphore,
+    oneshot::{self, Receiver},
 };
 
 use super::{
     bases::{Base, Bases},
     limits::Limits,
     metrics::Metrics,
+    pool::Pool,
     request::{FEW, HintParams, MAX_CODE, TemplateParams, index},
     state::View,
-    work::{MOST_ACCESSES, Quick, TooMuch, UntilDropped, Work},
+    work::{MOST_ACCESSES, TooMuch, UntilDropped, Work},
 };
 
 /// How many senders of raw transactions are remembered.
@@ -40,6 +44,12 @@ pub(crate) enum Refusal {
     Internal(String),
 }
 
+/// What is said to a request.
+type Answer = Result<Box<RawValue>, Refusal>;
+
+/// The turn of a request among those that take long; none when it is over.
+type Turn = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
+
 /// What all requests share.
 pub(crate) struct Service {
     predictor: Predictor,
@@ -48,9 +58,13 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     lanes: usize,
     pub(crate) metrics: Metrics,
+    /// Room for requests that are read, and answered where that takes no time.
     workers: Arc<Semaphore>,
+    /// Room for those that take longer.
+    slow: Arc<Semaphore>,
+    /// Room for what goes on behind its answer.
     background: Arc<Semaphore>,
-    quick: Quick,
+    pool: Pool,
     started: Instant,
 }
 
@@ -61,8 +75,8 @@ impl Service {
         node: Option<Arc<dyn Node + Send + Sync>>,
         limits: Limits,
         lanes: usize,
-    ) -> Self {
-        Self {
+    ) -> std::io::Result<Self> {
+        Ok(Self {
             predictor,
             bases: Bases::new(blocks, node),
             senders: Senders::new(SENDERS),
@@ -70,63 +84,103 @@ impl Service {
             lanes,
             metrics: Metrics::default(),
             workers: Arc::new(Semaphore::new(limits.workers)),
+            slow: Arc::new(Semaphore::new(limits.workers)),
             background: Arc::new(Semaphore::new(limits.background)),
-            quick: Quick::default(),
+            pool: Pool::new(limits.workers + limits.background)?,
             started: Instant::now(),
-        }
+        })
     }
 
     /// Hints for transactions, and a plan if one is wanted, as `deconflict/hints/1`.
-    pub(crate) async fn hints(
-        self: Arc<Self>,
-        params: HintParams,
-        planned: bool,
-    ) -> Result<Box<RawValue>, Refusal> {
+    pub(crate) async fn hints(self: Arc<Self>, params: HintParams, planned: bool) -> Answer {
         let count = params.count();
         if count > self.limits.batch as usize {
             let most = self.limits.batch;
             return Err(Refusal::TooMuch(format!("{count} transactions are more than {most}: ask in parts")));
         }
-        // Held until the answer is there, so that work which nobody waits for keeps nobody waiting.
-        let _worker = self.worker().await?;
         let lanes = planned.then(|| params.lanes.unwrap_or(self.lanes).clamp(1, 1_024));
-        let prepared = if count <= FEW && !self.bases.may_wait() {
-            // Handing a few transactions to another thread takes longer than reading them.
-            self.prepare(params, planned)
+        let worker = self.worker(&self.workers).await?;
+        let (work, answer) = if count <= FEW && !self.bases.may_wait() {
+            // Handing a few transactions to another thread takes longer than reading and predicting them.
+            self.at_once(params, lanes)?
         } else {
             let service = Arc::clone(&self);
-            joined(tokio::task::spawn_blocking(move || service.prepare(params, planned)).await)?
+            joined(tokio::task::spawn_blocking(move || service.at_once(params, lanes)).await)??
         };
-        let work = Arc::new(prepared?);
-        let waiting = UntilDropped(Arc::clone(&work));
-        if count <= FEW && self.quick.knows(&work) {
-            let answer = tokio::task::block_in_place(|| self.work(&work, lanes));
-            return answer.unwrap_or_else(|| Err(Refusal::Internal("it was answered before".to_owned())));
-        }
-        let mut working = tokio::task::spawn_blocking({
-            let (service, work) = (Arc::clone(&self), Arc::clone(&work));
-            move || service.work(&work, lanes)
-        });
-        if let Ok(ended) = tokio::time::timeout(self.limits.analysis, &mut working).await
-            && let Some(answer) = joined(ended)?
-        {
+        drop(worker);
+        if let Some(answer) = answer {
             return answer;
+        }
+        // Given up when this request is, or when it has taken long enough.
+        let waiting = UntilDropped(Arc::clone(&work));
+        let turn = tokio::time::timeout(self.limits.analysis, self.worker(&self.slow)).await;
+        let Ok(turn) = turn else {
+            // Too many others are before it, and it is not begun.
+            drop(waiting);
+            let found = work.take();
+            return self.partial(work, found, lanes).await;
+        };
+        let (turn, mut working) = self.hand_over(Arc::clone(&work), turn?, lanes);
+        if let Ok(ended) = tokio::time::timeout(self.limits.analysis, &mut working).await {
+            return ended
+                .unwrap_or_else(|_| Err(Refusal::Internal("the request could not be answered".to_owned())));
         }
         let Some(found) = work.take() else {
             // All has been found out, and is being written down.
-            let ended = joined(working.await)?;
-            return ended.unwrap_or_else(|| Err(Refusal::Internal("it was answered before".to_owned())));
+            let ended = working.await;
+            return ended
+                .unwrap_or_else(|_| Err(Refusal::Internal("the request could not be answered".to_owned())));
         };
-        self.leave_behind(working, waiting);
-        joined(tokio::task::spawn_blocking(move || self.answer(&work, found, lanes)).await)?
+        self.leave_behind(working, waiting, &turn);
+        self.partial(work, Some(found), lanes).await
     }
 
-    /// Predicts, and writes down what comes of it unless that has been done before it was all there.
-    fn work(&self, work: &Work, lanes: Option<usize>) -> Option<Result<Box<RawValue>, Refusal>> {
-        let start = Instant::now();
-        work.run(&self.predictor);
-        self.quick.learn(work, start.elapsed());
-        Some(self.answer(work, work.take()?, lanes))
+    /// Reads a request, and answers it where that takes no time.
+    fn at_once(
+        &self,
+        params: HintParams,
+        lanes: Option<usize>,
+    ) -> Result<(Arc<Work>, Option<Answer>), Refusal> {
+        let work = Arc::new(self.prepare(params, lanes.is_some())?);
+        if !work.run_at_once(&self.predictor) {
+            return Ok((work, None));
+        }
+        let answer = work.take().map(|found| self.answer(&work, found, lanes));
+        Ok((work, answer))
+    }
+
+    /// Has a slow thread do the rest of the work. Its turn is over when it has, or before if somebody says so.
+    fn hand_over(
+        self: &Arc<Self>,
+        work: Arc<Work>,
+        turn: OwnedSemaphorePermit,
+        lanes: Option<usize>,
+    ) -> (Turn, Receiver<Answer>) {
+        let turn: Turn = Arc::new(Mutex::new(Some(turn)));
+        let (tell, told) = oneshot::channel();
+        let (service, held) = (Arc::clone(self), Arc::clone(&turn));
+        self.pool.run(move || {
+            work.run(&service.predictor);
+            if !work.is_given_up()
+                && let Some(found) = work.take()
+            {
+                // Whoever asked may have gone.
+                let _ = tell.send(service.answer(&work, found, lanes));
+            }
+            drop(held);
+        });
+        (turn, told)
+    }
+
+    /// The answer with what is there, where the rest may come later.
+    async fn partial(
+        self: Arc<Self>,
+        work: Arc<Work>,
+        found: Option<Result<Vec<TransactionHint>, TooMuch>>,
+        lanes: Option<usize>,
+    ) -> Answer {
+        let found = found.ok_or_else(|| Refusal::Internal("it was answered before".to_owned()))?;
+        joined(tokio::task::spawn_blocking(move || self.answer(&work, found, lanes)).await)?
     }
 
     /// The document, with a plan if there are lanes to be filled.
@@ -135,7 +189,7 @@ impl Service {
         work: &Work,
         found: Result<Vec<TransactionHint>, TooMuch>,
         lanes: Option<usize>,
-    ) -> Result<Box<RawValue>, Refusal> {
+    ) -> Answer {
         let hints = found.map_err(|TooMuch| {
             Refusal::TooMuch(format!(
                 "the hints name more than {MOST_ACCESSES} slots and accounts: ask for fewer transactions"
@@ -164,12 +218,13 @@ impl Service {
     }
 
     /// What a code reads and writes, by function, as `deconflict/inspect/1`.
-    pub(crate) async fn template(self: Arc<Self>, params: TemplateParams) -> Result<Box<RawValue>, Refusal> {
+    pub(crate) async fn template(self: Arc<Self>, params: TemplateParams) -> Answer {
         if params.code.len() > MAX_CODE {
             return Err(Refusal::TooMuch(format!("the code is longer than {MAX_CODE} bytes")));
         }
-        let permit = self.worker().await?;
-        let working = tokio::task::spawn_blocking(move || {
+        let permit = self.worker(&self.slow).await?;
+        let (tell, working) = oneshot::channel();
+        self.pool.run(move || {
             let text = params.code.to_string();
             let project = load_bytes("code", text.as_bytes()).map_err(|error| error.to_string());
             let document = project.map(|project| {
@@ -179,26 +234,30 @@ impl Service {
                 serde_json::from_str::<Value>(&inspect_json::render(&all))
                     .map_or_else(|it| it.to_string(), |it| it.to_string())
             });
+            // Whoever asked may have gone.
+            let _ = tell.send(document);
             drop(permit);
-            document
         });
         let Ok(ended) = tokio::time::timeout(self.limits.request, working).await else {
             return Err(Refusal::Internal("analysis pending".to_owned()));
         };
-        let text = joined(ended)?.map_err(Refusal::Params)?;
+        let ended = ended.map_err(|_| Refusal::Internal("the request could not be answered".to_owned()));
+        let text = ended?.map_err(Refusal::Params)?;
         RawValue::from_string(text).map_err(|error| Refusal::Internal(error.to_string()))
     }
 
     /// Waits until there is room for one more request.
-    async fn worker(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let permit = Arc::clone(&self.workers).acquire_owned().await;
+    async fn worker(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = Arc::clone(room).acquire_owned().await;
         permit.map_err(|_| Refusal::Internal("the server is stopping".to_owned()))
     }
 
     /// Lets work go on after its answer, if there is room for that, for as long as a request may take.
-    fn leave_behind<T: Send + 'static>(&self, working: JoinHandle<T>, until: UntilDropped) {
+    fn leave_behind<T: Send + 'static>(&self, working: Receiver<T>, until: UntilDropped, turn: &Turn) {
         // Dropped where there is no room, and the work ends; what it has analysed stays.
         let Ok(room) = Arc::clone(&self.background).try_acquire_owned() else { return };
+        // It is others' turn now: there are threads for both.
+        turn.lock().unwrap_or_else(PoisonError::into_inner).take();
         let longest = self.limits.request;
         tokio::spawn(async move {
             let _ = tokio::time::timeout(longest, working).await;

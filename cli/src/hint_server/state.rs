@@ -4,6 +4,7 @@
 //! that they lack it.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -20,6 +21,9 @@ pub(crate) enum Unknown {
     /// Nothing was said of it.
     #[error("it is not known")]
     Absent,
+    /// A node may know it, and was not to be asked.
+    #[error("it is not at hand")]
+    NotAsked,
     /// The block file lacks it.
     #[error(transparent)]
     Block(#[from] StateError),
@@ -32,7 +36,8 @@ impl DBErrorMarker for Unknown {}
 pub(crate) struct Supplied {
     pub(crate) balance: Option<U256>,
     pub(crate) nonce: Option<u64>,
-    pub(crate) code: Option<Bytes>,
+    /// With its hash.
+    pub(crate) code: Option<(B256, Bytes)>,
     pub(crate) storage: BTreeMap<U256, U256>,
 }
 
@@ -48,15 +53,62 @@ pub(crate) enum View {
     Nothing,
 }
 
-impl View {
-    /// Whether all of it is in memory, and none of it comes from the request.
-    pub(crate) fn is_at_hand(&self) -> bool {
-        matches!(self, Self::Block(_) | Self::Nothing)
+/// A view that predictions are made on.
+pub(super) trait Answers: DatabaseRef<Error = Unknown> {
+    /// Whether it had to leave something unanswered that can be found out.
+    fn lacks_something(&self) -> bool;
+}
+
+impl Answers for View {
+    fn lacks_something(&self) -> bool {
+        false
+    }
+}
+
+/// What of a view is in memory.
+pub(super) struct AtHand<'a> {
+    view: &'a View,
+    lacks: Cell<bool>,
+}
+
+impl<'a> AtHand<'a> {
+    pub(super) fn new(view: &'a View) -> Self {
+        Self { view, lacks: Cell::new(false) }
     }
 
-    /// Whether there is anything to look at.
-    pub(crate) fn is_something(&self) -> bool {
-        !matches!(self, Self::Nothing)
+    /// Notes that something would have to be asked for.
+    fn note<T>(&self, answer: Result<T, Unknown>) -> Result<T, Unknown> {
+        if matches!(answer, Err(Unknown::NotAsked)) {
+            self.lacks.set(true);
+        }
+        answer
+    }
+}
+
+impl Answers for AtHand<'_> {
+    fn lacks_something(&self) -> bool {
+        self.lacks.get()
+    }
+}
+
+impl DatabaseRef for AtHand<'_> {
+    type Error = Unknown;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
+        self.note(self.view.account(address, false))
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Unknown> {
+        // Whoever knows the account has its code.
+        self.view.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
+        self.note(self.view.word(address, slot, false))
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Unknown> {
+        self.note(self.view.hash(number, false))
     }
 }
 
@@ -64,32 +116,7 @@ impl DatabaseRef for View {
     type Error = Unknown;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
-        match self {
-            Self::Nothing => Err(Unknown::Absent),
-            Self::Block(state) => Ok(state.basic_ref(address)?),
-            Self::Node(state) => state.account(address),
-            Self::Supplied(accounts, under) => {
-                let Some(account) = accounts.get(&address) else { return under.basic_ref(address) };
-                let below = if account.balance.is_none() || account.nonce.is_none() || account.code.is_none()
-                {
-                    under.basic_ref(address).ok().flatten()
-                } else {
-                    None
-                };
-                let mut info = below.unwrap_or_default();
-                if let Some(balance) = account.balance {
-                    info.balance = balance;
-                }
-                if let Some(nonce) = account.nonce {
-                    info.nonce = nonce;
-                }
-                if let Some(code) = &account.code {
-                    info.code_hash = keccak256(code);
-                    info.code = None;
-                }
-                Ok(Some(info))
-            }
-        }
+        self.account(address, true)
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Unknown> {
@@ -101,10 +128,9 @@ impl DatabaseRef for View {
             Self::Block(state) => Ok(state.code_by_hash_ref(hash)?),
             Self::Node(state) => state.code(hash),
             Self::Supplied(accounts, under) => {
-                let own =
-                    accounts.values().filter_map(|it| it.code.as_ref()).find(|it| keccak256(it) == hash);
-                match own {
-                    Some(code) => Bytecode::new_raw_checked(code.clone()).map_err(|_| Unknown::Absent),
+                let mut own = accounts.values().filter_map(|it| it.code.as_ref());
+                match own.find(|(known, _)| *known == hash) {
+                    Some((_, code)) => Bytecode::new_raw_checked(code.clone()).map_err(|_| Unknown::Absent),
                     None => under.code_by_hash_ref(hash),
                 }
             }
@@ -112,24 +138,72 @@ impl DatabaseRef for View {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
+        self.word(address, slot, true)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Unknown> {
+        self.hash(number, true)
+    }
+}
+
+impl View {
+    /// Whether there is anything to look at.
+    pub(crate) fn is_something(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    /// An account; a node is only asked for it where `asks` says so.
+    fn account(&self, address: Address, asks: bool) -> Result<Option<AccountInfo>, Unknown> {
+        match self {
+            Self::Nothing => Err(Unknown::Absent),
+            Self::Block(state) => Ok(state.basic_ref(address)?),
+            Self::Node(state) => state.account(address, asks),
+            Self::Supplied(accounts, under) => {
+                let Some(account) = accounts.get(&address) else { return under.account(address, asks) };
+                let below = if account.balance.is_none() || account.nonce.is_none() || account.code.is_none()
+                {
+                    match under.account(address, asks) {
+                        Err(Unknown::NotAsked) => return Err(Unknown::NotAsked),
+                        other => other.ok().flatten(),
+                    }
+                } else {
+                    None
+                };
+                let mut info = below.unwrap_or_default();
+                if let Some(balance) = account.balance {
+                    info.balance = balance;
+                }
+                if let Some(nonce) = account.nonce {
+                    info.nonce = nonce;
+                }
+                if let Some((hash, _)) = &account.code {
+                    info.code_hash = *hash;
+                    info.code = None;
+                }
+                Ok(Some(info))
+            }
+        }
+    }
+
+    fn word(&self, address: Address, slot: U256, asks: bool) -> Result<U256, Unknown> {
         match self {
             Self::Nothing => Err(Unknown::Absent),
             Self::Block(state) => Ok(state.storage_ref(address, slot)?),
-            Self::Node(state) => state.word(address, slot),
+            Self::Node(state) => state.word(address, slot, asks),
             Self::Supplied(accounts, under) => {
                 match accounts.get(&address).and_then(|it| it.storage.get(&slot)) {
                     Some(word) => Ok(*word),
-                    None => under.storage_ref(address, slot),
+                    None => under.word(address, slot, asks),
                 }
             }
         }
     }
 
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Unknown> {
+    fn hash(&self, number: u64, asks: bool) -> Result<B256, Unknown> {
         match self {
             Self::Block(state) => Ok(state.block_hash_ref(number)?),
-            Self::Supplied(_, under) => under.block_hash_ref(number),
-            Self::Node(state) => state.hash(number),
+            Self::Supplied(_, under) => under.hash(number, asks),
+            Self::Node(state) => state.hash(number, asks),
             Self::Nothing => Err(Unknown::Absent),
         }
     }
@@ -197,9 +271,12 @@ impl NodeState {
         })
     }
 
-    fn hash(&self, number: u64) -> Result<B256, Unknown> {
+    fn hash(&self, number: u64, asks: bool) -> Result<B256, Unknown> {
         if let Some(hash) = lock(&self.hashes).get(&number) {
             return Ok(*hash);
+        }
+        if !asks {
+            return Err(Unknown::NotAsked);
         }
         let block: Value = self.ask("eth_getBlockByNumber", json!([format!("{number:#x}"), false]))?;
         let hash = serde_json::from_value(block["hash"].clone()).map_err(|_| Unknown::Absent)?;
@@ -207,9 +284,12 @@ impl NodeState {
         Ok(hash)
     }
 
-    fn account(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
+    fn account(&self, address: Address, asks: bool) -> Result<Option<AccountInfo>, Unknown> {
         if let Some(known) = lock(&self.accounts).get(&address) {
             return Ok(known.clone());
+        }
+        if !asks {
+            return Err(Unknown::NotAsked);
         }
         let params = json!([address, self.block]);
         let balance: U256 = self.ask("eth_getBalance", params.clone())?;
@@ -235,9 +315,12 @@ impl NodeState {
         lock(&self.codes).get(&hash).cloned().ok_or(Unknown::Absent)
     }
 
-    fn word(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
+    fn word(&self, address: Address, slot: U256, asks: bool) -> Result<U256, Unknown> {
         if let Some(word) = lock(&self.words).get(&(address, slot)) {
             return Ok(*word);
+        }
+        if !asks {
+            return Err(Unknown::NotAsked);
         }
         let params = json!([address, B256::from(slot), self.block]);
         let word: B256 = self.ask("eth_getStorageAt", params)?;

@@ -1,24 +1,23 @@
 //! The predictions of one request, and when to make no more of them.
 //!
 //! In: a block, transactions and a state. Out: hints, as far as they are there when they are asked for. Whoever asks gets what
-//! is there at any time; work that has been given up ends after the transaction that it is at.
+//! is there at any time. Work that has been given up
+//! ends at the next jump or so of the transaction that it is at, or with the analysis of the code that it is at.
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use alloy_primitives::Address;
 use deconflict_executor::{
-    AccessSet, Block, BlockContext, Predictor, Scratch, Transaction,
-    hints::{TransactionHint, hint_transaction},
+    AccessSet, Block, BlockContext, Limits, Predictor, Scratch, Transaction,
+    hints::{TransactionHint, hint_within},
 };
 
-use super::state::View;
+use super::state::{Answers, AtHand, View};
 
 /// The most slots and accounts that the hints of a request may name: a transaction with much gas can be made to name so many
 /// that the hints of a few would not fit into memory.
@@ -26,6 +25,10 @@ pub(super) const MOST_ACCESSES: usize = 1 << 18;
 
 /// From how many accesses on a thread does not keep the room that a prediction took.
 const MUCH: usize = 1 << 14;
+
+/// How long a request may take, and how much longer for each transaction, to be answered where it came in.
+const AT_ONCE: Duration = Duration::from_micros(500);
+const AT_ONCE_EACH: Duration = Duration::from_micros(20);
 
 /// What one request is about.
 pub(super) struct Work {
@@ -51,7 +54,7 @@ pub(super) struct UntilDropped(pub(super) Arc<Work>);
 
 impl Drop for UntilDropped {
     fn drop(&mut self) {
-        self.0.given_up.store(true, Ordering::Relaxed);
+        self.0.give_up();
     }
 }
 
@@ -61,8 +64,24 @@ impl Work {
         Self { block, transactions, view, found: Mutex::new(found), given_up: AtomicBool::new(false) }
     }
 
-    /// Predicts one transaction after the other, until all are done or it is given up.
+    /// Predicts what can be predicted in no time, without any code being analysed and without a node being asked. Whether
+    /// that is all.
+    pub(super) fn run_at_once(&self, predictor: &Predictor) -> bool {
+        let longest = AT_ONCE + AT_ONCE_EACH * self.transactions.len() as u32;
+        let end = Instant::now() + longest;
+        let view = AtHand::new(&self.view);
+        let limits = Limits { stop: &|| Instant::now() >= end, analyses: false };
+        self.predict(predictor, &view, limits) && !view.lacks_something()
+    }
+
+    /// Predicts what is not predicted yet, until all is done or it is given up.
     pub(super) fn run(&self, predictor: &Predictor) {
+        let stop = || self.is_given_up();
+        self.predict(predictor, &self.view, Limits { stop: &stop, analyses: true });
+    }
+
+    /// Predicts one transaction after the other. Whether all have been predicted.
+    fn predict<V: Answers>(&self, predictor: &Predictor, view: &V, limits: Limits<'_>) -> bool {
         thread_local! {
             static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
         }
@@ -70,10 +89,18 @@ impl Work {
         let context = BlockContext { env: &env, spec: self.block.spec, chain_id: self.block.chain_id };
         SCRATCH.with_borrow_mut(|scratch| {
             for (index, transaction) in self.transactions.iter().enumerate() {
-                if self.given_up.load(Ordering::Relaxed) {
-                    break;
+                if (limits.stop)() {
+                    return false;
                 }
-                let hint = hint_transaction(scratch, predictor, transaction, context, &self.view);
+                if self.is_known(index) {
+                    continue;
+                }
+                let hint = hint_within(scratch, predictor, transaction, context, view, limits);
+                let Some(hint) = hint.filter(|_| !view.lacks_something()) else {
+                    // What was begun and given up may have taken much room.
+                    *scratch = Scratch::default();
+                    return false;
+                };
                 let accesses = accesses(&hint.set);
                 if accesses > MUCH {
                     *scratch = Scratch::default();
@@ -87,7 +114,23 @@ impl Work {
                     *place = Some(hint);
                 }
             }
-        });
+            true
+        })
+    }
+
+    fn is_known(&self, index: usize) -> bool {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.hints.as_ref().and_then(|hints| hints.get(index)).is_some_and(Option::is_some)
+    }
+
+    /// Whether it goes no further.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// Nobody waits for it any more, and it goes no further.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// The hints, where they are not there yet as pending ones. None the second time.
@@ -102,47 +145,6 @@ impl Work {
         let all = hints.into_iter().zip(&self.transactions);
         Some(Ok(all.map(|(hint, transaction)| hint.unwrap_or_else(|| pending(transaction))).collect()))
     }
-}
-
-/// Which calls took next to no time: waking another thread for the like of them takes longer than they do.
-#[derive(Debug, Default)]
-pub(super) struct Quick(Mutex<HashSet<Call>>);
-
-/// Whom a transaction calls, and which function.
-type Call = (Option<Address>, [u8; 4]);
-
-impl Quick {
-    /// The longest that is no time.
-    const LONGEST: Duration = Duration::from_millis(1);
-
-    /// How many calls are remembered before all are forgotten.
-    const MOST: usize = 1 << 16;
-
-    /// Whether all of this was quick the last time. Never where the request brings its own codes.
-    pub(super) fn knows(&self, work: &Work) -> bool {
-        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        work.view.is_at_hand() && work.transactions.iter().all(|it| calls.contains(&call(it)))
-    }
-
-    /// Work has taken so long.
-    pub(super) fn learn(&self, work: &Work, took: Duration) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.len() >= Self::MOST {
-            calls.clear();
-        }
-        for call in work.transactions.iter().map(call) {
-            if took < Self::LONGEST {
-                calls.insert(call);
-            } else {
-                calls.remove(&call);
-            }
-        }
-    }
-}
-
-fn call(transaction: &Transaction) -> Call {
-    let env = &transaction.env;
-    (env.kind.to().copied(), env.data.first_chunk().copied().unwrap_or_default())
 }
 
 fn accesses(set: &AccessSet) -> usize {

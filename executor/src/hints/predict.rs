@@ -15,7 +15,7 @@ use crate::{
     access_set::{AccessSet, AccountAccess},
     block::{Block, Transaction},
     plan::{Place, Planner, Reach, Rules, Touches, TransactionId},
-    predict::{BlockContext, Predictor, Scratch},
+    predict::{BlockContext, Limits, Predictor, Scratch},
 };
 
 /// The hints for these transactions in a block like `block`, on a state that holds before all of them. With `lanes`, they
@@ -56,10 +56,23 @@ pub fn hint_transaction<D: DatabaseRef>(
     context: BlockContext<'_>,
     state: &D,
 ) -> TransactionHint {
+    let hint = hint_within(scratch, predictor, transaction, context, state, Limits::NONE);
+    hint.expect("nothing says that it is to be given up")
+}
+
+/// The same within limits. None where they have ended it.
+pub fn hint_within<D: DatabaseRef>(
+    scratch: &mut Scratch,
+    predictor: &Predictor,
+    transaction: &Transaction,
+    context: BlockContext<'_>,
+    state: &D,
+    limits: Limits<'_>,
+) -> Option<TransactionHint> {
     let env = &transaction.env;
-    let set = predictor.predict_with(scratch, env, context, state);
+    let set = predictor.predict_within(scratch, env, context, state, limits)?;
     let places = places(&set, state);
-    TransactionHint {
+    Some(TransactionHint {
         hash: transaction.hash,
         from: env.caller,
         to: env.kind.to().copied(),
@@ -67,7 +80,7 @@ pub fn hint_transaction<D: DatabaseRef>(
         set,
         places,
         pending: false,
-    }
+    })
 }
 
 /// The plan of a block with these hints in this order.

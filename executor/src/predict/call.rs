@@ -335,10 +335,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
         match self.code_of(world, trail, (delegate, node), variant)? {
             Runnable::Delegation(_) => {
                 let designator = Bytes::from_static(&[0xef]);
-                let compiled = self.codes.get(self.at_hand, keccak256(&designator), variant, || {
-                    Ok::<_, std::convert::Infallible>(designator)
-                });
-                compiled.ok()
+                let hash = keccak256(&designator);
+                self.compiled(hash, variant, || Ok::<_, std::convert::Infallible>(designator))
             }
             code => Some(code),
         }
@@ -366,12 +364,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
         match code {
             AccountCode::Delegated(address) => Some(Runnable::Delegation(address)),
             AccountCode::New(bytes, hash) => {
-                self.codes.get(self.at_hand, hash, variant, || Ok::<_, std::convert::Infallible>(bytes)).ok()
+                self.compiled(hash, variant, || Ok::<_, std::convert::Infallible>(bytes))
             }
             AccountCode::Stored(hash) => {
                 let state = self.state;
                 let bytes = || state.code_by_hash_ref(hash).map(|code| code.original_bytes());
-                self.codes.get(self.at_hand, hash, variant, bytes).ok()
+                self.compiled(hash, variant, bytes)
             }
         }
     }

@@ -101,6 +101,12 @@ impl CodeCache {
         Ok(code)
     }
 
+    /// Whether the code with this hash has been compiled, and is in memory.
+    pub(super) fn has(&self, at_hand: &CodesAtHand, hash: B256, variant: Variant) -> bool {
+        let key = (hash, variant);
+        hash == KECCAK256_EMPTY || at_hand.contains_key(&key) || self.shared.peek(&key).is_some()
+    }
+
     /// Compiles a code again so that computed jumps may land anywhere.
     pub(super) fn widen(&self, at_hand: &mut CodesAtHand, slice: &Slice) {
         let key = (slice.hash, slice.variant);

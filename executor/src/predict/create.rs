@@ -138,9 +138,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
             self.transfer(world, creator, account, value);
         }
         let variant = if lean { Variant::Lean } else { Variant::Strict };
-        let compiled =
-            self.codes.get(self.at_hand, hash, variant, || Ok::<_, std::convert::Infallible>(code));
-        let Ok(Runnable::Slice(slice)) = compiled else { return Creation::Empty(account) };
+        let compiled = self.compiled(hash, variant, || Ok::<_, std::convert::Infallible>(code));
+        let Some(Runnable::Slice(slice)) = compiled else { return Creation::Empty(account) };
         let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
         frame.start(slice);
         frame.gas_limit = gas_limit;

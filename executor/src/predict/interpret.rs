@@ -9,7 +9,7 @@ use deconflict_analyzer::{CopySource, FrameWord, Op, Operand, QueryOp, Slice, Va
 use revm::DatabaseRef;
 
 use super::environment::{block_hash, block_word, clamp};
-use super::machine::{Event, Machine, Path};
+use super::machine::{Event, Machine, Path, TICKS};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
 use super::template::{Definition, Effect, Node, NodeId, TouchKind};
@@ -162,6 +162,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     }
                     if frame.least_gas > frame.gas_given {
                         return Event::Halt;
+                    }
+                    self.ticks = self.ticks.wrapping_add(1);
+                    if self.ticks & TICKS == 0 && (self.limits.stop)() {
+                        self.stopped = true;
+                        return Event::Abandon;
                     }
                     let least = u64::from(gas >> self.gas_shift);
                     frame.gas += u64::from(gas);

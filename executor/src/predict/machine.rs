@@ -5,7 +5,7 @@
 //! followed, and where one decides a key, a target or a place in memory the prediction says that it falls short. Gas is not
 //! counted, but for a lower bound that ends what no execution can reach. The loop itself is in `interpret`.
 
-use alloy_primitives::U256;
+use alloy_primitives::{B256, Bytes, U256};
 use deconflict_analyzer::{Slice, TraceId, Variant};
 use revm::{
     DatabaseRef,
@@ -15,7 +15,8 @@ use revm::{
 };
 use std::sync::Arc;
 
-use super::codes::{CodeCache, CodesAtHand};
+use super::Limits;
+use super::codes::{CodeCache, CodesAtHand, Runnable};
 use super::frame::{Frame, Frames};
 use super::ledger::Ledger;
 use super::taint::Taint;
@@ -88,6 +89,30 @@ pub(super) struct Machine<'a, D> {
     pub noted_shortfalls: usize,
     /// A code that computes jump targets in a way that was not seen when it was compiled.
     pub widen: Option<Arc<Slice>>,
+    pub limits: Limits<'a>,
+    /// How many traces were entered.
+    pub ticks: u32,
+    /// Whether the prediction was given up.
+    pub stopped: bool,
+}
+
+/// The bits of the number of traces that are zero where it is asked again whether to go on: asking may mean to read a clock.
+pub(super) const TICKS: u32 = 63;
+
+impl<D> Machine<'_, D> {
+    /// What a code leads to. None where that is not known, or may not be found out within the limits.
+    pub(super) fn compiled<E>(
+        &mut self,
+        hash: B256,
+        variant: Variant,
+        bytes: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Option<Runnable> {
+        if !self.limits.analyses && !self.codes.has(self.at_hand, hash, variant) {
+            self.stopped = true;
+            return None;
+        }
+        self.codes.get(self.at_hand, hash, variant, bytes).ok()
+    }
 }
 
 /// How a frame ends, or what it waits for.
@@ -135,7 +160,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Event::Abandon => false,
                 end => self.finish(path, end),
             };
-            if !goes_on || self.ledger.wants_signers && !self.eager || self.widen.is_some() {
+            if !goes_on || self.stopped || self.ledger.wants_signers && !self.eager || self.widen.is_some() {
                 return;
             }
         }
