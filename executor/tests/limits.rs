@@ -1,0 +1,74 @@
+//! Predictions within limits: one that is given up says nothing, and leaves nothing behind but analysed codes.
+
+use std::cell::Cell;
+
+use alloy_primitives::{Address, Bytes, TxKind, U256};
+use deconflict_executor::{AccessSet, BlockContext, Limits, Predictor, Scratch};
+use revm::{
+    bytecode::Bytecode,
+    context::{BlockEnv, TxEnv},
+    database::{CacheDB, EmptyDB},
+    primitives::hardfork::SpecId,
+    state::AccountInfo,
+};
+
+const THERE: Address = Address::repeat_byte(0xaa);
+
+/// A state in which `THERE` has a code.
+fn state(code: &'static [u8]) -> CacheDB<EmptyDB> {
+    let code = Bytecode::new_raw(Bytes::from_static(code));
+    let mut state = CacheDB::new(EmptyDB::default());
+    state.insert_account_info(
+        THERE,
+        AccountInfo { code_hash: code.hash_slow(), code: Some(code), nonce: 1, ..AccountInfo::default() },
+    );
+    state
+}
+
+fn ask(
+    predictor: &Predictor,
+    scratch: &mut Scratch,
+    state: &CacheDB<EmptyDB>,
+    limits: Limits<'_>,
+) -> Option<AccessSet> {
+    let env = BlockEnv::default();
+    let context = BlockContext { env: &env, spec: SpecId::PRAGUE, chain_id: 1 };
+    let transaction = TxEnv { kind: TxKind::Call(THERE), gas_limit: 30_000_000, ..TxEnv::default() };
+    predictor.predict_within(scratch, &transaction, context, state, limits)
+}
+
+#[test]
+fn what_runs_for_long_ends_when_it_is_told_to() {
+    // Loads one slot after the other until there is no more gas.
+    let state = state(&[0x5f, 0x35, 0x5b, 0x80, 0x54, 0x61, 0x01, 0x00, 0x01, 0x60, 0x02, 0x56]);
+    for predictor in [Predictor::new(), Predictor::new().without_templates()] {
+        let mut scratch = Scratch::default();
+        let whole = ask(&predictor, &mut scratch, &state, Limits { stop: &|| false, analyses: true });
+        let whole = whole.expect("nothing ends it");
+        assert!(whole.reads.len() > 100_000, "{}", whole.reads.len());
+        let fresh = Predictor::new().without_templates();
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 3
+        };
+        assert_eq!(ask(&fresh, &mut scratch, &state, Limits { stop: &stop, analyses: true }), None);
+        assert_eq!(asked.get(), 3, "it ends at once");
+        // Whoever is asked next knows all of it, with the same room.
+        let again = ask(&fresh, &mut scratch, &state, Limits { stop: &|| false, analyses: true });
+        assert_eq!(again, Some(whole));
+    }
+}
+
+#[test]
+fn nothing_is_analysed_where_it_may_not_be() {
+    // Loads slot 7.
+    let state = state(&[0x60, 7, 0x54, 0x50, 0x00]);
+    let predictor = Predictor::new();
+    let mut scratch = Scratch::default();
+    let known = Limits { stop: &|| false, analyses: false };
+    assert_eq!(ask(&predictor, &mut scratch, &state, known), None);
+    let set = ask(&predictor, &mut scratch, &state, Limits { analyses: true, ..known });
+    assert_eq!(set.as_ref().map(|set| set.reads.clone()), Some(vec![(THERE, U256::from(7))]));
+    assert_eq!(ask(&predictor, &mut Scratch::default(), &state, known), set);
+}
