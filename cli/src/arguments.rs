@@ -309,7 +309,8 @@ pub(crate) struct Hints {
     /// Take analysed codes from this file, so that they need not be analysed.
     #[arg(long, value_name = "FILE", conflicts_with = "no_cache")]
     pub(crate) templates: Option<PathBuf>,
-    /// Analyse the codes of the block and write them to this file, for `--templates`, instead of giving hints.
+    /// Analyse the codes of the block and write them to this file, for `--templates`, instead of giving hints; where its name
+    /// ends in `.json`, only what each function reads and writes, as expressions, to be read.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["templates", "transactions", "output", "rpc_url"])]
     pub(crate) export_templates: Option<PathBuf>,
     /// Instead of giving hints, hold them against the block access list of EIP-7928 in this file, as RLP or JSON: what they

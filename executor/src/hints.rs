@@ -18,6 +18,7 @@ mod used_state;
 mod prefetch;
 mod human;
 mod registry;
+mod templates;
 mod slices;
 
 pub use binary::{BinaryError, VERSION as BINARY_VERSION, read as read_binary};
@@ -25,7 +26,11 @@ pub use json::{SCHEMA, plan_document, transaction_document};
 pub use predict::{hint_block, hint_transaction, hint_within, plan};
 pub use raw::{RawError, Senders, Which, check_kinds, check_nonces, parse_lines, parse_transaction, recover};
 pub use registry::{FORMATS, Format, FormatError};
-pub use slices::{SliceFileError, export as export_slices, import as import_slices};
+pub use slices::{
+    SliceFileError, export as export_slices, export_symbolic as export_templates, import as import_slices,
+    symbolic as symbolic_templates,
+};
+pub use templates::SCHEMA as TEMPLATES_SCHEMA;
 
 use alloy_primitives::{Address, B256, U256};
 use revm::primitives::hardfork::SpecId;

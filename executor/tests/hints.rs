@@ -10,10 +10,11 @@ use alloy_primitives::{Address, Signature, TxKind, U256, address, hex, keccak256
 use deconflict_executor::{
     Block, BlockReader, BlockState, Predictor,
     hints::{
-        Basis, BlockHints, FORMATS, Format, RawError, Senders, Which, hint_block, parse_lines, read_binary,
+        Basis, BlockHints, FORMATS, Format, RawError, Senders, Which, export_templates, hint_block,
+        parse_lines, read_binary,
     },
 };
-use revm::primitives::hardfork::SpecId;
+use revm::{bytecode::Bytecode, primitives::hardfork::SpecId};
 use serde_json::Value;
 
 use corpus::{blocks, real_blocks, workspace};
@@ -33,6 +34,58 @@ fn hints(block: &Block, predictor: &Predictor) -> BlockHints {
 fn render(hints: &BlockHints, name: &str) -> Vec<u8> {
     let format = Format::named(name).expect("it is in the list");
     format.render(hints).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn templates_fit_their_schema_and_are_what_their_hashes_name() {
+    let schema = fs::read_to_string(workspace().join("docs/schemas/templates.schema.json"));
+    let schema: Value = serde_json::from_str(&schema.expect("it is committed")).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let mut reader = BlockReader::new(None).expect("no code file is named");
+    let mut files = blocks(&workspace().join("fixtures/blocks"));
+    // Some of the real blocks: their codes take long where nothing is optimised.
+    files.extend(real_blocks().into_iter().step_by(15));
+    for file in files {
+        let block = reader.read(&file).unwrap_or_else(|error| panic!("{error}"));
+        let codes: Vec<_> = block.codes.values().map(Bytecode::original_bytes).collect();
+        let (bytes, hash) = export_templates(&codes);
+        assert_eq!(hash, keccak256(&bytes));
+        let document: Value = serde_json::from_slice(&bytes).expect("JSON");
+        if let Err(error) = validator.validate(&document) {
+            panic!("block {}: {error} at {}", block.number, error.instance_path());
+        }
+        // The text of a template is what its hash is of, which needs no reader of ours to be seen.
+        let text = String::from_utf8(bytes).expect("text");
+        let mut rest = text.as_str();
+        let mut named = BTreeSet::new();
+        while let Some((_, after)) = rest.split_once(r#"{"content":"0x"#) {
+            let (content, after) = after.split_once(r#"","template":"#).expect("a template follows");
+            let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
+            let template = values.next().expect("there is one").expect("JSON");
+            let length = values.byte_offset();
+            assert_eq!(hex::encode(keccak256(&after[..length])), content);
+            named.insert(template["code_hash"].as_str().map(ToOwned::to_owned));
+            rest = &after[length..];
+        }
+        let expected = codes.iter().filter(|code| !code.is_empty());
+        let expected: BTreeSet<_> = expected.map(|code| Some(keccak256(code).to_string())).collect();
+        assert_eq!(named, expected);
+    }
+}
+
+#[test]
+fn a_transfer_is_there_as_an_expression() {
+    let mut reader = BlockReader::new(None).expect("no code file is named");
+    let block = reader.read(&workspace().join("fixtures/blocks/2-tokens.json")).expect("it is committed");
+    let codes: Vec<_> = block.codes.values().map(Bytecode::original_bytes).collect();
+    let document: Value = serde_json::from_slice(&export_templates(&codes).0).expect("JSON");
+    let all = document["templates"].as_array().expect("a list");
+    let mut transfers = all.iter().map(|it| &it["template"]).filter(|it| it["selector"] == "0xa9059cbb");
+    let transfer = transfers.next().expect("a token has a transfer");
+    let written = transfer["writes"].as_array().expect("a list").iter();
+    let written: Vec<&str> = written.filter_map(|write| write["expression"].as_str()).collect();
+    assert!(transfer["complete"] == true && written.iter().any(|slot| slot.contains("caller")), "{transfer}");
+    assert!(written.iter().any(|slot| slot.contains("arg0")), "{written:?}");
 }
 
 #[test]

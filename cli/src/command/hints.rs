@@ -14,7 +14,7 @@ use deconflict_executor::{
     block_access_list::{self, Comparison, Lack},
     fetch::{Node, next_block},
     fork,
-    hints::{Basis, BlockHints, export_slices, hint_block, import_slices, parse_lines},
+    hints::{Basis, BlockHints, export_slices, export_templates, hint_block, import_slices, parse_lines},
 };
 use revm::{DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId};
 
@@ -157,7 +157,8 @@ fn compare(block: &Block, hints: &BlockHints, path: &Path, console: &Console) ->
 /// Analyses the codes of a block and writes them to a file.
 fn export(block: &Block, path: &Path, console: &Console) -> anyhow::Result<ExitCode> {
     let codes: Vec<_> = block.codes.values().map(Bytecode::original_bytes).collect();
-    let (bytes, hash) = export_slices(&codes);
+    let is_text = path.extension().is_some_and(|extension| extension == "json");
+    let (bytes, hash) = if is_text { export_templates(&codes) } else { export_slices(&codes) };
     write(path, &bytes)?;
     console.note(&format!("wrote {} analysed codes to {}, content {hash}", codes.len(), path.display()));
     Ok(ExitCode::SUCCESS)
