@@ -2,7 +2,12 @@
 //!
 //! Plain data, written by the summary builder and read by the conflict matrix, the lint rules and the predictor.
 
-use crate::{code::Pc, expression::Space, id::ExprId, location::Slot};
+use crate::{
+    code::Pc,
+    expression::{Sources, Space},
+    id::ExprId,
+    location::Slot,
+};
 
 /// A condition on the path: `expression` is non-zero if `holds`, zero otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,6 +204,8 @@ pub struct Call {
     pub value: Option<ExprId>,
     /// The first four bytes of the input, where they are constant.
     pub selector: Option<[u8; 4]>,
+    /// What the first bytes of its input come from: nothing if they are constants, or if it only pays.
+    pub asked_by: Sources,
     /// The input words after the selector (or from offset 0 without one) as far as they are known.
     pub arguments: Vec<ExprId>,
     /// Under which circumstances.

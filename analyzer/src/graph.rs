@@ -6,7 +6,12 @@
 use std::rc::Rc;
 
 use crate::{
-    access::CallKind, code::Pc, expression::Space, facts::Facts, id::ExprId, incomplete::Incomplete,
+    access::CallKind,
+    code::Pc,
+    expression::{Sources, Space},
+    facts::Facts,
+    id::ExprId,
+    incomplete::Incomplete,
 };
 
 /// Something a block does that outlives it.
@@ -33,6 +38,7 @@ pub(crate) struct CallEvent {
     pub(crate) target: ExprId,
     pub(crate) value: Option<ExprId>,
     pub(crate) selector: Option<[u8; 4]>,
+    pub(crate) asked_by: Sources,
     pub(crate) arguments: Vec<ExprId>,
     /// Every word that the input may hold a part of.
     pub(crate) words: Vec<ExprId>,

@@ -548,9 +548,25 @@ impl Machine<'_> {
         };
         let (words, lost) = self.words_in(state, pc, input, input_length);
         let (selector, arguments) = self.call_input(&pieces);
+        let asked_by = match pieces.first() {
+            Some(Piece::Word { word, .. } | Piece::Opaque { value: word, .. }) => {
+                self.builder.expressions.sources(*word)
+            }
+            Some(Piece::Calldata { .. }) => Sources::CALLDATA,
+            None => Sources::default(),
+        };
         self.event(
             pc,
-            EventKind::Call(Box::new(CallEvent { kind, target, value, selector, arguments, words, lost })),
+            EventKind::Call(Box::new(CallEvent {
+                kind,
+                target,
+                value,
+                selector,
+                asked_by,
+                arguments,
+                words,
+                lost,
+            })),
         );
 
         let precompile =

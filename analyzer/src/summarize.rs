@@ -548,6 +548,7 @@ impl Summarizer<'_> {
                 target: call.target,
                 value: call.value,
                 selector: call.selector,
+                asked_by: call.asked_by,
                 arguments: call.arguments.clone(),
                 circumstance,
             }),
@@ -582,7 +583,10 @@ impl Summarizer<'_> {
             Form::Other => WriteForm::ReadModifyWrite,
             Form::Sum { amount, subtract } => {
                 let escapes = self.flow.escapes(old, bits_of(update.bytes));
-                if escapes.is_within(Escapes::STORE_BACK.with(Escapes::OVERFLOW_CHECK)) {
+                // An amount that another field of the word decides does not commute with a change of that field.
+                let commutes = !self.builder.expressions.contains(amount, old)
+                    && escapes.is_within(Escapes::STORE_BACK.with(Escapes::OVERFLOW_CHECK));
+                if commutes {
                     let guarded = escapes.intersects(Escapes::OVERFLOW_CHECK);
                     WriteForm::Delta { amount, subtract, guarded }
                 } else {

@@ -6,6 +6,7 @@
 
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
+use rustc_hash::FxHashSet;
 
 use crate::{access::ByteRange, expression::Node, flow::field_of, id::ExprId, simplify::Builder};
 
@@ -22,7 +23,7 @@ pub(crate) struct Update {
 pub(crate) enum Form {
     /// Independent of the replaced word.
     Plain,
-    /// The field plus or minus an amount that does not depend on the word.
+    /// The field plus or minus an amount that does not depend on the field, though it may on other fields of the word.
     Sum { amount: ExprId, subtract: bool },
     /// Depends on the replaced word in another way.
     Other,
@@ -91,7 +92,7 @@ pub(crate) fn updates(builder: &mut Builder, value: ExprId, old: ExprId) -> Vec<
         } else if builder.expressions.contains(content, old) {
             let field = builder.shr(8 * usize::from(bytes.from), old);
             let field = builder.and_mask(field, width_mask);
-            sum_form(builder, content, field, old)
+            sum_form(builder, content, field, old, bits)
         } else {
             Form::Plain
         };
@@ -156,13 +157,13 @@ fn runs(bits: U256) -> Vec<ByteRange> {
     result
 }
 
-/// `field ± amount`, where the amount does not depend on `old`.
-fn sum_form(builder: &mut Builder, content: ExprId, field: ExprId, old: ExprId) -> Form {
+/// `field ± amount`, where the amount does not depend on the `bits` of `old`, which the field takes.
+fn sum_form(builder: &mut Builder, content: ExprId, field: ExprId, old: ExprId, bits: U256) -> Form {
     let mut terms = Vec::new();
     collect(builder, content, false, &mut terms);
     let Some(position) = terms.iter().position(|term| *term == (field, false)) else { return Form::Other };
     terms.remove(position);
-    if terms.is_empty() || terms.iter().any(|term| builder.expressions.contains(term.0, old)) {
+    if terms.is_empty() || terms.iter().any(|term| depends_on_bits(builder, term.0, old, bits)) {
         return Form::Other;
     }
     let subtract =
@@ -172,6 +173,29 @@ fn sum_form(builder: &mut Builder, content: ExprId, field: ExprId, old: ExprId) 
         amount = if negative == subtract { builder.add(amount, term) } else { builder.sub(amount, term) };
     }
     Form::Sum { amount, subtract }
+}
+
+/// Whether a word is made from any of the `bits` of `old`; the fields beside them do not count.
+fn depends_on_bits(builder: &Builder, word: ExprId, old: ExprId, bits: U256) -> bool {
+    if !builder.expressions.contains(word, old) {
+        return false;
+    }
+    let mut seen = FxHashSet::default();
+    let mut open = vec![word];
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        match field_of(&builder.expressions, id) {
+            Some((word, mask)) if word == old && (mask & bits).is_zero() => {}
+            _ if id == old => return true,
+            _ => {
+                open.extend(builder.expressions.operands(id));
+                open.extend_from_slice(builder.expressions.phi_operands(id));
+            }
+        }
+    }
+    false
 }
 
 /// The terms of a sum with their signs.

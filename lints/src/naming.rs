@@ -80,6 +80,18 @@ impl<'a> ContractNames<'a> {
         Some(self.layout?.type_of(variable.type_id).label.as_str())
     }
 
+    /// Whether the compiler says where variables are.
+    pub(crate) fn has_layout(&self) -> bool {
+        self.layout.is_some()
+    }
+
+    /// The slot of the length of a list that has its elements behind it and covers `number`.
+    pub(crate) fn counted_list(&self, number: U256) -> Option<U256> {
+        let layout = self.layout?;
+        let variable = layout.variables_at(number, 0, 32, false).into_iter().next()?;
+        matches!(layout.type_of(variable.type_id).shape, Shape::CountedArray { .. }).then_some(variable.slot)
+    }
+
     /// The name of an immutable.
     pub(crate) fn immutable_name(&self, id: u32) -> Option<&str> {
         self.immutables.get(&id).map(String::as_str)

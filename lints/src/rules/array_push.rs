@@ -40,7 +40,6 @@
 //! Arrays that are reached through a mapping key are not reported, although all calls with one key share a length.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::Projection;
 
 use crate::{
     diagnostic::Confidence,
@@ -76,9 +75,9 @@ pub(super) fn resizes<'a>(view: &ContractView<'a>) -> Vec<Touch<'a>> {
             && slot.is_fixed()
             && writes.iter().any(|element| {
                 element.function == touch.function
-                    && element.access.slot.root == slot.root
-                    && matches!(element.access.slot.path.first(),
-                        Some(Projection::Element { index, .. }) if view.depends_on(*index, slot))
+                    && view
+                        .element(&element.access.slot)
+                        .is_some_and(|it| it.length == *slot && view.depends_on(it.index, slot))
             })
     };
     writes.iter().copied().filter(is_resize).collect()

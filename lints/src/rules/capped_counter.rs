@@ -1,6 +1,7 @@
 //! ## What it does
 //!
-//! Finds a sum or a count for all users that a call checks against a cap.
+//! Finds a sum or a count for all users that a call checks against a cap, and a stock that only goes down and is
+//! checked before.
 //!
 //! ## Why it serialises
 //!
@@ -42,11 +43,12 @@
 use alloy_primitives::U256;
 use deconflict_analyzer::{Escapes, ExprId};
 
+use super::redundant_hot_check::is_asked;
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{Comparison, ContractView, Field},
+    view::{Comparison, ContractView, Field, Touch},
 };
 
 /// The declaration.
@@ -66,6 +68,9 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         .with(Escapes::BRANCH)
         .with(Escapes::LOG);
     let found = view.shared_fields(|touch| {
+        if runs_out(view, touch) {
+            return true;
+        }
         let adds = touch.sum().is_some_and(|(_, subtract)| !subtract);
         let (function, field) = (touch.function, touch.field());
         let escapes = view.escapes(function, &field);
@@ -82,6 +87,19 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         notes: Vec::new(),
         confidence: Confidence::Proved,
     })
+}
+
+/// Whether the call takes an amount from a stock that no user fills up, and asks first whether there is as much.
+fn runs_out(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    const TOTAL_SUPPLY: [u8; 4] = [0x18, 0x16, 0x0d, 0xdd];
+    let field = touch.field();
+    let takes = |it: &Touch<'_>| {
+        it.sum().is_some_and(|(amount, subtract)| subtract && !view.is_constant(amount)) && is_asked(view, it)
+    };
+    // What a token burns was minted by somebody.
+    let is_supply = || view.returned_by(TOTAL_SUPPLY).iter().any(|supply| supply.overlaps(&field));
+    let mut writes = view.touching(&field).into_iter().filter(Touch::is_write);
+    takes(touch) && writes.all(|write| takes(&write)) && !is_supply()
 }
 
 /// Whether it is a constant, and no bound of a type.

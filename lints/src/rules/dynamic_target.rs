@@ -1,11 +1,12 @@
 //! ## What it does
 //!
-//! Finds a `DELEGATECALL` whose target comes from calldata or from a variable that is no slot of ERC-1967.
+//! Finds a `DELEGATECALL` whose target comes from calldata or from a variable that is no slot of ERC-1967, and a call
+//! whose target and input both come from calldata.
 //!
 //! ## Why it serialises
 //!
-//! The target decides what is read and written here. Until it is known, a scheduler has to assume that the call
-//! touches every slot of the contract.
+//! The target decides what is read and written: by `DELEGATECALL` here, by a call elsewhere. Until it is known, a
+//! scheduler has to assume that the call touches every slot of the contract, or anything at all.
 //!
 //! ## Example
 //!
@@ -36,10 +37,13 @@
 //!
 //! ## Known gaps
 //!
+//! A call of a known function at an address from a variable or an argument is not reported: nearly every contract makes
+//! one, and the storage that it touches is not this contract's.
+//! Calls that a signer or the holder of some record decides are taken for those of a wallet, and not reported.
 //! With the state at hand the target can be looked up; the finding is about what can be said without it.
 
 use alloy_primitives::{U256, uint};
-use deconflict_analyzer::{CallKind, ExprId, Sources};
+use deconflict_analyzer::{Call, CallKind, Environment, ExprId, Node, Sources, Summary};
 
 use super::upgrade_slot_written_by_user_path::is_guarded;
 use crate::{
@@ -74,11 +78,38 @@ fn is_open(view: &ContractView<'_>, function: usize, target: ExprId) -> bool {
     sources.intersects(Sources::CALLDATA) || view.loads(target).iter().any(|load| !known(&load.slot))
 }
 
+/// Whether the caller names the target of a call and what it is asked for, so that it may be anything.
+fn is_anything(view: &ContractView<'_>, call: &Call) -> bool {
+    call.kind == CallKind::Call
+        && call.selector.is_none()
+        && call.asked_by.intersects(Sources::CALLDATA)
+        && call.asked_by.is_within(Sources::CALLDATA.with(Sources::UNKNOWN).with(Sources::PHI))
+        && view.analysis.expressions.sources(call.target).intersects(Sources::CALLDATA)
+}
+
+/// Whether somebody's signature is asked for, who then decides what is called.
+fn is_signed(view: &ContractView<'_>, summary: &Summary) -> bool {
+    let expressions = &view.analysis.expressions;
+    summary.calls.iter().any(|call| expressions.constant(call.target) == Some(U256::ONE))
+}
+
+/// Whether the caller has to be who some record names: the holder of what is called, who alone can be in the way.
+fn is_holder(view: &ContractView<'_>, function: usize) -> bool {
+    let expressions = &view.analysis.expressions;
+    view.comparisons(function).into_iter().filter(|it| it.is_equality()).any(|it| {
+        it.sides().into_iter().any(|(caller, named)| {
+            matches!(expressions.node(caller), Node::Environment(Environment::Caller))
+                && !view.loads(named).is_empty()
+        })
+    })
+}
+
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut spots = Vec::new();
     for (function, summary) in view.users() {
         for it in summary.calls.iter().filter(|it| !it.circumstance.reverts) {
-            if matches!(it.kind, CallKind::DelegateCall | CallKind::CallCode)
+            let on_this = matches!(it.kind, CallKind::DelegateCall | CallKind::CallCode);
+            if (on_this || (is_anything(view, it) && !is_signed(view, summary) && !is_holder(view, function)))
                 && !view.asks_who(function)
                 && is_open(view, function, it.target)
             {
@@ -86,16 +117,23 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
                     function,
                     position: &it.position,
                     does: "runs it as well".to_owned(),
-                    rank: Some(0),
+                    rank: Some(u8::from(!on_this)),
                 });
             }
         }
     }
     let subject = Subject { view, field: None, spots };
     let writers = subject.writers();
+    let on_this = subject.spots.iter().any(|spot| spot.rank == Some(0));
+    let label = if on_this {
+        "runs foreign code on the storage of this contract"
+    } else {
+        "runs whatever the caller names, with whatever input"
+    };
+    let label = label.to_owned();
     let story = Story {
         message: format!("what a call to {writers} reads and writes is decided by code that state or the caller names"),
-        label: "runs foreign code on the storage of this contract".to_owned(),
+        label,
         help: "make the target immutable, keep it in the slot of ERC-1967, or allow only targets from a fixed list".to_owned(),
         notes: Vec::new(),
         confidence: Confidence::Likely,

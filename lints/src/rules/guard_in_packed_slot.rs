@@ -42,7 +42,7 @@
 //!
 //! ## Known gaps
 //!
-//! Variables that only an administrator reads do not count.
+//! Variables that only an administrator or a view reads do not count.
 
 use deconflict_analyzer::{ByteRange, NetZero, WriteForm};
 
@@ -73,10 +73,11 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let word = Field { slot: guard.slot.clone(), bytes: ByteRange::WORD };
         let narrow = guard.bytes != ByteRange::WORD;
         narrow
-            && view
+            && (view
                 .touching(&word)
                 .iter()
                 .any(|touch| touch.is_write() && reaches_beyond(touch.access.bytes, guard.bytes))
+                || is_read_beside(view, guard))
     });
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!(
@@ -88,6 +89,21 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         notes: Vec::new(),
         confidence: Confidence::Proved,
     })
+}
+
+/// Whether what users store elsewhere, send, or have to fulfil is made from other bytes of the word.
+fn is_read_beside(view: &ContractView<'_>, guard: &Field) -> bool {
+    let is_beside = |load: &Field| {
+        load.slot == guard.slot && load.bytes != ByteRange::WORD && !load.bytes.overlaps(guard.bytes)
+    };
+    let stored = view.writes().into_iter().filter(|touch| touch.access.slot != guard.slot);
+    let stored = stored.filter_map(|touch| touch.write().map(|(value, _)| value));
+    let asked = view.users().flat_map(|(function, summary)| {
+        let sent = summary.calls.iter().flat_map(|call| call.arguments.iter().copied().chain(call.value));
+        let conditions = view.conditions(function).into_iter().map(|condition| condition.expression);
+        conditions.chain(sent).collect::<Vec<_>>()
+    });
+    stored.chain(asked).any(|word| view.loads(word).iter().any(is_beside))
 }
 
 /// Whether a store changes more of the word than the lock.

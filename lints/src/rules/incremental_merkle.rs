@@ -45,7 +45,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{ExprId, Node, Pc};
+use deconflict_analyzer::{ExprId, Node, Pc, Sources};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -115,9 +115,12 @@ fn nodes<'a>(view: &ContractView<'a>, counter: &Field) -> Vec<Touch<'a>> {
             })
     };
     let is_hash = |word: ExprId| {
-        view.parts(word)
-            .iter()
-            .any(|&part| matches!(expressions.node(part), Node::Keccak(_) | Node::ReturnWord { .. }))
+        view.parts(word).iter().any(|&part| match expressions.node(part) {
+            Node::Keccak(_) | Node::ReturnWord { .. } => true,
+            // A hash of memory whose place is lost in a loop.
+            Node::Unknown(_) => expressions.sources(part).intersects(Sources::STORAGE),
+            _ => false,
+        })
     };
     let writers: BTreeSet<usize> =
         view.touching(counter).iter().filter(|touch| touch.is_write()).map(|touch| touch.function).collect();

@@ -48,12 +48,13 @@
 //!
 //! ## Known gaps
 //!
-//! A rate that only the owner sets is taken for a setting.
+//! A rate that only the owner sets is taken for a setting; whether one account is an owner or a feeder of prices is told
+//! by the name of its variable.
 //! A price in another contract is a call, and not looked at here.
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{Effect, ExprId, Permission, Sources, WriteForm};
+use deconflict_analyzer::{Effect, ExprId, Names, Node, Permission, Sources, WriteForm};
 
 use crate::{
     diagnostic::Confidence,
@@ -95,6 +96,7 @@ fn is_push(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
         Permission::Restricted(condition) => {
             is_stamped(view, touch.function)
                 || is_keeper(view, condition.expression)
+                || is_called_feeder(view, condition.expression)
                 || (is_appointed(view, condition.expression) && decides(view, &touch.field()))
         }
     }
@@ -124,6 +126,22 @@ fn is_keeper(view: &ContractView<'_>, check: ExprId) -> bool {
                 Permission::Anyone => false,
             }
     })
+}
+
+/// Whether the caller has to hold one office, and its name says that it feeds numbers: the code is that of an owner.
+fn is_called_feeder(view: &ContractView<'_>, check: ExprId) -> bool {
+    const FEEDERS: &[&str] =
+        &["oracle", "feed", "keeper", "updater", "reporter", "relay", "pusher", "publisher", "poster", "bot"];
+    let expressions = &view.analysis.expressions;
+    let offices = view.loads(check).into_iter().filter(|office| office.slot.is_fixed());
+    let stored =
+        offices.filter_map(|office| Some(view.names.variable(&office.slot, office.bytes)?.label.clone()));
+    let fixed = view.parts(check).into_iter().filter_map(|part| match expressions.node(part) {
+        Node::Immutable(id) => view.names.immutable(id),
+        _ => None,
+    });
+    let mut names = stored.chain(fixed).map(|name| name.to_lowercase());
+    names.any(|name| FEEDERS.iter().any(|feeder| name.contains(feeder)))
 }
 
 /// Whether the caller has to be on a list that was settled when the contract was made: keepers, where an owner is one.

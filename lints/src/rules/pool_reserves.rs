@@ -109,7 +109,7 @@ fn is_stamp(view: &ContractView<'_>, value: ExprId) -> bool {
     view.is_block_constant(value) && !view.is_constant(value)
 }
 
-/// The words in which a price may hide: what is stored, and what is required.
+/// The words in which a price may hide: what is stored, what is sent, and what is required.
 fn words(summary: &Summary) -> BTreeSet<ExprId> {
     let stored = summary.accesses.iter().filter_map(|access| match access.effect {
         Effect::Write { value, .. } if access.space == Space::Storage && !access.circumstance.reverts => {
@@ -117,9 +117,11 @@ fn words(summary: &Summary) -> BTreeSet<ExprId> {
         }
         _ => None,
     });
+    let sent = summary.calls.iter().filter(|call| !call.circumstance.reverts);
+    let sent = sent.flat_map(|call| call.arguments.iter().copied().chain(call.value));
     let required = summary.accesses.iter().flat_map(|access| access.circumstance.requires.iter());
     let required = required.chain(&summary.requires).map(|condition| condition.expression);
-    stored.chain(required).collect()
+    stored.chain(sent).chain(required).collect()
 }
 
 /// The parts of the words in `slots` that `word` is computed from.

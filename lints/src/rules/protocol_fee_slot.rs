@@ -75,7 +75,16 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 /// Whether a part of an amount that the call brings is added, and the amount moves elsewhere as well.
 fn is_fee(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let expressions = &view.analysis.expressions;
-    let Some((_, WriteForm::Delta { amount, subtract: false, .. })) = touch.write() else { return false };
+    let amount = match touch.write() {
+        Some((_, &WriteForm::Delta { amount, subtract: false, .. })) => amount,
+        // The rate lies beside the pot, in the same word.
+        Some((_, &WriteForm::Increment { amount, subtract: false }))
+            if view.depends_on(amount, &touch.access.slot) =>
+        {
+            amount
+        }
+        _ => return false,
+    };
     let is_part = |id: ExprId| match expressions.node(id) {
         Node::Binary { op: opcode::DIV | opcode::SHR, a, b } => {
             let (part, by) = if matches!(expressions.node(id), Node::Binary { op: opcode::DIV, .. }) {
@@ -97,5 +106,5 @@ fn is_fee(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
             call.arguments.iter().copied().chain(call.value).any(|word| expressions.contains(word, part))
         })
     };
-    view.parts(*amount).into_iter().filter(|&part| is_part(part)).any(moves)
+    view.parts(amount).into_iter().filter(|&part| is_part(part)).any(moves)
 }

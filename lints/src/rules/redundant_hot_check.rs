@@ -68,30 +68,40 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 fn is_checked_twice(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let expressions = &view.analysis.expressions;
     let Some((amount, true)) = touch.sum() else { return false };
-    let field = touch.field();
-    let is_sum = |word| {
-        view.is_made_from(word, &field) && !view.is_made_from(amount, &field) && {
-            // The bare sum: nothing but masks and shifts around the load.
-            view.parts(word).into_iter().all(|part| match expressions.node(part) {
-                Node::Binary { op, .. } => {
-                    matches!(op, opcode::AND | opcode::SHR | opcode::SHL | opcode::DIV)
-                }
-                node => matches!(node, Node::Load { .. } | Node::Constant(_)),
-            })
-        }
-    };
-    let less = touch.access.circumstance.requires.iter().filter(|it| !it.holds).filter_map(|it| {
-        match expressions.node(it.expression) {
-            Node::Binary { op: opcode::LT, a, b } => Some((a, b)),
-            Node::Binary { op: opcode::GT, a, b } => Some((b, a)),
-            _ => None,
-        }
-    });
-    let less: Vec<(ExprId, ExprId)> = less.collect();
-    let asked = less.iter().any(|&(sum, taken)| is_sum(sum) && taken == amount);
-    let again = less.iter().any(|&(sum, left)| {
-        is_sum(sum)
+    let again = less(view, touch).into_iter().any(|(sum, left)| {
+        is_bare(view, touch, sum)
             && matches!(expressions.node(left), Node::Binary { op: opcode::SUB, a, b } if a == sum && b == amount)
     });
-    asked && again
+    again && is_asked(view, touch)
+}
+
+/// Whether the call fails where a comparison says that the sum is less than what is taken from it: compilers that check
+/// subtractions look at the difference instead.
+pub(super) fn is_asked(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let Some((amount, true)) = touch.sum() else { return false };
+    !view.is_made_from(amount, &touch.field())
+        && less(view, touch).into_iter().any(|(sum, taken)| taken == amount && is_bare(view, touch, sum))
+}
+
+/// What must not be less than what for the call to succeed.
+fn less(view: &ContractView<'_>, touch: &Touch<'_>) -> Vec<(ExprId, ExprId)> {
+    let required = touch.access.circumstance.requires.iter().filter(|it| !it.holds);
+    let compared = required.filter_map(|it| match view.analysis.expressions.node(it.expression) {
+        Node::Binary { op: opcode::LT, a, b } => Some((a, b)),
+        Node::Binary { op: opcode::GT, a, b } => Some((b, a)),
+        _ => None,
+    });
+    compared.collect()
+}
+
+/// Whether the word is the sum and nothing but masks and shifts around the load.
+fn is_bare(view: &ContractView<'_>, touch: &Touch<'_>, word: ExprId) -> bool {
+    let expressions = &view.analysis.expressions;
+    view.is_made_from(word, &touch.field())
+        && view.parts(word).into_iter().all(|part| match expressions.node(part) {
+            Node::Binary { op, .. } => {
+                matches!(op, opcode::AND | opcode::SHR | opcode::SHL | opcode::DIV)
+            }
+            node => matches!(node, Node::Load { .. } | Node::Constant(_)),
+        })
 }

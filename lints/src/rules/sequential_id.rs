@@ -44,7 +44,7 @@
 //!
 //! Where the number is only stored or returned, not used as a key, the finding is `likely`: it may be a mere count.
 
-use deconflict_analyzer::{Effect, Escapes, Projection};
+use deconflict_analyzer::{Effect, Escapes};
 
 use crate::{
     diagnostic::Confidence,
@@ -80,8 +80,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let writes = view.writes();
     let is_length = |field: &Field| {
         let element = |touch: &Touch<'_>| {
-            let slot = &touch.access.slot;
-            slot.root == field.slot.root && matches!(slot.path.first(), Some(Projection::Element { .. }))
+            view.element(&touch.access.slot).is_some_and(|it| it.length.root == field.slot.root)
         };
         writes.iter().any(element)
     };

@@ -130,6 +130,10 @@ fn moved(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<(ExprId, bool)> {
 
 /// Whether the supply moves by a product with itself and with assets that move in the same direction.
 fn is_priced(view: &ContractView<'_>, supply: &Move<'_>, moves: &[Move<'_>]) -> bool {
+    // What grows with time is an index of interest, no supply.
+    if view.has_time(supply.amount) {
+        return false;
+    }
     let field = supply.touch.field();
     let products = view.products(supply.amount);
     let in_products = |field: &Field| {

@@ -36,13 +36,13 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{Projection, Root, Slot};
+use deconflict_analyzer::{ByteRange, Root};
 
 use crate::{
     diagnostic::Confidence,
     finding::{Spot, Story, Subject},
     rule::{Finding, Group, Rule},
-    view::{ContractView, Touch, fields},
+    view::{ContractView, Field, Touch, fields},
 };
 
 /// The declaration.
@@ -67,10 +67,12 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 /// Whether a loop reads elements of an array up to its length.
 fn is_scan(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;
-    let Some(Projection::Element { index, .. }) = slot.path.first() else { return false };
-    let Root::Fixed(number) = slot.root else { return false };
-    let length =
-        crate::view::Field { slot: Slot::fixed(number), bytes: deconflict_analyzer::ByteRange::WORD };
+    let Some(element) = view.element(slot) else { return false };
+    if !element.length.is_fixed() {
+        return false;
+    }
+    let index = &element.index;
+    let length = Field { slot: element.length, bytes: ByteRange::WORD };
     let bounded = || {
         view.comparisons(touch.function)
             .into_iter()

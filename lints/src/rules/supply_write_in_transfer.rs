@@ -47,12 +47,15 @@
 //!
 //! Functions are told by the selectors of ERC-20. A transfer under another name is reported as
 //! `global-accumulator`.
+//! A burn by a transfer to the address zero is not reported.
+
+use deconflict_analyzer::Sources;
 
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::ContractView,
+    view::{ContractView, Touch},
 };
 
 /// The declaration.
@@ -75,6 +78,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let transfers = matches!(view.selector(touch.function), Some(TRANSFER | TRANSFER_FROM));
         let is_supply = supply.iter().any(|field| touch.touches(field));
         transfers
+            && !is_burn(view, touch)
             && touch
                 .sum()
                 .is_some_and(|(amount, subtract)| is_supply || (subtract && !view.is_constant(amount)))
@@ -87,5 +91,17 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         notes: Vec::new(),
         confidence: Confidence::Proved,
     }
+    })
+}
+
+/// Whether the transfer goes to the address zero here: who does that burns, and calls it a transfer.
+fn is_burn(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    const ADDRESS_BITS: u32 = 160;
+    let expressions = &view.analysis.expressions;
+    touch.access.circumstance.when.iter().any(|condition| {
+        let recipient = condition.expression;
+        !condition.holds
+            && expressions.bits(recipient) == ADDRESS_BITS
+            && expressions.sources(recipient).is_within(Sources::CALLDATA)
     })
 }

@@ -84,8 +84,11 @@ fn is_moved(view: &ContractView<'_>, touch: &Touch<'_>, length: &Field) -> bool 
     let Some((value, _)) = touch.write() else { return false };
     let at_end = |slot: &Slot| last_key(slot).is_some_and(|(key, _)| view.is_made_from(key, length));
     let slot = &touch.access.slot;
-    last_key(slot).is_some()
-        && view.loads(value).iter().any(|load| {
-            load.slot.root == slot.root && load.slot.path.len() == slot.path.len() && at_end(&load.slot)
-        })
+    let list = view.element(slot).map(|it| it.length);
+    view.loads(value).iter().any(|load| {
+        let alike = load.slot.root == slot.root && load.slot.path.len() == slot.path.len();
+        let last = view.element(&load.slot).filter(|it| view.is_made_from(it.index, length));
+        (last_key(slot).is_some() && alike && at_end(&load.slot))
+            || last.is_some_and(|it| Some(it.length) == list)
+    })
 }

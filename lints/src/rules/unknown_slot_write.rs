@@ -75,11 +75,17 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> {
     let slot = &touch.access.slot;
+    let conditions = || {
+        let circumstance = &touch.access.circumstance;
+        circumstance.when.iter().chain(&circumstance.requires)
+    };
     // Behind a hash, whatever stood before it cannot fall on a variable.
     let hashed =
         slot.path.iter().any(|step| matches!(step, Projection::Mapping { .. } | Projection::Element { .. }));
     match slot.root {
         _ if hashed => None,
+        // Compilers that keep a list in place compare the index with the length.
+        Root::Raw(_) if view.element(slot).is_some_and(|it| is_bounded(view, it.index, conditions())) => None,
         Root::Raw(word) if is_derived_by_hash(view, word) || has_hash(view, word) => None,
         // A sum that cannot leave a short stretch of slots is an array in place.
         Root::Raw(word) if view.analysis.expressions.bits(word) <= SHORT => None,
@@ -92,10 +98,6 @@ fn is_unknown(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<Confidence> 
         Root::Raw(word) if kept(view, word) => None,
         Root::Raw(_) | Root::Unknown(_) => Some(Confidence::Likely),
         Root::Fixed(_) => {
-            let conditions = || {
-                let circumstance = &touch.access.circumstance;
-                circumstance.when.iter().chain(&circumstance.requires)
-            };
             let loose = slot.path.iter().any(|step| match *step {
                 Projection::Index { index, .. } => {
                     !kept(view, index) && !is_bounded(view, index, conditions())

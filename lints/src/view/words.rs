@@ -333,8 +333,16 @@ impl<'a> ContractView<'a> {
         if let Some((amount, subtract)) = touch.sum() {
             return subtract && self.is_constant(amount);
         }
-        let expressions = &self.analysis.expressions;
         let Some((value, _)) = touch.write() else { return false };
+        // Ways that took the count at different times, and have met after it was lowered.
+        let ways = self.analysis.expressions.phi_operands(value);
+        let is_less = |&way: &ExprId| self.is_count_less(way, &touch.field());
+        is_less(&value) || (!ways.is_empty() && ways.iter().all(is_less))
+    }
+
+    /// Whether `value` is the count in `field` less a constant.
+    fn is_count_less(&self, value: ExprId, field: &Field) -> bool {
+        let expressions = &self.analysis.expressions;
         let (count, step) = match expressions.node(value) {
             Node::Binary { op: opcode::SUB, a, b } => (a, expressions.constant(b)),
             Node::Binary { op: opcode::ADD, a, b } if expressions.constant(a).is_some() => {
@@ -347,7 +355,7 @@ impl<'a> ContractView<'a> {
             matches!(expressions.node(*part), Node::Phi { .. } | Node::Load { .. } | Node::Constant(_))
         };
         step.is_some_and(|it| it.bit_len() < 64)
-            && self.loads(count) == BTreeSet::from([touch.field()])
+            && self.loads(count) == BTreeSet::from([field.clone()])
             && self.parts(count).iter().all(is_load)
     }
 
@@ -452,11 +460,12 @@ impl<'a> ContractView<'a> {
         let expressions = &self.analysis.expressions;
         expressions.any(word, |part| {
             self.loaded(part).is_some_and(|slot| {
-                matches!(slot.root, Root::Fixed(_))
-                    && slot
-                        .path
-                        .iter()
-                        .any(|step| matches!(step, Projection::Element { .. } | Projection::Index { .. }))
+                self.element(&slot).is_some_and(|it| it.length.is_fixed())
+                    || matches!(slot.root, Root::Fixed(_))
+                        && slot
+                            .path
+                            .iter()
+                            .any(|step| matches!(step, Projection::Element { .. } | Projection::Index { .. }))
             })
         })
     }
