@@ -1,17 +1,20 @@
 //! No bytes make a decoder panic, and what is decoded can be encoded again.
 //!
 //! The first byte of the input chooses the decoder: binary hints, a raw transaction, lines of them, a transaction as block
-//! files have it, the name of a fork, a block file, a block access list, or all that a node says while a block is fetched.
+//! files have it, the name of a fork and a file of templates, a block file, a block access list, or all that a node says while a block is fetched.
 
 #![no_main]
 
 use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Mutex};
 
+use alloy_primitives::keccak256;
 use deconflict_executor::{
     BlockReader, BlockState, Predictor, block_access_list,
     fetch::{FetchOptions, Node, NodeError, code_of, fetch_block, next_block},
     fork,
-    hints::{Format, Senders, parse_lines, parse_transaction, read_binary},
+    hints::{
+        Format, Senders, export_slices, parse_lines, parse_transaction, read_binary, symbolic_templates,
+    },
     replay, transaction_from_json, write_block,
 };
 use libfuzzer_sys::fuzz_target;
@@ -72,6 +75,11 @@ fuzz_target!(|input: &[u8]| {
         }
         4 => {
             let _ = fork(&text);
+            // What a file of templates holds between its first line and its hash, which nobody could guess.
+            let (empty, _) = export_slices(&[]);
+            let end = empty.iter().position(|byte| *byte == b'\n').expect("its first line ends") + 1;
+            let content = [&empty[..end], bytes].concat();
+            let _ = symbolic_templates(&[&content[..], &keccak256(&content)[..]].concat());
         }
         5 => {
             let mut reader = BlockReader::new(None).expect("no code file is named");
