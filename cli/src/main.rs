@@ -10,6 +10,7 @@ mod console;
 mod hint_server;
 mod language_server;
 mod node;
+mod results;
 
 use std::process::ExitCode;
 

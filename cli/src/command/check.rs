@@ -2,7 +2,6 @@
 
 mod allow;
 mod baseline;
-mod cache;
 mod watch;
 
 use std::{
@@ -20,9 +19,8 @@ use deconflict_lints::{
 };
 use rayon::prelude::*;
 
-use self::cache::Results;
 use super::read_or_ask;
-use crate::{arguments::Check, configuration, console::Console};
+use crate::{arguments::Check, configuration, console::Console, results::Results};
 
 /// One input with what is to be done about it.
 struct Checkup {

@@ -135,7 +135,10 @@ impl Server {
                 let text = self.matrix(path.as_deref(), wanted["contract"].as_str());
                 let text = text.ok_or_else(|| (INVALID, "no contract is known there yet".to_owned()))?;
                 let page = self.pages.write("conflicts", &text);
-                if let Some(page) = &page {
+                // A client may have a better way to show a page.
+                if let Some(page) = &page
+                    && wanted["show"] != false
+                {
                     self.show(page);
                 }
                 Ok(json!({ "uri": page, "text": text }))

@@ -50,6 +50,14 @@ pub(super) struct Known {
     key: [u8; 32],
 }
 
+impl Known {
+    /// What an earlier process has found; the facts are still to come.
+    pub(super) fn remembered(project: &Project, index: usize, checked: Checked) -> Self {
+        let facts = ContractFacts { name: project.contracts[index].name.clone(), ..ContractFacts::default() };
+        Self { index, checked, facts, key: [0; 32] }
+    }
+}
+
 /// How much of the work was new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Work {

@@ -18,17 +18,17 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
-use deconflict_lints::{Error, LoadOptions, Notice, Project, load};
+use deconflict_lints::{Error, LoadOptions, Notice, Project, ProjectKey, load};
 
 use super::{
     Event,
-    analysis::{self, Cache, Layer},
+    analysis::{self, Cache, Known, Layer},
     client::Urgency,
     compiler::{Compiler, Outcome},
     settings::Settings,
     snapshot::{Freshness, Live, Rules, Snapshot},
 };
-use crate::{arguments::Input, configuration};
+use crate::{arguments::Input, configuration, results::Results};
 
 /// What there is to do.
 #[derive(Debug)]
@@ -86,6 +86,13 @@ struct State {
     freshness: Freshness,
     /// What was said already.
     said: BTreeSet<String>,
+}
+
+/// What can be shown of a project before all of it is known.
+struct Early {
+    freshness: Freshness,
+    /// The findings that an earlier process has had, by the contracts' places.
+    remembered: BTreeMap<usize, Arc<Known>>,
 }
 
 /// What is to be done about one project.
@@ -162,6 +169,7 @@ impl Worker {
             said: BTreeSet::new(),
         });
         state.rules = rules;
+        let mut found = None;
         let (missing, end) = match read {
             Ok(project) => {
                 let stale = stale_sources(&project);
@@ -174,8 +182,15 @@ impl Worker {
                 }
                 state.freshness = if stale.is_empty() { Freshness::Current } else { Freshness::Stale };
                 // Whoever has nothing yet is shown something soon; whoever has something keeps it until all is known.
-                let early = state.layers.is_empty().then_some(state.freshness);
+                let settings = &state.rules.configuration.settings;
+                let results = Results::open(&project, root);
+                let keys = keys(&project, settings);
+                let early = state.layers.is_empty().then(|| Early {
+                    freshness: state.freshness,
+                    remembered: remembered(&project, &keys, &results),
+                });
                 let (layer, end) = self.analyse(root, project, &state.rules, early);
+                found = Some((results, keys));
                 state.layers = vec![all_of(layer)];
                 (Some(stale), end)
             }
@@ -193,6 +208,12 @@ impl Worker {
         self.projects.insert(root.to_owned(), state);
         self.publish(root);
         self.tell(Update::End(root.to_owned(), end));
+        if let Some((results, keys)) = found
+            && let Some(live) = self.projects.get(root).and_then(|state| state.layers.first())
+        {
+            // Nobody waits for this.
+            remember(&results, &keys, &live.layer);
+        }
         missing
     }
 
@@ -266,7 +287,7 @@ impl Worker {
         root: &Path,
         project: Project,
         rules: &Rules,
-        early: Option<Freshness>,
+        early: Option<Early>,
     ) -> (Layer, String) {
         const FIRST: usize = 4;
         let project = Arc::new(project);
@@ -279,6 +300,18 @@ impl Worker {
                 let _ = events.send(Event::Worker(Update::Step(root.to_owned(), done, all)));
             }
         };
+        let show = |early: &Early, contracts: &[Arc<Known>], rest: &[usize]| {
+            let others = rest.iter().filter_map(|index| early.remembered.get(index));
+            let contracts: Vec<_> = contracts.iter().chain(others).cloned().collect();
+            let is_part = contracts.len() < all;
+            let layer = Layer { project: Arc::clone(&project), contracts };
+            let live = vec![all_of(layer)];
+            let snapshot = Snapshot::new(root.to_owned(), live, rules, early.freshness, is_part);
+            let _ = events.send(Event::Worker(Update::Snapshot(Arc::new(snapshot))));
+        };
+        if let Some(early) = early.as_ref().filter(|it| !it.remembered.is_empty()) {
+            show(early, &[], &own);
+        }
         let (mut contracts, mut analysed) = (Vec::with_capacity(all), 0);
         let mut rest = own.as_slice();
         while !rest.is_empty() {
@@ -288,10 +321,8 @@ impl Worker {
             contracts.extend(known);
             analysed += work.analysed;
             rest = after;
-            if let Some(freshness) = early.filter(|_| !rest.is_empty()) {
-                let layer = Layer { project: Arc::clone(&project), contracts: contracts.clone() };
-                let snapshot = Snapshot::new(root.to_owned(), vec![all_of(layer)], rules, freshness, true);
-                self.tell(Update::Snapshot(Arc::new(snapshot)));
+            if let Some(early) = early.as_ref().filter(|_| !rest.is_empty()) {
+                show(early, &contracts, rest);
             }
         }
         let noun = if contracts.len() == 1 { "contract" } else { "contracts" };
@@ -337,6 +368,32 @@ impl Worker {
 pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     text.unwrap_or("unknown cause").to_owned()
+}
+
+/// The keys of the contracts that are checked, with their places.
+fn keys(project: &Project, settings: &deconflict_lints::Settings) -> Vec<(usize, u128)> {
+    let key = ProjectKey::new(project, settings);
+    let own = analysis::checked(project);
+    own.into_iter().map(|index| (index, key.of(&project.contracts[index]))).collect()
+}
+
+/// What an earlier process has found of contracts that have not changed since.
+fn remembered(project: &Project, keys: &[(usize, u128)], results: &Results) -> BTreeMap<usize, Arc<Known>> {
+    let known = keys.iter().filter_map(|&(index, key)| {
+        let checked = results.get(key)?;
+        Some((index, Arc::new(Known::remembered(project, index, checked))))
+    });
+    known.collect()
+}
+
+/// Keeps what was found for a later process.
+fn remember(results: &Results, keys: &[(usize, u128)], layer: &Layer) {
+    let keys: BTreeMap<usize, u128> = keys.iter().copied().collect();
+    let found = layer.contracts.iter().filter_map(|known| {
+        let key = *keys.get(&known.index)?;
+        Some((key, results.get(key).is_none().then(|| known.checked.to_bytes())))
+    });
+    results.replace(found.collect());
 }
 
 fn all_of(layer: Layer) -> Live {

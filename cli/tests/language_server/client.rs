@@ -23,6 +23,8 @@ pub(crate) struct Client {
     input: Option<ChildStdin>,
     messages: Receiver<Value>,
     next: i64,
+    /// Where it keeps results, unless a test says otherwise.
+    _cache: tempfile::TempDir,
     /// Everything that was sent (`>`) and received (`<`), in order.
     pub(crate) transcript: Vec<(char, Value)>,
 }
@@ -32,7 +34,9 @@ impl Client {
     pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deconflict"));
         command.arg("lsp").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        command.env("PATH", "").env("HOME", "/nonexistent").envs(environment.iter().copied());
+        let cache = tempfile::tempdir().expect("a folder can be made");
+        command.env("PATH", "").env("HOME", "/nonexistent").env("DECONFLICT_CACHE_DIR", cache.path());
+        command.envs(environment.iter().copied());
         let mut child = command.spawn().expect("the server starts");
         let input = child.stdin.take();
         let mut output = BufReader::new(child.stdout.take().expect("it was asked for"));
@@ -44,7 +48,7 @@ impl Client {
                 }
             }
         });
-        Self { child, input, messages, next: 0, transcript: Vec::new() }
+        Self { child, input, messages, next: 0, _cache: cache, transcript: Vec::new() }
     }
 
     /// Writes bytes as they are.
@@ -250,6 +254,79 @@ pub(crate) fn copy(project: &str) -> Copy {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
     copy_folder(&fixtures.join(project), &root);
     Copy { _folder: folder, root }
+}
+
+/// A project of so many contracts, each in a file of its own, `src/Token0.sol` and so on, with two findings.
+pub(crate) fn many(contracts: usize) -> Copy {
+    let project = copy("demo/counter");
+    let (source, folder) = (project.root.join("src/Token.sol"), project.root.join("out/Token.sol"));
+    let text = fs::read_to_string(&source).expect("a source");
+    let artifact = fs::read_to_string(folder.join("Token.json")).expect("an artifact");
+    fs::remove_file(source).and_then(|()| fs::remove_dir_all(folder)).expect("they can be removed");
+    for number in 0..contracts {
+        let name = format!("Token{number}.sol");
+        let mut built: Value = serde_json::from_str(&artifact.replace("Token.sol", &name)).expect("JSON");
+        number_source(&mut built, &number.to_string());
+        number_nodes(&mut built["ast"], 10_000 * number as u64);
+        built["id"] = json!(number);
+        let folder = project.root.join("out").join(&name);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        fs::write(folder.join("Token.json"), built.to_string()).expect("written");
+        fs::write(project.root.join("src").join(&name), &text).expect("written");
+    }
+    project
+}
+
+/// Gives the one source of an artifact, which has the number 0 there, another number.
+fn number_source(value: &mut Value, number: &str) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                match (key.as_str(), value.as_str()) {
+                    ("src" | "nameLocation", Some(place)) => {
+                        *value =
+                            json!(format!("{}{number}", place.strip_suffix('0').expect("the only source")));
+                    }
+                    ("sourceMap", Some(map)) => {
+                        let entries = map.split(';').map(|entry| {
+                            let mut fields: Vec<&str> = entry.split(':').collect();
+                            if let Some(file) = fields.get_mut(2).filter(|it| **it == "0") {
+                                *file = number;
+                            }
+                            fields.join(":")
+                        });
+                        *value = json!(entries.collect::<Vec<_>>().join(";"));
+                    }
+                    _ => number_source(value, number),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|it| number_source(it, number)),
+        _ => {}
+    }
+}
+
+/// Gives the nodes of a syntax tree other numbers, as the trees of one compilation have.
+fn number_nodes(tree: &mut Value, offset: u64) {
+    match tree {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                match (key.as_str(), &mut *value) {
+                    ("id" | "scope" | "referencedDeclaration", Value::Number(id)) => {
+                        *value = id.as_u64().map_or_else(|| json!(id), |id| json!(id + offset));
+                    }
+                    ("linearizedBaseContracts", Value::Array(bases)) => {
+                        for base in bases {
+                            *base = json!(base.as_u64().expect("a number") + offset);
+                        }
+                    }
+                    _ => number_nodes(value, offset),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|it| number_nodes(it, offset)),
+        _ => {}
+    }
 }
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) {

@@ -2,5 +2,6 @@
 
 mod client;
 mod editing;
+mod pieces;
 mod robustness;
 mod transcript;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, capabilities, copy, uri};
+use crate::client::{Client, capabilities, copy, many, uri};
 
 #[test]
 fn malformed_messages_are_answered_and_survived() {
@@ -124,16 +124,7 @@ fn a_megabyte_of_source_is_edited() {
 
 #[test]
 fn a_thousand_contracts_are_read_and_answered_for() {
-    let project = copy("demo/counter");
-    let artifact = fs::read_to_string(project.root.join("out/Token.sol/Token.json")).expect("an artifact");
-    let source = fs::read_to_string(project.root.join("src/Token.sol")).expect("a source");
-    for number in 0..1000 {
-        let name = format!("Token{number}.sol");
-        let folder = project.root.join("out").join(&name);
-        fs::create_dir_all(&folder).expect("a folder can be made");
-        fs::write(folder.join("Token.json"), artifact.replace("Token.sol", &name)).expect("written");
-        fs::write(project.root.join("src").join(&name), &source).expect("written");
-    }
+    let project = many(1000);
     let mut client = Client::start(&[]);
     client.initialize(&[&project.root], &capabilities(), &Value::Null);
     // Requests are answered while all of it is read and analysed.
@@ -142,6 +133,8 @@ fn a_thousand_contracts_are_read_and_answered_for() {
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     let last = project.root.join("src/Token999.sol");
     assert_eq!(client.diagnostics(&last).len(), 2);
+    let symbols = client.result("workspace/symbol", json!({ "query": "volume" }));
+    assert_eq!(symbols.as_array().map(Vec::len), Some(500), "as many as anybody looks at");
     client.open(&last);
     let asked = Instant::now();
     let lens = client.result("textDocument/codeLens", json!({ "textDocument": { "uri": uri(&last) } }));

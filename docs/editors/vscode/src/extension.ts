@@ -9,6 +9,12 @@ interface Status {
   findings: number;
 }
 
+/** What a matrix is about. */
+interface Wanted {
+  uri: string;
+  contract?: string;
+}
+
 let client: LanguageClient | undefined;
 let bar: vscode.StatusBarItem;
 let output: vscode.OutputChannel;
@@ -39,6 +45,13 @@ async function start(): Promise<void> {
     documentSelector: [{ scheme: "file", language: "solidity" }, { scheme: "file", pattern: "**/*.sol" }],
     initializationOptions: settings,
     outputChannel: output,
+    middleware: {
+      // A click on a lens; anything else is the server's alone.
+      executeCommand: (command, parameters, next) => {
+        if (command !== "deconflict.server.showMatrix") return next(command, parameters);
+        return preview(parameters[0] as Wanted);
+      },
+    },
   };
   client = new LanguageClient("deconflict", "Deconflict", server, options);
   client.registerFeature(statusFeature);
@@ -67,20 +80,25 @@ async function stop(): Promise<void> {
   if (running?.state === State.Running) await running.stop();
 }
 
+/** Asks for the page of a file's contracts, or of one of them, and shows it as what it is: a page. */
+async function preview(wanted: Wanted): Promise<void> {
+  if (client === undefined) return;
+  try {
+    const command = { command: "deconflict.server.showMatrix", arguments: [{ ...wanted, show: false }] };
+    const { uri } = await client.sendRequest<{ uri: string }>("workspace/executeCommand", command);
+    await vscode.commands.executeCommand("markdown.showPreviewToSide", vscode.Uri.parse(uri));
+  } catch (error) {
+    void vscode.window.showInformationMessage(error instanceof Error ? error.message : String(error));
+  }
+}
+
 async function showMatrix(): Promise<void> {
   const uri = vscode.window.activeTextEditor?.document.uri.toString();
   if (client === undefined || uri === undefined) {
     void vscode.window.showInformationMessage("Open a Solidity file first.");
     return;
   }
-  try {
-    const command = { command: "deconflict.server.showMatrix", arguments: [{ uri }] };
-    const { text } = await client.sendRequest<{ text: string }>("workspace/executeCommand", command);
-    const document = await vscode.workspace.openTextDocument({ language: "markdown", content: text });
-    await vscode.commands.executeCommand("markdown.showPreviewToSide", document.uri);
-  } catch (error) {
-    void vscode.window.showInformationMessage(String(error));
-  }
+  await preview({ uri });
 }
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {

@@ -22,19 +22,19 @@ const MAGIC: &[u8] = b"deconflict/check-results/1\n";
 const FOLDER_VARIABLE: &str = "DECONFLICT_CACHE_DIR";
 
 /// The results of the contracts of one project, as bytes by their keys.
-pub(super) struct Results {
+pub(crate) struct Results {
     path: Option<PathBuf>,
     known: BTreeMap<u128, Vec<u8>>,
 }
 
 impl Results {
     /// No cache.
-    pub(super) fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { path: None, known: BTreeMap::new() }
     }
 
     /// What is known of the project that was read from `input`.
-    pub(super) fn open(project: &Project, input: &Path) -> Self {
+    pub(crate) fn open(project: &Project, input: &Path) -> Self {
         let Some(folder) = folder() else { return Self::none() };
         let mut hasher = DefaultHasher::new();
         (&project.root, input).hash(&mut hasher);
@@ -44,12 +44,12 @@ impl Results {
     }
 
     /// The result of the contract with this key.
-    pub(super) fn get(&self, key: u128) -> Option<Checked> {
+    pub(crate) fn get(&self, key: u128) -> Option<Checked> {
         self.known.get(&key).and_then(|bytes| Checked::from_bytes(bytes))
     }
 
     /// Replaces what is known, unless nothing has changed. A cache that cannot be written is done without.
-    pub(super) fn replace(&self, found: BTreeMap<u128, Option<Vec<u8>>>) {
+    pub(crate) fn replace(&self, found: BTreeMap<u128, Option<Vec<u8>>>) {
         let Some(path) = &self.path else { return };
         let same = found.len() == self.known.len() && found.values().all(Option::is_none);
         if same {
