@@ -24,7 +24,9 @@ mod suppress;
 mod baseline;
 mod changes;
 mod inspect;
+mod code;
 mod facts;
+mod meaning;
 mod rewrite;
 pub mod budget;
 pub mod report;
@@ -63,6 +65,7 @@ pub use inspect::{
     AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect,
     inspect_analyzed, is_called,
 };
+pub use meaning::{Meaning, meaning};
 pub use naming::ContractNames;
 pub use rewrite::{Rewrite, rewrites};
 pub use rule::{Finding, Group, Rule};

@@ -6,7 +6,6 @@
 
 mod apart;
 mod calls;
-mod code;
 mod comment;
 mod creation;
 mod events;

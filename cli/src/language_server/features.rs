@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Arc};
 
-use deconflict_lints::{FunctionFacts, SourceSpan, report::editor};
+use deconflict_lints::{FunctionFacts, Meaning, SourceSpan, meaning, report::editor};
 use gen_lsp_types::{
     CodeLensParams, DocumentSymbolParams, HoverParams, InlayHintParams, Uri, WorkspaceSymbolParams,
 };
@@ -162,6 +162,13 @@ impl Server {
 
 /// What there is to say about a word: a function where it is defined or called, or a state variable.
 fn describe(here: &Here<'_>, offset: usize, word: &str) -> Option<String> {
+    let at = SourceSpan { source: here.source, start: offset as u32, end: (offset + word.len()) as u32 };
+    // Between saves, a word may reach beyond what was compiled.
+    let is_compiled =
+        here.live.layer.project.source(at.source).text.get(offset..at.end as usize) == Some(word);
+    if is_compiled && meaning(&here.live.layer.project, at) != Meaning::OfTheContract {
+        return None;
+    }
     let seeing = here.seeing(offset);
     let short = |function: &FunctionFacts| function.name.split('(').next() == Some(word);
     let inside = |function: &FunctionFacts| {

@@ -189,7 +189,7 @@ impl Worker {
                     freshness: state.freshness,
                     remembered: remembered(&project, &keys, &results),
                 });
-                let (layer, end) = self.analyse(root, project, &state.rules, early);
+                let (layer, end) = self.analyse(root, project, &state.rules, early.as_ref());
                 found = Some((results, keys));
                 state.layers = vec![all_of(layer)];
                 (Some(stale), end)
@@ -287,7 +287,7 @@ impl Worker {
         root: &Path,
         project: Project,
         rules: &Rules,
-        early: Option<Early>,
+        early: Option<&Early>,
     ) -> (Layer, String) {
         const FIRST: usize = 4;
         let project = Arc::new(project);
@@ -309,7 +309,7 @@ impl Worker {
             let snapshot = Snapshot::new(root.to_owned(), live, rules, early.freshness, is_part);
             let _ = events.send(Event::Worker(Update::Snapshot(Arc::new(snapshot))));
         };
-        if let Some(early) = early.as_ref().filter(|it| !it.remembered.is_empty()) {
+        if let Some(early) = early.filter(|it| !it.remembered.is_empty()) {
             show(early, &[], &own);
         }
         let (mut contracts, mut analysed) = (Vec::with_capacity(all), 0);
@@ -321,7 +321,7 @@ impl Worker {
             contracts.extend(known);
             analysed += work.analysed;
             rest = after;
-            if let Some(early) = early.as_ref().filter(|_| !rest.is_empty()) {
+            if let Some(early) = early.filter(|_| !rest.is_empty()) {
                 show(early, &contracts, rest);
             }
         }

@@ -1,7 +1,8 @@
 //! Functions that ask or tell more than they need to.
 
-use super::{Rewrite, code::Code, declaration, whole_source, without_gap};
+use super::{Rewrite, declaration, whole_source, without_gap};
 use crate::{
+    code::Code,
     diagnostic::Diagnostic,
     source_map::SourceSpan,
     unit::{Project, Visibility},

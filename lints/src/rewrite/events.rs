@@ -3,13 +3,12 @@
 //! In: a finding on something that no code of the project reads. Out: an event in its place.
 
 use super::{
-    Rewrite,
-    code::{Code, is_plain},
-    declaration, reached,
+    Rewrite, declaration, reached,
     uses::{Deed, Uses},
     whole_source,
 };
 use crate::{
+    code::{Code, is_plain},
     diagnostic::Diagnostic,
     source_map::SourceSpan,
     unit::{Project, StateVariable},

@@ -3,8 +3,8 @@
 //! In: a project and a declaration. Out: [`Uses`], or nothing where a mention may be one of something else. Whoever can
 //! see the variable is looked at: the contract that declares it and all that inherit it.
 
-use super::code::Code;
 use crate::{
+    code::Code,
     source_map::SourceSpan,
     unit::{FunctionDefinition, Project, StateVariable},
 };

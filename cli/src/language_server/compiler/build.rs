@@ -13,15 +13,15 @@ use deconflict_lints::Project;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Candidate;
+use super::{Candidate, imports::Remapping};
 
 /// How a project compiles.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Build {
     /// The compiler's settings, without output selection and remappings.
     pub(super) settings: Map<String, Value>,
-    /// Prefixes and what stands for them.
-    pub(super) remappings: Vec<(String, String)>,
+    /// What stands for the starts of paths.
+    pub(super) remappings: Vec<Remapping>,
     /// Folders with dependencies.
     pub(super) libraries: Vec<String>,
     /// Folders with sources.
@@ -58,9 +58,9 @@ impl Build {
             build.libraries = vec!["lib".to_owned(), "node_modules".to_owned()];
         }
         build.remappings.extend(remappings_of(root, &build.libraries));
-        // What the compiler would take, it takes here: the longest prefix, and of equal ones the last.
+        // The configuration's own stand first, and nothing that is found besides takes their place.
         let mut seen = BTreeSet::new();
-        build.remappings.retain(|(prefix, _)| seen.insert(prefix.clone()));
+        build.remappings.retain(|it| seen.insert((it.context.clone(), it.prefix.clone())));
         build
     }
 
@@ -86,7 +86,7 @@ impl Build {
         let remappings = own.remappings.or(base.remappings).unwrap_or_default();
         Self {
             settings,
-            remappings: remappings.iter().filter_map(|it| remapping(it)).collect(),
+            remappings: remappings.iter().filter_map(|it| Remapping::parse(it)).collect(),
             libraries: own.libs.or(base.libs).unwrap_or_default(),
             folders: vec![own.src.or(base.src).unwrap_or_else(|| "src".to_owned())],
             solc: own.solc.or(own.solc_version).or(base.solc).or(base.solc_version),
@@ -120,7 +120,7 @@ impl Build {
         settings.remove("outputSelection");
         Some(Self {
             settings,
-            remappings: remappings.iter().filter_map(|it| remapping(it)).collect(),
+            remappings: remappings.iter().filter_map(|it| Remapping::parse(it)).collect(),
             folders: vec!["contracts".to_owned()],
             solc: Some(info.solc_version).filter(|it| !it.is_empty()),
             ..Self::default()
@@ -237,17 +237,10 @@ fn on_path(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(&name)).find(|path| path.is_file())
 }
 
-/// `prefix=target`; a context before a colon holds for some sources only, and is left out.
-fn remapping(text: &str) -> Option<(String, String)> {
-    let (prefix, target) = text.trim().split_once('=')?;
-    let prefix = prefix.rsplit(':').next().unwrap_or(prefix);
-    (!prefix.is_empty()).then(|| (prefix.to_owned(), target.to_owned()))
-}
-
 /// The remappings of `remappings.txt`, and those that Foundry takes from the folders of dependencies.
-fn remappings_of(root: &Path, libraries: &[String]) -> Vec<(String, String)> {
+fn remappings_of(root: &Path, libraries: &[String]) -> Vec<Remapping> {
     let text = fs::read_to_string(root.join("remappings.txt")).unwrap_or_default();
-    let mut found: Vec<_> = text.lines().filter_map(remapping).collect();
+    let mut found: Vec<_> = text.lines().filter_map(Remapping::parse).collect();
     for library in libraries.iter().filter(|it| *it != "node_modules") {
         let entries = fs::read_dir(root.join(library)).into_iter().flatten().filter_map(Result::ok);
         let mut names: Vec<_> = entries.map(|it| it.file_name().to_string_lossy().into_owned()).collect();
@@ -257,7 +250,7 @@ fn remappings_of(root: &Path, libraries: &[String]) -> Vec<(String, String)> {
             let inner = ["src", "contracts"].into_iter().find(|inner| folder.join(inner).is_dir());
             let target =
                 inner.map_or_else(|| format!("{library}/{name}/"), |it| format!("{library}/{name}/{it}/"));
-            found.push((format!("{name}/"), target));
+            found.push(Remapping { context: String::new(), prefix: format!("{name}/"), target });
         }
     }
     found
@@ -295,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let root = folder.path();
         let toml = "[profile.default]\nsrc = 'contracts'\noptimizer = true\noptimizer_runs = 7\nvia_ir = true\n\
-                    evm_version = 'cancun'\nremappings = ['@x/=lib/x/src/']\nsolc = './solc'\n";
+                    evm_version = 'cancun'\nremappings = ['@x/=lib/x/src/', 'lib/old/:@x/=lib/x1/']\nsolc = './solc'\n";
         fs::write(root.join("foundry.toml"), toml).expect("a file can be written");
         fs::write(root.join("solc"), "").expect("a file can be written");
         fs::create_dir_all(root.join("lib/y/src")).expect("a folder can be made");
@@ -308,8 +301,8 @@ mod tests {
             (&build.settings["viaIR"], &build.settings["evmVersion"]),
             (&json!(true), &json!("cancun"))
         );
-        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(build.remappings, [pair("@x/", "lib/x/src/"), pair("y/", "lib/y/src/")]);
+        let remappings: Vec<String> = build.remappings.iter().map(ToString::to_string).collect();
+        assert_eq!(remappings, ["@x/=lib/x/src/", "lib/old/:@x/=lib/x1/", "y/=lib/y/src/"]);
         assert_eq!(build.sources(root), BTreeSet::from([root.join("contracts/A.sol")]));
         assert_eq!(build.candidates(root, None)[0], Candidate::Program(root.join("./solc")));
     }

@@ -19,18 +19,52 @@ pub(super) struct Unit {
     pub(super) path: PathBuf,
 }
 
+/// What stands for the start of a path in an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remapping {
+    /// How the names of the sources begin for which it holds; empty for all.
+    pub(super) context: String,
+    /// How the path begins.
+    pub(super) prefix: String,
+    /// What it begins with instead.
+    pub(super) target: String,
+}
+
+impl Remapping {
+    /// Reads `context:prefix=target`, of which the context may be missing.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (from, target) = text.trim().split_once('=')?;
+        let (context, prefix) = from.split_once(':').unwrap_or(("", from));
+        let part = str::to_owned;
+        (!prefix.is_empty()).then(|| Self {
+            context: part(context),
+            prefix: part(prefix),
+            target: part(target),
+        })
+    }
+}
+
+impl std::fmt::Display for Remapping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.context.is_empty() {
+            write!(f, "{}:", self.context)?;
+        }
+        write!(f, "{}={}", self.prefix, self.target)
+    }
+}
+
 /// The imports of a project.
 #[derive(Debug)]
 pub(super) struct Imports {
     root: PathBuf,
-    remappings: Vec<(String, String)>,
+    remappings: Vec<Remapping>,
     libraries: Vec<PathBuf>,
     read: BTreeMap<PathBuf, Option<String>>,
 }
 
 impl Imports {
-    /// Imports below `root`; each remapping is a prefix and what stands for it.
-    pub(super) fn new(root: &Path, remappings: &[(String, String)], libraries: &[String]) -> Self {
+    /// Imports below `root`.
+    pub(super) fn new(root: &Path, remappings: &[Remapping], libraries: &[String]) -> Self {
         let mut folders: Vec<PathBuf> = libraries.iter().map(|folder| root.join(folder)).collect();
         folders.extend(root.ancestors().map(|folder| folder.join("node_modules")));
         Self {
@@ -94,9 +128,13 @@ impl Imports {
         } else {
             import.to_owned()
         };
-        let longest = self.remappings.iter().filter(|(prefix, _)| name.starts_with(prefix.as_str()));
-        let name = match longest.max_by_key(|(prefix, _)| prefix.len()) {
-            Some((prefix, target)) => format!("{target}{}", &name[prefix.len()..]),
+        // As the compiler chooses: the closest context, then the longest prefix, and of equal ones the last.
+        let fitting = self
+            .remappings
+            .iter()
+            .filter(|it| from.name.starts_with(it.context.as_str()) && name.starts_with(it.prefix.as_str()));
+        let name = match fitting.max_by_key(|it| (it.context.len(), it.prefix.len())) {
+            Some(it) => format!("{}{}", it.target, &name[it.prefix.len()..]),
             None => name,
         };
         // A relative import leads to a file beside its own one, wherever that is.
@@ -199,7 +237,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("it has one")).expect("a folder can be made");
             fs::write(path, text).expect("a file can be written");
         }
-        let remappings = [("lib/".to_owned(), "vendor/".to_owned())];
+        let remappings: Vec<_> = ["lib/=vendor/"].iter().filter_map(|it| Remapping::parse(it)).collect();
         let mut imports = Imports::new(&root, &remappings, &[]);
         let all = |names: &[&str]| names.iter().map(|name| root.join(name)).collect::<BTreeSet<_>>();
         let checked = all(&["src/base/A.sol", "src/B.sol", "src/C.sol", "src/D.sol"]);
@@ -209,5 +247,33 @@ mod tests {
             imports.dependents(&all(&["vendor/x.sol"]), &checked),
             all(&["src/D.sol", "vendor/x.sol"])
         );
+    }
+
+    #[test]
+    fn remappings_hold_in_their_context() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let root = folder.path().canonicalize().expect("it is there");
+        for (name, text) in [
+            ("src/A.sol", "import 'x/x.sol';"),
+            ("lib/old/B.sol", "import 'x/x.sol';"),
+            ("one/x.sol", ""),
+            ("two/x.sol", ""),
+        ] {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("a folder can be made");
+            fs::write(path, text).expect("a file can be written");
+        }
+        let texts = ["x/=one/", "lib/old/:x/=two/", "lib/older:x/=none/"];
+        let remappings: Vec<_> = texts.iter().filter_map(|it| Remapping::parse(it)).collect();
+        assert_eq!(remappings.iter().map(ToString::to_string).collect::<Vec<_>>(), texts);
+        let mut imports = Imports::new(&root, &remappings, &[]);
+        let names = |imports: &mut Imports, from: &str| -> Vec<String> {
+            let unit = imports.unit(&root.join(from));
+            imports.of(&unit).into_iter().map(|it| it.name).collect()
+        };
+        assert_eq!(names(&mut imports, "src/A.sol"), ["one/x.sol"]);
+        assert_eq!(names(&mut imports, "lib/old/B.sol"), ["two/x.sol"]);
+        assert_eq!(Remapping::parse("no remapping"), None);
+        assert_eq!(Remapping::parse("context:=target"), None);
     }
 }

@@ -47,8 +47,7 @@ pub(super) fn standard_json(
     debug_assert!(root.is_absolute(), "names are relative to a folder that is known");
     let mut settings = build.settings.clone();
     settings.insert("outputSelection".to_owned(), Value::Object(selection));
-    let remappings: Vec<String> =
-        build.remappings.iter().map(|(prefix, target)| format!("{prefix}={target}")).collect();
+    let remappings: Vec<String> = build.remappings.iter().map(ToString::to_string).collect();
     settings.insert("remappings".to_owned(), json!(remappings));
     json!({ "language": "Solidity", "sources": sources, "settings": settings }).to_string()
 }

@@ -7,7 +7,7 @@ use crate::source_map::{SourceId, SourceSpan};
 
 /// A source as tokens.
 #[derive(Clone, Debug)]
-pub(super) struct Code<'a> {
+pub(crate) struct Code<'a> {
     source: SourceId,
     tokens: Vec<(u32, &'a str)>,
 }
@@ -20,7 +20,7 @@ const OPERATORS: [&str; 25] = [
 
 impl<'a> Code<'a> {
     /// Takes a text apart.
-    pub(super) fn new(source: SourceId, text: &'a str) -> Self {
+    pub(crate) fn new(source: SourceId, text: &'a str) -> Self {
         let mut tokens = Vec::new();
         let mut at = 0;
         while let Some(first) = text[at..].chars().next() {
@@ -49,57 +49,57 @@ impl<'a> Code<'a> {
     }
 
     /// The text of a token; nothing outside the source.
-    pub(super) fn text(&self, index: usize) -> &'a str {
+    pub(crate) fn text(&self, index: usize) -> &'a str {
         self.tokens.get(index).map_or("", |(_, text)| text)
     }
 
     /// The text of the token before another.
-    pub(super) fn before(&self, index: usize) -> &'a str {
+    pub(crate) fn before(&self, index: usize) -> &'a str {
         index.checked_sub(1).map_or("", |it| self.text(it))
     }
 
     /// The texts of some tokens.
-    pub(super) fn texts(&self, from: usize, to: usize) -> Vec<&'a str> {
+    pub(crate) fn texts(&self, from: usize, to: usize) -> Vec<&'a str> {
         (from..to).map(|index| self.text(index)).collect()
     }
 
     /// From the start of one token to the end of another, which is the last one.
-    pub(super) fn span(&self, first: usize, last: usize) -> SourceSpan {
+    pub(crate) fn span(&self, first: usize, last: usize) -> SourceSpan {
         let (start, _) = self.tokens[first];
         let (end, text) = self.tokens[last];
         SourceSpan { source: self.source, start, end: end + text.len() as u32 }
     }
 
     /// The tokens that lie in a span, as the first one and the one after the last.
-    pub(super) fn within(&self, span: SourceSpan) -> (usize, usize) {
+    pub(crate) fn within(&self, span: SourceSpan) -> (usize, usize) {
         let first = self.tokens.partition_point(|(start, _)| *start < span.start);
         let end = self.tokens.partition_point(|(start, _)| *start < span.end);
         (first, end)
     }
 
     /// The tokens in a span with this text.
-    pub(super) fn find(&self, span: SourceSpan, text: &str) -> Vec<usize> {
+    pub(crate) fn find(&self, span: SourceSpan, text: &str) -> Vec<usize> {
         let (first, end) = self.within(span);
         (first..end).filter(|&index| self.text(index) == text).collect()
     }
 
     /// Whether a statement can begin with this token: behind another one, or as the body of a control structure.
-    pub(super) fn begins_statement(&self, index: usize) -> bool {
+    pub(crate) fn begins_statement(&self, index: usize) -> bool {
         ["{", "}", ";", ")", "else"].contains(&self.before(index))
     }
 
     /// Whether the statement that begins here stands in a block, so that it may also be left out.
-    pub(super) fn may_be_left_out(&self, index: usize) -> bool {
+    pub(crate) fn may_be_left_out(&self, index: usize) -> bool {
         ["{", "}", ";"].contains(&self.before(index))
     }
 
     /// The semicolon that ends what begins here.
-    pub(super) fn semicolon(&self, from: usize) -> Option<usize> {
+    pub(crate) fn semicolon(&self, from: usize) -> Option<usize> {
         self.closing(from, ";")
     }
 
     /// The bracket that closes the one at `open`.
-    pub(super) fn bracket(&self, open: usize) -> Option<usize> {
+    pub(crate) fn bracket(&self, open: usize) -> Option<usize> {
         let closing = match self.text(open) {
             "(" => ")",
             "[" => "]",
@@ -110,7 +110,7 @@ impl<'a> Code<'a> {
     }
 
     /// The first token from here on that is `wanted` and closes what was open before.
-    pub(super) fn closing(&self, from: usize, wanted: &str) -> Option<usize> {
+    pub(crate) fn closing(&self, from: usize, wanted: &str) -> Option<usize> {
         let mut depth = 0_usize;
         for index in from..self.tokens.len() {
             match self.text(index) {
@@ -124,7 +124,7 @@ impl<'a> Code<'a> {
     }
 
     /// The entries of the list in the brackets at `open`, each as its first token and the one after its last.
-    pub(super) fn list(&self, open: usize) -> Option<Vec<(usize, usize)>> {
+    pub(crate) fn list(&self, open: usize) -> Option<Vec<(usize, usize)>> {
         let close = self.bracket(open)?;
         let mut entries = Vec::new();
         let (mut start, mut depth) = (open + 1, 0_usize);
@@ -146,14 +146,14 @@ impl<'a> Code<'a> {
     }
 
     /// The first token of the statement or declaration around another one.
-    pub(super) fn beginning(&self, index: usize) -> usize {
+    pub(crate) fn beginning(&self, index: usize) -> usize {
         let parts = (0..index).rev().find(|&it| ["{", "}", ";"].contains(&self.text(it)));
         parts.map_or(0, |it| it + 1)
     }
 }
 
 /// Whether a value can be told without running anything: names, members and literals.
-pub(super) fn is_plain(value: &[&str]) -> bool {
+pub(crate) fn is_plain(value: &[&str]) -> bool {
     let is_name = |it: &str| it.chars().all(|it| it.is_alphanumeric() || it == '_' || it == '$');
     !value.is_empty()
         && value.iter().enumerate().all(|(at, text)| if at % 2 == 0 { is_name(text) } else { *text == "." })
