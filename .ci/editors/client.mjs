@@ -15,14 +15,14 @@ export class Client {
   #versions = new Map();
   #refreshes = 0;
 
-  static async start(binary, roots, { settings = null, pulls = false, log = false } = {}) {
+  static async start(binary, roots, { settings = null, pulls = false, log = false, environment = {} } = {}) {
     const client = new Client();
-    await client.#begin(binary, roots, settings, pulls, log);
+    await client.#begin(binary, roots, settings, pulls, log, environment);
     return client;
   }
 
-  async #begin(binary, roots, settings, pulls, log) {
-    this.process = spawn(binary, ["lsp"], { stdio: ["pipe", "pipe", "inherit"] });
+  async #begin(binary, roots, settings, pulls, log, environment) {
+    this.process = spawn(binary, ["lsp"], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...environment } });
     this.exited = new Promise((resolve) => this.process.once("exit", resolve));
     const { stdout, stdin } = this.process;
     this.connection = createProtocolConnection(new StreamMessageReader(stdout), new StreamMessageWriter(stdin));

@@ -88,9 +88,8 @@ try {
   const forge = path.join(here, "node_modules/.bin/forge");
   if (existsSync(forge)) {
     await step("forge, with a folder of the server's own", async () => {
-      const root = project("forge", `src = "src"\nout = "out"\nlibs = []\nsolc = "${elsewhere}-not-here"\n`);
+      const root = project("forge", 'src = "src"\nout = "out"\nlibs = []\n');
       const own = program(path.join(folder, "own/solc"));
-      writeFileSync(path.join(root, "foundry.toml"), `[profile.default]\nsrc = "src"\nout = "out"\nlibs = []\n\n[profile.ci]\nsolc = "${own}"\n`);
       mkdirSync(path.join(root, "node_modules/.bin"), { recursive: true });
       symlinkSync(forge, path.join(root, "node_modules/.bin/forge"));
       const by = await compiledBy(root, { PATH: `${path.dirname(elsewhere)}:${nodes}:/usr/bin:/bin`, FOUNDRY_SOLC: own });

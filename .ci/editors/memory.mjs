@@ -19,7 +19,7 @@ try {
   const file = path.join(root, "src/Token.sol");
   const uri = pathToFileURL(file).href;
   const original = readFileSync(file, "utf8");
-  const client = await Client.start(binary, [root]);
+  const client = await Client.start(binary, [root], { environment: { DECONFLICT_CACHE_DIR: path.join(folder, "cache") } });
   await client.until(uri, (it) => it.length === 2);
   client.open(file);
   console.log(`at the start: ${memory(client.process.pid)} MB`);

@@ -98,6 +98,21 @@ try {
     assert.deepEqual(codes(found), ["C101", "C102"]);
   });
 
+  await step("a local variable is not the state variable of its name", async () => {
+    const text = original.replace("        totalVolume += amount;", "        uint256 purchases = amount;\n        totalVolume += purchases;");
+    client.save(file, text);
+    await client.until(uri, (it) => it.length === 2 && it[1].range.start.line === 20 && it[1].source === "deconflict");
+    await client.quiet();
+    const hover = (needle) => {
+      const before = text.slice(0, text.indexOf(needle)).split("\n");
+      const position = { line: before.length - 1, character: before.at(-1).length };
+      return client.request("textDocument/hover", { ...document, position });
+    };
+    assert.match((await hover("purchases += 1")).contents.value, /slot 1/);
+    assert.equal(await hover("purchases = amount"), null);
+    assert.equal(await hover("purchases;\n        emit"), null);
+  });
+
   await step("every other save does not compile, and no message is shown twice", async () => {
     for (let round = 0; round < 6; round++) {
       client.save(file, round % 2 ? original + `// ${round}\n` : original + "contract {");

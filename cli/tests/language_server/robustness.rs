@@ -144,6 +144,26 @@ fn a_thousand_contracts_are_read_and_answered_for() {
 }
 
 #[test]
+fn a_document_may_be_closed_while_its_project_is_analysed() {
+    let project = many(100);
+    let file = project.root.join("src/Token99.sol");
+    let mut client = Client::start(&[]);
+    client.initialize(&[&project.root], &capabilities(), &Value::Null);
+    for round in 0..20 {
+        let text = client.open(&file);
+        client.change(&file, 2, Value::Null, &format!("// {round}\n{text}"));
+        let document = json!({ "textDocument": { "uri": uri(&file) } });
+        client.notify("textDocument/didClose", document.clone());
+        // Nobody may be answered for a document that is not open, and nothing may break.
+        client.result("textDocument/codeLens", document);
+    }
+    let found = client.until(&file, |found| found.len() == 2);
+    // What is on the disk counts, not what was typed.
+    assert_eq!(found[0]["range"]["start"]["line"], 13);
+    assert_eq!(client.shut_down(), 0);
+}
+
+#[test]
 fn builds_are_noticed_for_clients_that_cannot_watch() {
     let project = copy("demo/counter");
     let file = project.root.join("src/Token.sol");
