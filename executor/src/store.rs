@@ -86,6 +86,24 @@ impl Addition {
     }
 }
 
+/// What a transaction does to a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotWrite {
+    /// Adds to the word, whatever it was, modulo 2^256.
+    Add(U256),
+    /// Makes the word what is given here.
+    Set(U256),
+}
+
+/// A slot as a transaction finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The word is known.
+    Word(U256),
+    /// This was added to the word that the slot held before the block.
+    Added(U256),
+}
+
 /// Versions in the order of their writers. Most pieces of state have one at a time, which needs no allocation.
 #[derive(Debug)]
 struct Versions<T> {
@@ -227,21 +245,45 @@ impl AccountVersions {
 
 /// The versions of a slot, by the index of their writer.
 #[derive(Debug, Default)]
-pub(crate) struct SlotVersions(Versions<U256>);
+pub(crate) struct SlotVersions(Versions<SlotWrite>);
 
 impl SlotVersions {
-    /// The word that transaction `reader` finds, and who wrote it.
-    pub(crate) fn read(&self, reader: Index) -> Option<(Index, U256)> {
-        self.0.last(reader).copied()
+    /// What transaction `reader` finds, if anybody wrote it from transaction `since` on, which began with an empty slot;
+    /// without `since`, from the start of the block on.
+    pub(crate) fn read(&self, reader: Index, since: Option<Index>) -> Option<Found> {
+        if let (SlotWrite::Set(word), None) = (self.0.last(reader)?.1, since) {
+            return Some(Found::Word(word));
+        }
+        let mut sum = None;
+        for (writer, write) in self.0.back(reader) {
+            if since.is_some_and(|since| *writer < since) {
+                break;
+            }
+            let so_far = sum.unwrap_or(U256::ZERO);
+            match *write {
+                SlotWrite::Set(word) => return Some(Found::Word(word.wrapping_add(so_far))),
+                SlotWrite::Add(addition) => sum = Some(so_far.wrapping_add(addition)),
+            }
+        }
+        let sum = sum?;
+        Some(if since.is_some() { Found::Word(sum) } else { Found::Added(sum) })
     }
 
-    pub(crate) fn insert(&mut self, writer: Index, word: U256) {
-        self.0.insert(writer, word);
+    /// The last version, if it says all there is to say, and who wrote it.
+    pub(crate) fn last(&self) -> Option<(Index, U256)> {
+        match self.0.last(Index::MAX)? {
+            (writer, SlotWrite::Set(word)) => Some((*writer, *word)),
+            (_, SlotWrite::Add(_)) => None,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, writer: Index, write: SlotWrite) {
+        self.0.insert(writer, write);
     }
 
     /// Makes a version final: nobody will ask for an earlier one again.
     pub(crate) fn settle(&mut self, writer: Index, word: U256) {
-        self.0.settle(writer, word);
+        self.0.settle(writer, SlotWrite::Set(word));
     }
 
     pub(crate) fn remove(&mut self, writer: Index) {
@@ -275,25 +317,45 @@ mod tests {
 
     #[test]
     fn a_slot_keeps_its_versions_apart() {
+        let set = |word: u64| SlotWrite::Set(U256::from(word));
+        let word = |word: u64| Some(Found::Word(U256::from(word)));
         let mut versions = SlotVersions::default();
-        versions.insert(4, U256::from(4));
-        versions.insert(1, U256::from(1));
-        versions.insert(4, U256::from(40));
-        assert_eq!(versions.read(1), None);
-        assert_eq!(versions.read(4), Some((1, U256::from(1))));
-        assert_eq!(versions.read(9), Some((4, U256::from(40))));
+        versions.insert(4, set(4));
+        versions.insert(1, set(1));
+        versions.insert(4, set(40));
+        assert_eq!(versions.read(1, None), None);
+        assert_eq!(versions.read(4, None), word(1));
+        assert_eq!(versions.read(9, None), word(40));
+        assert_eq!((versions.read(9, Some(4)), versions.read(9, Some(5))), (word(40), None));
         versions.remove(4);
-        assert_eq!(versions.read(9), Some((1, U256::from(1))));
-        versions.insert(0, U256::from(7));
-        versions.insert(6, U256::from(6));
+        assert_eq!(versions.read(9, None), word(1));
+        versions.insert(0, set(7));
+        versions.insert(6, set(6));
         versions.settle(3, U256::from(3));
-        assert_eq!(versions.read(3), None);
-        assert_eq!(versions.read(5), Some((3, U256::from(3))));
-        assert_eq!(versions.read(7), Some((6, U256::from(6))));
+        assert_eq!(versions.read(3, None), None);
+        assert_eq!(versions.read(5, None), word(3));
+        assert_eq!(versions.read(7, None), word(6));
         versions.remove(3);
-        assert_eq!(versions.read(7), Some((6, U256::from(6))));
+        assert_eq!(versions.read(7, None), word(6));
         versions.settle(8, U256::from(8));
-        assert_eq!((versions.read(7), versions.read(9)), (None, Some((8, U256::from(8)))));
+        assert_eq!((versions.read(7, None), versions.read(9, None)), (None, word(8)));
+    }
+
+    #[test]
+    fn what_is_added_to_a_slot_adds_up() {
+        let add = |word: u64| SlotWrite::Add(U256::from(word));
+        let mut versions = SlotVersions::default();
+        versions.insert(5, add(50));
+        versions.insert(2, add(2));
+        assert_eq!(versions.read(2, None), None);
+        assert_eq!(versions.read(9, None), Some(Found::Added(U256::from(52))));
+        // What was added before the storage was taken away is gone with it.
+        assert_eq!(versions.read(9, Some(3)), Some(Found::Word(U256::from(50))));
+        assert_eq!(versions.last(), None);
+        versions.settle(2, U256::from(100));
+        assert_eq!(versions.read(9, None), Some(Found::Word(U256::from(150))));
+        versions.settle(5, U256::from(150));
+        assert_eq!(versions.last(), Some((5, U256::from(150))));
     }
 
     #[test]

@@ -1,35 +1,55 @@
 //! Whether an execution that ran ahead of its turn would be the same if it ran now.
 //!
 //! In: what the execution depended on, and the view of its transaction when all that stand before it are final. Out: yes
-//! or no. Values are compared, not versions: a word that was written again with the same value is not stale.
+//! or no, and if no, which loads are to blame. Values are compared, not versions: a word that was written again with the same value is not stale.
 
 use revm::DatabaseRef;
 
 use crate::{
-    view::{AccountRead, BalanceNeed, Presence, View, code_hash},
+    view::{AccountRead, BalanceNeed, Presence, Site, View, code_hash},
     worker::Reads,
 };
 
+/// Whether an execution would be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Validity {
+    /// It would.
+    Holds,
+    /// It would not, because of what these loads found. If there are none, there are other reasons.
+    Stale(Vec<Site>),
+}
+
 /// Whether everything that the execution depended on still holds.
-pub(crate) fn holds<D: DatabaseRef>(reads: &Reads, view: &View<'_, D>) -> Result<bool, D::Error> {
+pub(crate) fn holds<D: DatabaseRef>(reads: &Reads, view: &View<'_, D>) -> Result<Validity, D::Error> {
     for read in &reads.accounts {
         if read.from_base && view.writer(&read.address).is_none() {
             continue;
         }
         if !account_holds(read, view)? {
-            return Ok(false);
+            return Ok(Validity::Stale(Vec::new()));
         }
     }
+    let mut stale = Vec::new();
     for read in &reads.slots {
-        let holds = match view.overwritten(read.address, read.slot) {
-            Some(word) => word == read.word,
-            None => !read.written || view.state.storage_ref(read.address, read.slot)? == read.word,
-        };
-        if !holds {
-            return Ok(false);
+        if !view.still_holds(read)? {
+            stale.push(read.site);
         }
     }
-    Ok(true)
+    for (number, sum) in reads.sums.iter().enumerate() {
+        if view.still_holds(&sum.read)? {
+            continue;
+        }
+        if sum.exact {
+            stale.push(sum.read.site);
+            continue;
+        }
+        let (word, _) = view.word(sum.read.address, sum.read.slot)?;
+        let mut checks = reads.checks.iter().filter(|check| check.sum as usize == number);
+        if !checks.all(|check| check.is_same(word)) {
+            return Ok(Validity::Stale(Vec::new()));
+        }
+    }
+    Ok(if stale.is_empty() { Validity::Holds } else { Validity::Stale(stale) })
 }
 
 fn account_holds<D: DatabaseRef>(read: &AccountRead, view: &View<'_, D>) -> Result<bool, D::Error> {

@@ -7,20 +7,22 @@
 mod hashes;
 mod observe;
 mod overlay;
+mod sums;
 
 pub(crate) use self::{
     observe::{Engine, listen},
     overlay::Overlay,
+    sums::{Check, Site, Sum},
 };
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
 use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
 
-use self::hashes::Hashes;
+use self::{hashes::Hashes, sums::Following};
 use crate::{
     fees::Fees,
-    store::{Index, Store},
+    store::{Found, Index, Store},
 };
 
 /// From which run of a code on a thread that runs ahead has a copy of its own: codes are counted by who uses them, and two
@@ -48,6 +50,8 @@ pub(crate) struct View<'a, D> {
     codes: FxHashMap<B256, Code>,
     /// Hashes that this thread has computed.
     pub(crate) hashes: Hashes,
+    /// Where words are that may only be added to.
+    pub(crate) following: Following,
 }
 
 /// A code that a thread has run, and how often.
@@ -62,6 +66,9 @@ struct Code {
 pub(crate) struct ReadLog {
     pub(crate) accounts: Vec<AccountRead>,
     pub(crate) slots: Vec<SlotRead>,
+    /// Those of `slots` that may only have been added to, and the comparisons that they decided.
+    pub(crate) sums: Vec<Sum>,
+    pub(crate) checks: Vec<Check>,
     /// Accounts whose balance was seen by an instruction.
     pub(crate) seen: Vec<Address>,
     /// Accounts that paid, and the least that they had left after it.
@@ -116,6 +123,8 @@ pub(crate) struct SlotRead {
     pub(crate) word: U256,
     /// Whether anybody in the block had written the slot, or taken the account's storage away.
     pub(crate) written: bool,
+    /// The instruction that loaded it first; zero if that was no load.
+    pub(crate) site: Site,
 }
 
 impl Presence {
@@ -132,9 +141,16 @@ impl ReadLog {
     fn clear(&mut self) {
         self.accounts.clear();
         self.slots.clear();
+        self.sums.clear();
+        self.checks.clear();
         self.seen.clear();
         self.paid.clear();
         self.nonces = false;
+    }
+
+    /// The number of what is known of a word that may only have been added to.
+    fn sum(&self, (address, slot): (Address, U256)) -> Option<usize> {
+        self.sums.iter().position(|it| it.read.slot == slot && it.read.address == address)
     }
 }
 
@@ -175,6 +191,7 @@ impl<'a, D: DatabaseRef> View<'a, D> {
             overlay: Overlay::default(),
             codes: FxHashMap::default(),
             hashes: Hashes::default(),
+            following: Following::default(),
         }
     }
 
@@ -210,20 +227,33 @@ impl<'a, D: DatabaseRef> View<'a, D> {
         self.store.accounts.with(address, |versions| versions.writer(self.reader)).flatten()
     }
 
-    /// The word in a slot as far as earlier transactions of the block decide it.
-    pub(crate) fn overwritten(&self, address: Address, slot: U256) -> Option<U256> {
-        let written =
-            self.store.slots.with(&(address, slot), |versions| versions.read(self.reader)).flatten();
-        let reset = self
-            .store
-            .resets
-            .with(&address, |resets| resets.iter().copied().filter(|reset| *reset < self.reader).max());
-        match (written, reset.flatten()) {
-            // A transaction takes the storage away before it writes to it anew.
-            (Some((writer, word)), reset) if reset.is_none_or(|reset| reset <= writer) => Some(word),
-            (_, Some(_)) => Some(U256::ZERO),
-            _ => None,
-        }
+    /// What is in a slot as far as earlier transactions of the block decide it.
+    fn overwritten(&self, address: Address, slot: U256) -> Option<Found> {
+        let resets = &self.store.resets;
+        let reset = resets
+            .with(&address, |resets| resets.iter().copied().filter(|reset| *reset < self.reader).max())
+            .flatten();
+        // A transaction takes the storage away before it writes to it anew.
+        let written = self.store.slots.with(&(address, slot), |versions| versions.read(self.reader, reset));
+        written.flatten().or_else(|| reset.map(|_| Found::Word(U256::ZERO)))
+    }
+
+    /// The word in a slot as the transaction finds it, and whether earlier transactions of the block have to do with it.
+    pub(crate) fn word(&self, address: Address, slot: U256) -> Result<(U256, bool), D::Error> {
+        Ok(match self.overwritten(address, slot) {
+            Some(Found::Word(word)) => (word, true),
+            Some(Found::Added(sum)) => (self.state.storage_ref(address, slot)?.wrapping_add(sum), true),
+            None => (self.state.storage_ref(address, slot)?, false),
+        })
+    }
+
+    /// Whether a slot still holds a word that was found in it.
+    pub(crate) fn still_holds(&self, read: &SlotRead) -> Result<bool, D::Error> {
+        Ok(match self.overwritten(read.address, read.slot) {
+            Some(Found::Word(word)) => word == read.word,
+            None if !read.written => true,
+            _ => self.word(read.address, read.slot)?.0 == read.word,
+        })
     }
 
     /// The store, for longer than the view is borrowed.
@@ -288,21 +318,22 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
+        let site = std::mem::take(&mut self.following.site);
         if self.in_row
-            && let Some(word) = self.overlay.word(&(address, slot))
+            && let Some((word, is_sum)) = self.overlay.word(&(address, slot))
         {
+            // What has only been added to so far may still become something that counts.
+            if is_sum {
+                self.log.slots.push(SlotRead { address, slot, word, written: true, site });
+            }
             return Ok(word);
         }
-        let overwritten = self.overwritten(address, slot);
-        let word = match overwritten {
-            Some(word) => word,
-            None => self.state.storage_ref(address, slot)?,
-        };
+        let (word, written) = self.word(address, slot)?;
         if self.in_row {
             self.overlay.keep_word((address, slot), word);
         }
         if self.logs {
-            self.log.slots.push(SlotRead { address, slot, word, written: overwritten.is_some() });
+            self.log.slots.push(SlotRead { address, slot, word, written, site });
         }
         Ok(word)
     }

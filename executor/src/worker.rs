@@ -28,7 +28,7 @@ use crate::{
     fees::{Fees, Unpaid},
     precompiles::{Answers, Remembering},
     store::{AccountWrite, Addition, Index, Store},
-    view::{AccountRead, BalanceNeed, Engine, Overlay, Presence, SlotRead, View, listen},
+    view::{AccountRead, BalanceNeed, Check, Engine, Overlay, Presence, Site, SlotRead, Sum, View, listen},
 };
 
 /// What the execution of a transaction came to.
@@ -58,8 +58,11 @@ impl Effects {
     fn clear(&mut self) {
         self.reads.accounts.clear();
         self.reads.slots.clear();
+        self.reads.sums.clear();
+        self.reads.checks.clear();
         self.writes.accounts.clear();
         self.writes.slots.clear();
+        self.writes.sums.clear();
         self.writes.resets.clear();
         self.writes.fee = U256::ZERO;
         self.writes.keeps_fees = true;
@@ -71,6 +74,9 @@ impl Effects {
 pub(crate) struct Reads {
     pub(crate) accounts: Vec<AccountRead>,
     pub(crate) slots: Vec<SlotRead>,
+    /// Words that were only added to as far as they do not say otherwise, and the comparisons that they decided.
+    pub(crate) sums: Vec<Sum>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// What an execution changes.
@@ -78,6 +84,8 @@ pub(crate) struct Reads {
 pub(crate) struct Writes {
     pub(crate) accounts: Vec<(Address, AccountWrite)>,
     pub(crate) slots: Vec<(Address, U256, U256)>,
+    /// What is added to words, whatever they were.
+    pub(crate) sums: Vec<(Address, U256, U256)>,
     /// Accounts that lose the storage that they had.
     pub(crate) resets: Vec<Address>,
     /// What the beneficiary is paid.
@@ -112,6 +120,8 @@ pub(crate) struct Worker<'a, D: DatabaseRef> {
     pub(crate) spare: Box<Effects>,
     /// Lists for each transaction of a row.
     single: Box<Effects>,
+    /// How often it had changed where to look for words that are only added to, when this was last asked.
+    pub(crate) watchings: u32,
 }
 
 impl<'a, D: DatabaseRef> Worker<'a, D> {
@@ -123,7 +133,15 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
             plain: Plain::new(rules),
             spare: Box::default(),
             single: Box::default(),
+            watchings: 0,
         }
+    }
+
+    /// Says where to look for words that are only added to.
+    pub(crate) fn watch(&mut self, sites: impl Iterator<Item = Site>) {
+        let known = &mut self.evm.ctx.journaled_state.database.following.sites;
+        known.clear();
+        known.extend(sites);
     }
 
     /// Runs a transaction ahead of its turn: what it reads may still change.
@@ -220,6 +238,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
             let view = self.view();
             let (state, store, fees, spec) = (view.state, view.store(), view.fees, view.spec);
             self.evm = build(self.rules, View::new(state, store, fees, spec));
+            self.watchings = 0;
             Err(Failure::Panic(message(panic.as_ref())))
         })
     }
@@ -391,6 +410,32 @@ fn note_reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, effects: &mut Effe
     }
     std::mem::swap(&mut effects.reads.accounts, &mut log.accounts);
     std::mem::swap(&mut effects.reads.slots, &mut log.slots);
+    if !log.sums.is_empty() {
+        std::mem::swap(&mut effects.reads.sums, &mut log.sums);
+        std::mem::swap(&mut effects.reads.checks, &mut log.checks);
+        note_sums(effects, view.in_row);
+    }
+}
+
+/// Notes which words an execution only added to, and what.
+fn note_sums(effects: &mut Effects, in_row: bool) {
+    let Effects { reads, writes } = effects;
+    let is_sum = |read: &SlotRead| {
+        reads.sums.iter().any(|it| it.read.slot == read.slot && it.read.address == read.address)
+    };
+    reads.slots.retain(|read| !is_sum(read));
+    for sum in &mut reads.sums {
+        sum.exact |= !writes.resets.is_empty();
+        // What later transactions of a row find are words.
+        if sum.exact || in_row {
+            continue;
+        }
+        let key = (sum.read.address, sum.read.slot);
+        let place = writes.slots.iter().position(|(address, slot, _)| (*address, *slot) == key);
+        if let Some((address, slot, word)) = place.map(|place| writes.slots.swap_remove(place)) {
+            writes.sums.push((address, slot, word.wrapping_sub(sum.read.word)));
+        }
+    }
 }
 
 impl Presence {

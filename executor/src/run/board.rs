@@ -17,6 +17,7 @@ use std::{
 
 use alloy_primitives::TxKind;
 use revm::{DatabaseRef, context::TxEnv};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Predictions,
@@ -28,6 +29,7 @@ use crate::{
     block::Transaction,
     predict::{BlockContext, Scratch},
     store::{Index, lock},
+    view::{Site, Sum},
     worker::{Effects, Failure, Row, Rules, Worker},
 };
 
@@ -46,6 +48,8 @@ pub(super) struct Ahead<E> {
     pub(super) execution: Result<Row, Failure<E>>,
     /// Whether it was a guess that it would hold.
     pub(super) guess: bool,
+    /// How often it had changed where to look for words that are only added to.
+    pub(super) watchings: u32,
 }
 
 /// What threads share.
@@ -73,6 +77,10 @@ pub(super) struct Board<'a, E> {
     held: AtomicU64,
     stale: AtomicU64,
     missed: AtomicU64,
+    /// Where to look for words that are only added to.
+    watched: Mutex<Watched>,
+    /// How often that has changed.
+    watchings: AtomicU32,
     /// The nanoseconds that the slowest of the transactions took that ran ahead of late; zero if none has.
     pace: AtomicU64,
     /// The length of rows.
@@ -81,6 +89,15 @@ pub(super) struct Board<'a, E> {
     quiet_until: AtomicUsize,
     predicting: AtomicU64,
     planning: AtomicU64,
+}
+
+/// Loads that have made guesses stale.
+#[derive(Debug, Default)]
+struct Watched {
+    /// Those that may be parts of sums, and which change of this list has added them.
+    since: FxHashMap<Site, u32>,
+    /// Those that have turned out not to be.
+    given_up: FxHashSet<Site>,
 }
 
 impl<E> Progress for Board<'_, E> {
@@ -156,6 +173,8 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             held: AtomicU64::new(0),
             stale: AtomicU64::new(0),
             missed: AtomicU64::new(0),
+            watched: Mutex::default(),
+            watchings: AtomicU32::new(0),
             pace: AtomicU64::new(0),
             row: AtomicU32::new(1),
             quiet_until: AtomicUsize::new(0),
@@ -180,6 +199,58 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             }
         };
         drop(catch_unwind(AssertUnwindSafe(help)));
+    }
+
+    /// Lets a worker know where to look for words that are only added to, if that has changed.
+    fn look<D: DatabaseRef<Error = E>>(&self, worker: &mut Worker<'_, D>) {
+        if self.watchings.load(Ordering::Acquire) != worker.watchings {
+            let watched = lock(&self.watched);
+            worker.watchings = self.watchings.load(Ordering::Acquire);
+            worker.watch(watched.since.keys().copied());
+        }
+    }
+
+    /// Takes note that an execution is stale because of what loads have found. True if nobody has looked yet whether all of
+    /// them are parts of sums; somebody will next time. `watchings` is what the execution knew.
+    pub(super) fn watch(&self, sites: &[Site], watchings: u32) -> bool {
+        if sites.is_empty() {
+            return false;
+        }
+        let mut watched = lock(&self.watched);
+        let Watched { since, given_up } = &mut *watched;
+        // The lock is held, so that nobody else counts.
+        let now = self.watchings.load(Ordering::Relaxed) + 1;
+        let (mut forgiven, mut changed) = (true, false);
+        for &site in sites {
+            if site == 0 || given_up.contains(&site) {
+                forgiven = false;
+            } else {
+                let since = since.entry(site).or_insert(now);
+                changed |= *since == now;
+                forgiven &= watchings < *since;
+            }
+        }
+        if changed {
+            self.watchings.store(now, Ordering::Release);
+        }
+        forgiven
+    }
+
+    /// Takes note which loads have turned out to be no parts of sums.
+    fn give_up(&self, sums: &[Sum]) {
+        if sums.iter().all(|sum| !sum.exact) {
+            return;
+        }
+        let mut watched = lock(&self.watched);
+        let Watched { since, given_up } = &mut *watched;
+        let mut changed = false;
+        for sum in sums.iter().filter(|sum| sum.exact) {
+            since.remove(&sum.read.site);
+            changed |= given_up.insert(sum.read.site);
+        }
+        if changed {
+            self.watchings.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Does one thing that helps; false if there is nothing to do.
@@ -227,6 +298,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         if let Some(spare) = lock(&self.spares).pop() {
             worker.spare = spare;
         }
+        self.look(worker);
         let (first, start) = (range.start, Instant::now());
         let execution = if range.len() == 1 {
             let executed = worker.run_ahead(first, &self.transactions[first as usize].env);
@@ -239,12 +311,14 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         let end = first + count;
         if let Ok(row) = &execution {
             publish(end - 1, &row.effects.writes, worker.view().store());
+            self.give_up(&row.effects.reads.sums);
             let took = u64::try_from(row.slowest.as_nanos()).unwrap_or(u64::MAX);
             let before = self.pace.load(Ordering::Relaxed);
             self.pace.store(took.max(before - before / 16).max(1), Ordering::Relaxed);
         }
         self.turns.release(end..range.end);
-        *lock(&self.ahead[first as usize]) = Some(Box::new(Ahead { execution, guess }));
+        *lock(&self.ahead[first as usize]) =
+            Some(Box::new(Ahead { execution, guess, watchings: worker.watchings }));
         // Whoever waits does so for the first of them.
         self.turns.complete(first + 1..end);
         if self.turns.finish(first) {

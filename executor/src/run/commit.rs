@@ -18,8 +18,8 @@ use super::{
 use crate::{
     changes::FinalWrites,
     fees::Fees,
-    store::{AccountWrite, Index, Store},
-    validate::holds,
+    store::{AccountWrite, Index, SlotWrite, Store},
+    validate::{Validity, holds},
     view::Overlay,
     worker::{Executed, Failure, Row, Rules, Worker, Writes},
 };
@@ -66,12 +66,20 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
                     index = end;
                 }
                 Turn::Ahead(ahead) => {
-                    let Ahead { execution, guess } = *ahead;
+                    let Ahead { execution, guess, watchings } = *ahead;
                     let count = execution.as_ref().map_or(1, |row| row.results.len());
                     let end = index + count as Index;
                     self.ahead += count as u64;
-                    let held = self.check(index, execution, worker)?;
-                    self.board.judge(index..end, guess, held);
+                    let check = self.check(index, execution, worker)?;
+                    let held = check == Validity::Holds;
+                    // Where loads are to blame that may be parts of sums, the next guess will know better.
+                    let forgiven = match check {
+                        Validity::Stale(sites) => self.board.watch(&sites, watchings),
+                        Validity::Holds => false,
+                    };
+                    if !forgiven {
+                        self.board.judge(index..end, guess, held);
+                    }
                     if !held {
                         self.reexecutions += count as u64;
                         self.run_all(index, end, worker)?;
@@ -154,22 +162,25 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         index: Index,
         execution: Result<Row, Failure<E>>,
         worker: &mut Worker<'_, D>,
-    ) -> Result<bool, ExecuteError<E>> {
-        let Ok(executed) = execution else { return Ok(false) };
+    ) -> Result<Validity, ExecuteError<E>> {
+        let Ok(executed) = execution else { return Ok(Validity::Stale(Vec::new())) };
         let last = index + executed.results.len() as Index - 1;
         let database = |source| ExecuteError::Database { index: index as usize, source };
-        let valid =
+        let mut validity =
             guarded(index, || holds(&executed.effects.reads, worker.view_of(index)).map_err(database))?;
-        if valid && self.settle(index, last, &executed.effects.writes, worker)? {
+        if validity == Validity::Holds && !self.settle(index, last, &executed.effects.writes, worker)? {
+            validity = Validity::Stale(Vec::new());
+        }
+        if validity == Validity::Holds {
             for (number, result) in (index..).zip(executed.results) {
                 self.conclude(number, result)?;
             }
             self.board.give_back(executed.effects);
-            return Ok(true);
+            return Ok(validity);
         }
         retract(last, &executed.effects.writes, worker.view().store());
         self.board.give_back(executed.effects);
-        Ok(false)
+        Ok(validity)
     }
 
     fn run_in_turn<D: DatabaseRef<Error = E>>(
@@ -262,7 +273,8 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         Ok(())
     }
 
-    /// Turns what transactions from `index` to `last` add to accounts into what they are, and pays their fees. False if that is not possible.
+    /// Turns what transactions from `index` to `last` add to accounts and slots into what they are, and pays their fees.
+    /// False if that is not possible.
     fn settle<D: DatabaseRef<Error = E>>(
         &self,
         index: Index,
@@ -281,6 +293,12 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             let Some(after) = addition.apply(before) else { return Ok(false) };
             keeps_fees &= *address != view.fees.beneficiary;
             settled.push((*address, Some(after).filter(|info| !clears_empty || !info.is_empty())));
+        }
+        for (address, slot, addition) in &writes.sums {
+            let database = |source| ExecuteError::Database { index: index as usize, source };
+            let (before, _) = guarded(index, || view.word(*address, *slot).map_err(database))?;
+            let after = before.wrapping_add(*addition);
+            view.store.slots.change((*address, *slot), |versions| versions.settle(last, after));
         }
         for (address, after) in settled {
             view.store.accounts.change(address, |versions| versions.settle(last, after));
@@ -310,7 +328,10 @@ pub(super) fn publish(index: Index, writes: &Writes, store: &Store) {
         store.accounts.change(*address, |versions| versions.insert(index, write.clone()));
     }
     for (address, slot, word) in &writes.slots {
-        store.slots.change((*address, *slot), |versions| versions.insert(index, *word));
+        store.slots.change((*address, *slot), |versions| versions.insert(index, SlotWrite::Set(*word)));
+    }
+    for (address, slot, addition) in &writes.sums {
+        store.slots.change((*address, *slot), |versions| versions.insert(index, SlotWrite::Add(*addition)));
     }
 }
 
@@ -347,7 +368,7 @@ fn retract(index: Index, writes: &Writes, store: &Store) {
     for (address, _) in &writes.accounts {
         store.accounts.change(*address, |versions| versions.remove(index));
     }
-    for (address, slot, _) in &writes.slots {
+    for (address, slot, _) in writes.slots.iter().chain(&writes.sums) {
         store.slots.change((*address, *slot), |versions| versions.remove(index));
     }
 }
@@ -389,7 +410,7 @@ pub(super) fn collect<D: DatabaseRef>(
         .filter_map(|(address, resets)| Some((address, resets.into_iter().max()?)))
         .collect();
     for (key, versions) in store.slots.drain() {
-        if let Some((writer, word)) = versions.read(Index::MAX)
+        if let Some((writer, word)) = versions.last()
             && resets.get(&key.0).is_none_or(|reset| *reset <= writer)
             && !left.writes_slot(&key)
         {

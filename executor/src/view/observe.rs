@@ -3,6 +3,8 @@
 //! An account that is merely loaded, because it is called or paid to, has its balance read by revm as well. Only with
 //! the reports from here can an execution tell that its outcome does not depend on it.
 
+use std::marker::PhantomData;
+
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
@@ -11,13 +13,13 @@ use revm::{
     handler::{EthFrame, MainnetContext, instructions::EthInstructions},
     interpreter::{
         Instruction, InstructionContext, InstructionExecResult,
-        instructions::{contract, host},
+        instructions::{InstructionTable, contract, host, instruction_table},
         interpreter::EthInterpreter,
         interpreter_types::InputsTr as _,
     },
 };
 
-use super::{View, hashes::keccak256};
+use super::{View, hashes::keccak256, sums};
 use crate::precompiles::Remembering;
 
 type Host<'a, D> = MainnetContext<View<'a, D>>;
@@ -33,20 +35,31 @@ pub(crate) type Engine<'a, D> = Evm<
 
 pub(super) type At<'i, 'a, D> = InstructionContext<'i, Host<'a, D>, EthInterpreter>;
 
+/// revm's instructions, those that report to a view in the place of what they stand for.
+pub(super) struct Instructions<'a, D>(PhantomData<(&'a (), D)>);
+
+impl<'a, D: DatabaseRef + 'a> Instructions<'a, D> {
+    /// The instructions, by opcode.
+    pub(super) const TABLE: InstructionTable<EthInterpreter, Host<'a, D>> = {
+        let mut table = instruction_table::<EthInterpreter, Host<'a, D>>();
+        table[opcode::KECCAK256 as usize] = Instruction::new(keccak256);
+        table[opcode::SLOAD as usize] = Instruction::new(sums::load);
+        table[opcode::SSTORE as usize] = Instruction::new(sums::store);
+        table[opcode::BALANCE as usize] = Instruction::new(balance);
+        table[opcode::SELFBALANCE as usize] = Instruction::new(own_balance);
+        table[opcode::CALL as usize] = Instruction::new(call);
+        table[opcode::CALLCODE as usize] = Instruction::new(call_code);
+        table[opcode::CREATE as usize] = Instruction::new(create);
+        table[opcode::CREATE2 as usize] = Instruction::new(create2);
+        table[opcode::SELFDESTRUCT as usize] = Instruction::new(destroy);
+        table
+    };
+}
+
 /// Lets the instructions of an engine report to its view.
 pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut Engine<'a, D>) {
-    let gas = *evm.instruction.gas_table();
-    let mut replace = |opcode: u8, instruction: Instruction<EthInterpreter, Host<'a, D>>| {
-        evm.instruction.insert_instruction(opcode, instruction, gas[opcode as usize]);
-    };
-    replace(opcode::KECCAK256, Instruction::new(keccak256));
-    replace(opcode::BALANCE, Instruction::new(balance));
-    replace(opcode::SELFBALANCE, Instruction::new(own_balance));
-    replace(opcode::CALL, Instruction::new(call));
-    replace(opcode::CALLCODE, Instruction::new(call_code));
-    replace(opcode::CREATE, Instruction::new(create));
-    replace(opcode::CREATE2, Instruction::new(create2));
-    replace(opcode::SELFDESTRUCT, Instruction::new(destroy));
+    *evm.instruction.instruction_table_mut() = Instructions::<'a, D>::TABLE;
+    evm.ctx.journaled_state.database.following.gas = *evm.instruction.gas_table();
 }
 
 fn balance<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {

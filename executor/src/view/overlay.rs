@@ -8,7 +8,7 @@ use alloy_primitives::{Address, U256};
 use revm::{primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
 
-use super::{AccountRead, BalanceNeed};
+use super::{AccountRead, BalanceNeed, Check, Sum};
 use crate::{
     store::{AccountWrite, Addition},
     worker::{Effects, Reads, Writes},
@@ -21,6 +21,9 @@ pub(crate) struct Overlay {
     slots: FxHashMap<(Address, U256), KnownWord>,
     /// More about accounts, of rows that run ahead.
     unsure: Vec<Unsure>,
+    /// Words of rows that run ahead that may only have been added to, and the comparisons that they decided.
+    sums: Vec<Sum>,
+    checks: Vec<Check>,
 }
 
 /// An account.
@@ -48,11 +51,16 @@ struct Unsure {
 struct KnownWord {
     word: U256,
     written: bool,
+    /// Where there is more about it, if it may only have been added to.
+    sum: u32,
 }
+
+/// There is nothing more to know.
+const NOTHING: u32 = u32::MAX;
 
 impl Known {
     fn new(info: Option<AccountInfo>) -> Self {
-        Self { info, written: false, unsure: u32::MAX }
+        Self { info, written: false, unsure: NOTHING }
     }
 }
 
@@ -61,6 +69,8 @@ impl Overlay {
         self.accounts.clear();
         self.slots.clear();
         self.unsure.clear();
+        self.sums.clear();
+        self.checks.clear();
     }
 
     /// The memory that it has, in bytes, near enough.
@@ -80,9 +90,9 @@ impl Overlay {
         self.accounts.get(address).map(|known| &known.info)
     }
 
-    /// A word that is known.
-    pub(super) fn word(&self, key: &(Address, U256)) -> Option<U256> {
-        self.slots.get(key).map(|known| known.word)
+    /// A word that is known, and whether it may only have been added to.
+    pub(super) fn word(&self, key: &(Address, U256)) -> Option<(U256, bool)> {
+        self.slots.get(key).map(|known| (known.word, known.sum != NOTHING))
     }
 
     /// Keeps an account as it was found; `read` says how, if that has to be checked later.
@@ -102,7 +112,7 @@ impl Overlay {
 
     /// Keeps a word as it was found.
     pub(super) fn keep_word(&mut self, key: (Address, U256), word: U256) {
-        self.slots.insert(key, KnownWord { word, written: false });
+        self.slots.insert(key, KnownWord { word, written: false, sum: NOTHING });
     }
 
     /// Takes in what a transaction writes that ran in its turn. False if that cannot be held here.
@@ -119,7 +129,8 @@ impl Overlay {
             }
         }
         for (address, slot, word) in &writes.slots {
-            self.slots.insert((*address, *slot), KnownWord { word: *word, written: true });
+            let known = KnownWord { word: *word, written: true, sum: NOTHING };
+            self.slots.insert((*address, *slot), known);
         }
         true
     }
@@ -154,7 +165,9 @@ impl Overlay {
                 }
             };
         }
-        reads.slots.extend_from_slice(&effects.reads.slots);
+        if !self.absorb_words(&effects.reads, reads) {
+            return false;
+        }
         let clears_empty = spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
         for (address, write) in &writes.accounts {
             if let (Some(known), AccountWrite::Add(addition)) = (self.accounts.get_mut(address), write) {
@@ -166,7 +179,40 @@ impl Overlay {
             }
         }
         for (address, slot, word) in &writes.slots {
-            self.slots.insert((*address, *slot), KnownWord { word: *word, written: true });
+            let entry = self.slots.entry((*address, *slot));
+            let known = entry.or_insert(KnownWord { word: *word, written: true, sum: NOTHING });
+            (known.word, known.written) = (*word, true);
+        }
+        true
+    }
+
+    /// Takes in what words a transaction found that ran ahead of its turn.
+    fn absorb_words(&mut self, found: &Reads, reads: &mut Reads) -> bool {
+        for read in &found.slots {
+            let known = self.slots.get(&(read.address, read.slot));
+            match known.and_then(|known| self.sums.get_mut(known.sum as usize)) {
+                Some(sum) => sum.exact = true,
+                None => reads.slots.push(*read),
+            }
+        }
+        for (number, sum) in found.sums.iter().enumerate() {
+            let Some(known) = self.slots.get_mut(&(sum.read.address, sum.read.slot)) else { return false };
+            if known.sum == NOTHING {
+                known.sum = self.sums.len() as u32;
+                self.sums.push(sum.clone());
+            }
+            let place = known.sum;
+            let first = &mut self.sums[place as usize];
+            first.exact |= sum.exact;
+            // What the row has added since it found the word.
+            let shift = sum.read.word.wrapping_sub(first.read.word);
+            let own = found.checks.iter().filter(|check| check.sum as usize == number);
+            self.checks.extend(own.map(|check| Check {
+                sum: place,
+                left: check.left.shifted(shift),
+                right: check.right.shifted(shift),
+                ..*check
+            }));
         }
         true
     }
@@ -183,9 +229,17 @@ impl Overlay {
         self.accounts.clear();
         for ((address, slot), known) in self.slots.drain() {
             if known.written {
-                effects.writes.slots.push((address, slot, known.word));
+                match self.sums.get(known.sum as usize).filter(|sum| !sum.exact) {
+                    Some(sum) => {
+                        let addition = known.word.wrapping_sub(sum.read.word);
+                        effects.writes.sums.push((address, slot, addition));
+                    }
+                    None => effects.writes.slots.push((address, slot, known.word)),
+                }
             }
         }
+        effects.reads.sums.append(&mut self.sums);
+        effects.reads.checks.append(&mut self.checks);
     }
 
     /// Whether a row in its turn has written an account.

@@ -1,0 +1,487 @@
+//! Words that an execution does nothing with but add to them: `slot += e`, found out while the code runs.
+//!
+//! In: loads at places where guesses have gone stale. Out: for each such word either that it decided nothing but a few
+//! comparisons, which are listed, or that the execution depends on all of it. After such a load the instructions are
+//! stepped through one by one, and it is followed which words on the stack are the loaded one plus or minus a number. They
+//! may be added to, compared, and stored back; whatever else becomes of them makes the execution depend on the loaded word.
+//! No claim of any analysis enters here: an execution with another word, for which all comparisons come out the same, goes
+//! the same way and uses the same gas, and the word that it stores differs by what the loaded one differs by.
+
+use std::{fmt, hash::BuildHasher as _};
+
+use alloy_primitives::U256;
+use revm::{
+    DatabaseRef,
+    bytecode::opcode::{self, OPCODE_INFO},
+    interpreter::{
+        InstructionContext, InstructionExecResult, InstructionResult,
+        instructions::{GasTable, host},
+        interpreter_types::{InputsTr as _, Jumps as _},
+    },
+};
+use rustc_hash::{FxBuildHasher, FxHashSet};
+
+use super::{
+    SlotRead,
+    observe::{At, Instructions},
+};
+
+/// Instructions of later forks that reach deeper into the stack than any other.
+const DEEP: std::ops::RangeInclusive<u8> = 0xe6..=0xe8;
+
+/// A place in a code that loads a word. Two places may have the same number: it only says where to look more closely.
+pub(crate) type Site = u64;
+
+/// A word that an execution only added to.
+#[derive(Clone, Debug)]
+pub(crate) struct Sum {
+    /// How it was found.
+    pub(crate) read: SlotRead,
+    /// Whether anything else became of it.
+    pub(crate) exact: bool,
+}
+
+/// A number that is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The loaded word plus an offset, modulo 2^256.
+    Plus(U256),
+    /// An offset minus the loaded word.
+    Minus(U256),
+    /// A number that does not depend on it.
+    Number(U256),
+}
+
+impl Side {
+    fn of(self, word: U256) -> U256 {
+        match self {
+            Self::Plus(offset) => offset.wrapping_add(word),
+            Self::Minus(offset) => offset.wrapping_sub(word),
+            Self::Number(number) => number,
+        }
+    }
+
+    /// The same number, if what is called the loaded word is the one that it was before `shift` was added to it.
+    pub(crate) fn shifted(self, shift: U256) -> Self {
+        match self {
+            Self::Plus(offset) => Self::Plus(offset.wrapping_add(shift)),
+            Self::Minus(offset) => Self::Minus(offset.wrapping_sub(shift)),
+            Self::Number(number) => Self::Number(number),
+        }
+    }
+}
+
+/// A comparison that an execution made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Check {
+    /// The number of the sum whose loaded word it depends on.
+    pub(crate) sum: u32,
+    pub(crate) left: Side,
+    pub(crate) right: Side,
+    /// Whether both are equal or, if not, whether the left one is less.
+    pub(crate) is_equality: bool,
+    /// How it came out.
+    pub(crate) holds: bool,
+}
+
+impl Check {
+    /// Whether it would come out the same if another word had been loaded.
+    pub(crate) fn is_same(&self, word: U256) -> bool {
+        let (left, right) = (self.left.of(word), self.right.of(word));
+        self.holds == if self.is_equality { left == right } else { left < right }
+    }
+}
+
+/// A word on the stack that is a loaded one plus or minus something.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    /// The number of the sum.
+    sum: u32,
+    side: Side,
+}
+
+/// What a view needs to follow words.
+pub(crate) struct Following {
+    /// Where to look more closely.
+    pub(crate) sites: FxHashSet<Site>,
+    /// What instructions cost at the least.
+    pub(super) gas: GasTable,
+    /// Where the load is that is going on.
+    pub(super) site: Site,
+    /// Whether words are being followed.
+    is_busy: bool,
+    /// The sum that a load has found, while words are being followed.
+    found: Option<u32>,
+    /// Whether the store that comes next adds to the word.
+    adds: bool,
+    /// What is followed, by its place on the stack. Kept for its room.
+    terms: Vec<(usize, Term)>,
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Following").field("sites", &self.sites.len()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Following {
+    fn default() -> Self {
+        Self {
+            sites: FxHashSet::default(),
+            gas: [0; 256],
+            site: 0,
+            is_busy: false,
+            found: None,
+            adds: false,
+            terms: Vec::new(),
+        }
+    }
+}
+
+/// What SLOAD does; where it is worth while, what becomes of the word is followed.
+pub(super) fn load<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
+    let At { interpreter, host } = at;
+    let view = &mut host.journaled_state.database;
+    if !view.logs {
+        return host::sload(InstructionContext { interpreter, host });
+    }
+    let code = interpreter.input.bytecode_address().copied().unwrap_or_default();
+    let site = FxBuildHasher.hash_one((code, interpreter.bytecode.pc()));
+    view.following.site = site;
+    let is_watched = !view.following.sites.is_empty() && view.following.sites.contains(&site);
+    if !is_watched && view.log.sums.is_empty() {
+        return host::sload(InstructionContext { interpreter, host });
+    }
+    let key =
+        (interpreter.input.target_address(), interpreter.stack.data().last().copied().unwrap_or_default());
+    let known = view.log.sum(key);
+    if !is_watched || (known.is_none() && view.log.slots.iter().any(|it| (it.address, it.slot) == key)) {
+        if let Some(sum) = known {
+            view.log.sums[sum].exact = true;
+        }
+        return host::sload(InstructionContext { interpreter, host });
+    }
+    host::sload(InstructionContext { interpreter: &mut *interpreter, host: &mut *host })?;
+    let log = &mut host.journaled_state.database.log;
+    let sum = match known {
+        Some(sum) => sum,
+        // What is not in the log was found on the way, or is as it is in any case.
+        None => match log.slots.last() {
+            Some(read) if (read.address, read.slot) == key => {
+                log.sums.push(Sum { read: *read, exact: false });
+                log.sums.len() - 1
+            }
+            _ => return Ok(()),
+        },
+    };
+    if log.sums[sum].exact {
+        return Ok(());
+    }
+    let following = &mut host.journaled_state.database.following;
+    if following.is_busy {
+        following.found = Some(sum as u32);
+        return Ok(());
+    }
+    following.is_busy = true;
+    let mut terms = std::mem::take(&mut following.terms);
+    terms.clear();
+    let gas = following.gas;
+    let mut follower = Follower { at: InstructionContext { interpreter, host }, terms };
+    follower.found(sum as u32);
+    let result = follower.follow(&gas);
+    let following = &mut follower.at.host.journaled_state.database.following;
+    following.terms = follower.terms;
+    following.is_busy = false;
+    result
+}
+
+/// What SSTORE does; what does not add to a word that was taken to be only added to makes it count.
+pub(super) fn store<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
+    let view = &mut at.host.journaled_state.database;
+    view.following.site = 0;
+    if !std::mem::take(&mut view.following.adds) && !view.log.sums.is_empty() {
+        let slot = at.interpreter.stack.data().last().copied().unwrap_or_default();
+        if let Some(sum) = view.log.sum((at.interpreter.input.target_address(), slot)) {
+            view.log.sums[sum].exact = true;
+        }
+    }
+    host::sstore(at)
+}
+
+/// Follows words through the instructions of one frame.
+struct Follower<'i, 'a, D: DatabaseRef> {
+    at: At<'i, 'a, D>,
+    terms: Vec<(usize, Term)>,
+}
+
+impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
+    /// Follows the word on top of the stack, which a load has found.
+    fn found(&mut self, sum: u32) {
+        let stack = self.at.interpreter.stack.data();
+        if let [.., word] = stack.as_slice() {
+            let loaded = self.at.host.journaled_state.database.log.sums[sum as usize].read.word;
+            let side = Side::Plus(word.wrapping_sub(loaded));
+            self.terms.push((stack.len() - 1, Term { sum, side }));
+        }
+    }
+
+    /// Executes instructions until nothing is left to follow, or the frame does not go on.
+    fn follow(&mut self, gas: &GasTable) -> InstructionExecResult {
+        let instructions = &Instructions::<'a, D>::TABLE;
+        while !self.terms.is_empty() {
+            let opcode = self.at.interpreter.bytecode.opcode();
+            let length = self.at.interpreter.stack.data().len();
+            let outcome = self.before(opcode, length);
+            if let Err(end) = self.at.interpreter.step(instructions, gas, self.at.host) {
+                if end == InstructionResult::Suspend {
+                    // The frame goes on when nobody follows any more.
+                    self.give_up();
+                }
+                self.terms.clear();
+                self.at.host.journaled_state.database.following.adds = false;
+                return Err(end);
+            }
+            self.after(opcode, length, outcome);
+        }
+        Ok(())
+    }
+
+    /// Takes note of what an instruction will do to what is followed, and says what will be on top of the stack.
+    fn before(&mut self, opcode: u8, length: usize) -> Option<Term> {
+        match opcode {
+            opcode::DUP1..=opcode::DUP16 => {
+                let from = length.checked_sub(usize::from(opcode - opcode::DUP1) + 1)?;
+                self.terms.iter().find(|(place, _)| *place == from).map(|(_, term)| *term)
+            }
+            opcode::SWAP1..=opcode::SWAP16 => None,
+            opcode::POP => {
+                self.take(length, 0);
+                None
+            }
+            opcode::ADD | opcode::SUB | opcode::LT | opcode::GT | opcode::EQ => self.combine(opcode, length),
+            opcode::AND | opcode::OR | opcode::MUL => self.absorb(opcode, length),
+            opcode::DIV => self.keep_if(length, 0, 1, U256::ONE),
+            opcode::SHL | opcode::SHR => self.keep_if(length, 1, 0, U256::ZERO),
+            opcode::NOT => {
+                let Term { sum, side } = self.take(length, 0)?;
+                let side = match side {
+                    Side::Plus(offset) => Side::Minus(!offset),
+                    Side::Minus(offset) => Side::Plus(!offset),
+                    Side::Number(number) => Side::Number(!number),
+                };
+                Some(Term { sum, side })
+            }
+            opcode::ISZERO => {
+                let term = self.take(length, 0);
+                self.is_zero(term, length, 0);
+                None
+            }
+            opcode::JUMPI => {
+                let target = self.take(length, 0);
+                self.count(target);
+                let condition = self.take(length, 1);
+                self.is_zero(condition, length, 1);
+                None
+            }
+            opcode::SSTORE => {
+                self.store(length);
+                None
+            }
+            _ => {
+                let inputs = OPCODE_INFO[usize::from(opcode)].map_or(0, |info| usize::from(info.inputs()));
+                for below in 0..inputs {
+                    let term = self.take(length, below);
+                    self.count(term);
+                }
+                if DEEP.contains(&opcode) {
+                    self.give_up();
+                    self.terms.clear();
+                }
+                None
+            }
+        }
+    }
+
+    /// Takes note of what an instruction has done.
+    fn after(&mut self, opcode: u8, length: usize, outcome: Option<Term>) {
+        if let opcode::SWAP1..=opcode::SWAP16 = opcode {
+            let (top, other) = (length - 1, length - 2 - usize::from(opcode - opcode::SWAP1));
+            for (place, _) in &mut self.terms {
+                *place = if *place == top {
+                    other
+                } else if *place == other {
+                    top
+                } else {
+                    *place
+                };
+            }
+        }
+        let top = self.at.interpreter.stack.data().len().wrapping_sub(1);
+        if let Some(term) = outcome {
+            self.terms.push((top, term));
+        }
+        if opcode == opcode::SLOAD
+            && let Some(sum) = self.at.host.journaled_state.database.following.found.take()
+        {
+            self.found(sum);
+        }
+    }
+
+    /// Two numbers become their sum, their difference, or how they compare.
+    fn combine(&mut self, opcode: u8, length: usize) -> Option<Term> {
+        let (first, second) = (self.take(length, 0), self.take(length, 1));
+        let sum = match (first, second) {
+            (None, None) => return None,
+            (Some(first), Some(second)) if first.sum != second.sum => {
+                self.count(Some(first));
+                self.count(Some(second));
+                return None;
+            }
+            (Some(term), _) | (_, Some(term)) => term.sum,
+        };
+        let side = |term: Option<Term>, below| {
+            term.map_or_else(|| Side::Number(self.word(length, below)), |term| term.side)
+        };
+        let (left, right) = (side(first, 0), side(second, 1));
+        let result = match (opcode, left, right) {
+            (opcode::ADD, Side::Plus(a), Side::Number(b)) | (opcode::ADD, Side::Number(a), Side::Plus(b)) => {
+                Side::Plus(a.wrapping_add(b))
+            }
+            (opcode::ADD, Side::Minus(a), Side::Number(b))
+            | (opcode::ADD, Side::Number(a), Side::Minus(b)) => Side::Minus(a.wrapping_add(b)),
+            (opcode::SUB, Side::Plus(a), Side::Number(b))
+            | (opcode::SUB, Side::Number(a), Side::Minus(b)) => Side::Plus(a.wrapping_sub(b)),
+            (opcode::SUB, Side::Minus(a), Side::Number(b))
+            | (opcode::SUB, Side::Number(a), Side::Plus(b)) => Side::Minus(a.wrapping_sub(b)),
+            // What was added may be the difference of two such words.
+            (opcode::SUB, Side::Plus(_), Side::Plus(_)) | (opcode::SUB, Side::Minus(_), Side::Minus(_)) => {
+                return None;
+            }
+            (opcode::ADD | opcode::SUB, _, _) => {
+                self.count(first.or(second));
+                return None;
+            }
+            (opcode::GT, left, right) => {
+                self.compare(length, sum, (right, 1), (left, 0), false);
+                return None;
+            }
+            (_, left, right) => {
+                self.compare(length, sum, (left, 0), (right, 1), opcode == opcode::EQ);
+                return None;
+            }
+        };
+        Some(Term { sum, side: result })
+    }
+
+    /// A word stays what it is if the other one is neutral to it, and does not matter if that decides all.
+    fn absorb(&mut self, opcode: u8, length: usize) -> Option<Term> {
+        let (first, second) = (self.take(length, 0), self.take(length, 1));
+        let (term, other) = match (first, second) {
+            (None, None) => return None,
+            (Some(first), Some(second)) => {
+                self.count(Some(first));
+                self.count(Some(second));
+                return None;
+            }
+            (Some(term), None) => (term, self.word(length, 1)),
+            (None, Some(term)) => (term, self.word(length, 0)),
+        };
+        let (neutral, deciding) = match opcode {
+            opcode::AND => (U256::MAX, U256::ZERO),
+            opcode::OR => (U256::ZERO, U256::MAX),
+            _ => (U256::ONE, U256::ZERO),
+        };
+        if other == neutral {
+            return Some(term);
+        }
+        if other != deciding {
+            self.count(Some(term));
+        }
+        None
+    }
+
+    /// The word at one place stays what it is if the one at the other is neutral.
+    fn keep_if(&mut self, length: usize, kept: usize, other: usize, neutral: U256) -> Option<Term> {
+        let (term, by) = (self.take(length, kept), self.take(length, other));
+        if by.is_none() && self.word(length, other) == neutral {
+            return term;
+        }
+        self.count(term);
+        self.count(by);
+        None
+    }
+
+    fn is_zero(&mut self, term: Option<Term>, length: usize, below: usize) {
+        if let Some(Term { sum, side }) = term {
+            let holds = self.word(length, below).is_zero();
+            self.check(sum, side, Side::Number(U256::ZERO), true, holds);
+        }
+    }
+
+    fn compare(
+        &mut self,
+        length: usize,
+        sum: u32,
+        (left, below): (Side, usize),
+        (right, other): (Side, usize),
+        is_equality: bool,
+    ) {
+        let (a, b) = (self.word(length, below), self.word(length, other));
+        self.check(sum, left, right, is_equality, if is_equality { a == b } else { a < b });
+    }
+
+    fn check(&mut self, sum: u32, left: Side, right: Side, is_equality: bool, holds: bool) {
+        let checks = &mut self.at.host.journaled_state.database.log.checks;
+        checks.push(Check { sum, left, right, is_equality, holds });
+    }
+
+    /// What a store costs depends on which of the words before the transaction, before the store and after it are equal,
+    /// which their offsets decide, and on which of them are zero.
+    fn store(&mut self, length: usize) {
+        let place = self.take(length, 0);
+        self.count(place);
+        let Some(term) = self.take(length, 1) else { return };
+        let key = (self.at.interpreter.input.target_address(), self.word(length, 0));
+        let log = &self.at.host.journaled_state.database.log;
+        let is_its_own = log.sum(key) == Some(term.sum as usize);
+        if !is_its_own || !matches!(term.side, Side::Plus(_)) {
+            self.count(Some(term));
+            return;
+        }
+        let after = self.word(length, 1).is_zero();
+        let before = log.sums[term.sum as usize].read.word.is_zero();
+        self.check(term.sum, Side::Plus(U256::ZERO), Side::Number(U256::ZERO), true, before);
+        self.check(term.sum, term.side, Side::Number(U256::ZERO), true, after);
+        self.at.host.journaled_state.database.following.adds = true;
+    }
+
+    /// Follows a word below the top of the stack no longer.
+    fn take(&mut self, length: usize, below: usize) -> Option<Term> {
+        let place = length.checked_sub(below + 1)?;
+        let at = self.terms.iter().position(|(it, _)| *it == place)?;
+        Some(self.terms.swap_remove(at).1)
+    }
+
+    /// The word that lies under `below` others; what is not there is not looked at by any instruction that succeeds.
+    fn word(&self, length: usize, below: usize) -> U256 {
+        let place = length.checked_sub(below + 1);
+        place.and_then(|place| self.at.interpreter.stack.data().get(place)).copied().unwrap_or_default()
+    }
+
+    /// The execution depends on the loaded word itself.
+    fn count(&mut self, term: Option<Term>) {
+        if let Some(term) = term {
+            self.at.host.journaled_state.database.log.sums[term.sum as usize].exact = true;
+        }
+    }
+
+    /// The execution depends on all loaded words that are followed.
+    fn give_up(&mut self) {
+        for (_, term) in &self.terms {
+            self.at.host.journaled_state.database.log.sums[term.sum as usize].exact = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
