@@ -175,6 +175,36 @@ pub(crate) fn code_hash(info: Option<&AccountInfo>) -> B256 {
     info.map(|info| info.code_hash).filter(|hash| !hash.is_zero()).unwrap_or(KECCAK256_EMPTY)
 }
 
+/// The state as a transaction finds it, without what a row leaves to it.
+struct Told<'a, D> {
+    state: &'a D,
+    store: &'a Store,
+    fees: &'a Fees,
+    spec: SpecId,
+    reader: Index,
+}
+
+impl<D: DatabaseRef> Told<'_, D> {
+    /// The account as the transaction finds it, and who wrote it last.
+    fn account(&self, address: Address) -> Result<(Option<AccountInfo>, Option<Index>), D::Error> {
+        // What is settled needs no look at the state below.
+        let settled = self.store.accounts.with(&address, |versions| {
+            versions.settled(self.reader).map(|(info, writer)| (info.clone(), writer))
+        });
+        let (info, writer) = match settled {
+            Some(Some((info, writer))) => (info, Some(writer)),
+            Some(None) => {
+                let base = self.state.basic_ref(address)?;
+                let found =
+                    self.store.accounts.with(&address, |versions| versions.read(self.reader, base.clone()));
+                found.unwrap_or((base, None))
+            }
+            None => (self.state.basic_ref(address)?, None),
+        };
+        Ok((self.fees.add_to(address, info, self.spec), writer))
+    }
+}
+
 impl<'a, D: DatabaseRef> View<'a, D> {
     /// The view of nobody yet.
     pub(crate) fn new(state: &'a D, store: &'a Store, fees: &'a Fees, spec: SpecId) -> Self {
@@ -205,21 +235,30 @@ impl<'a, D: DatabaseRef> View<'a, D> {
 
     /// The account as the transaction finds it, and who wrote it last.
     pub(crate) fn account(&self, address: Address) -> Result<(Option<AccountInfo>, Option<Index>), D::Error> {
-        // What is settled needs no look at the state below.
-        let settled = self.store.accounts.with(&address, |versions| {
-            versions.settled(self.reader).map(|(info, writer)| (info.clone(), writer))
-        });
-        let (info, writer) = match settled {
-            Some(Some((info, writer))) => (info, Some(writer)),
-            Some(None) => {
-                let base = self.state.basic_ref(address)?;
-                let found =
-                    self.store.accounts.with(&address, |versions| versions.read(self.reader, base.clone()));
-                found.unwrap_or((base, None))
-            }
-            None => (self.state.basic_ref(address)?, None),
-        };
-        Ok((self.fees.add_to(address, info, self.spec), writer))
+        self.told().account(address)
+    }
+
+    /// What everybody has been told, for longer than the view is borrowed.
+    fn told(&self) -> Told<'a, D> {
+        Told { state: self.state, store: self.store, fees: self.fees, spec: self.spec, reader: self.reader }
+    }
+
+    /// The sender of a transaction and whom it calls, to be changed in their place, while transactions run in a row in
+    /// their turn. None if one of them is no account like others: both are the same, or one earns the fees.
+    pub(crate) fn pair(
+        &mut self,
+        sender: Address,
+        receiver: Address,
+    ) -> Result<Option<[overlay::Place<'_>; 2]>, D::Error> {
+        let beneficiary = self.fees.beneficiary;
+        if sender == receiver || sender == beneficiary || receiver == beneficiary {
+            return Ok(None);
+        }
+        let told = self.told();
+        for address in [sender, receiver] {
+            self.overlay.find_account(address, || Ok(told.account(address)?.0))?;
+        }
+        Ok(self.overlay.places([&sender, &receiver]))
     }
 
     /// Who of the block has written the account before the transaction.

@@ -226,6 +226,24 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         self.run(index, transaction, None)
     }
 
+    /// Runs a plain transfer of a row in its turn, and pays its fee; none if it is anything else.
+    pub(crate) fn transfer_in_row(
+        &mut self,
+        index: Index,
+        transaction: &TxEnv,
+    ) -> Result<Option<ExecutionResult>, D::Error> {
+        let Some(plain) = self.plain.as_ref().filter(|_| transaction.data.is_empty()) else {
+            return Ok(None);
+        };
+        let view = &mut self.evm.ctx.journaled_state.database;
+        view.begin(index, None);
+        let ran = plain.run_in_row(transaction, view)?;
+        Ok(ran.map(|(result, fee)| {
+            view.fees.pay(fee, true);
+            result
+        }))
+    }
+
     fn run(
         &mut self,
         index: Index,

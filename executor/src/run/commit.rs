@@ -201,6 +201,15 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         index: Index,
         worker: &mut Worker<'_, D>,
     ) -> Result<(), ExecuteError<E>> {
+        self.admit(index)?;
+        let transaction = &self.board.transactions[index as usize].env;
+        let database = |source| ExecuteError::Database { index: index as usize, source };
+        if transaction.data.is_empty()
+            && let Some(result) =
+                guarded(index, || worker.transfer_in_row(index, transaction).map_err(database))?
+        {
+            return self.conclude(index, result);
+        }
         let executed = self.execute(index, worker)?;
         let writes = &executed.effects.writes;
         if worker.overlay().settle(writes) {

@@ -31,7 +31,7 @@ const FARTHEST: usize = 256;
 const SAMPLE: usize = 32;
 
 /// How many guesses it takes to tell whether guessing is good enough.
-const GUESSES: u64 = 8;
+const GUESSES: u64 = 16;
 
 /// The nanoseconds that transactions in a row should take together, so that handing them over costs little.
 const ROW: u64 = 50_000;

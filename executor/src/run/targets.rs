@@ -28,12 +28,15 @@ pub(super) struct Targets {
 struct Record {
     held: u32,
     stale: u32,
+    /// Whether guesses on such transactions have held too seldom. What is run after those before it are done tells nothing
+    /// about what would become of it otherwise, so that this stays.
+    is_bad: bool,
 }
 
 impl Record {
-    /// Whether guesses on such transactions hold too seldom.
-    fn is_bad(self) -> bool {
-        self.stale >= 2 && self.stale * 3 > self.held + self.stale
+    fn note(&mut self, held: bool) {
+        *(if held { &mut self.held } else { &mut self.stale }) += 1;
+        self.is_bad |= self.stale >= 2 && self.stale * 3 > self.held + self.stale;
     }
 }
 
@@ -74,7 +77,7 @@ impl Targets {
     fn note(&mut self, range: Range<Index>, held: bool) {
         for index in range {
             if let Some(record) = self.records.get_mut(self.of[index as usize] as usize) {
-                *(if held { &mut record.held } else { &mut record.stale }) += 1;
+                record.note(held);
             }
         }
     }
@@ -87,7 +90,7 @@ impl Targets {
         is_done: impl Fn(usize) -> bool,
     ) -> bool {
         let Some(target) = self.of.get(index) else { return false };
-        self.records.get(*target as usize).is_some_and(|it| it.is_bad())
+        self.records.get(*target as usize).is_some_and(|it| it.is_bad)
             && before.rev().any(|other| self.of[other] == *target && !is_done(other))
     }
 }

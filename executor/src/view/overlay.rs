@@ -4,6 +4,8 @@
 //! had done it. A row that runs in its turn keeps final values; one that runs ahead keeps additions apart from what they
 //! were added to, since that may still change.
 
+use std::collections::hash_map::Entry;
+
 use alloy_primitives::{Address, U256};
 use revm::{primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
@@ -33,6 +35,23 @@ struct Known {
     written: bool,
     /// Where there is more about it, if there is.
     unsure: u32,
+}
+
+/// An account in its place, while a row runs in its turn.
+#[derive(Debug)]
+pub(crate) struct Place<'o>(&'o mut Known);
+
+impl Place<'_> {
+    /// The account.
+    pub(crate) fn info(&self) -> Option<&AccountInfo> {
+        self.0.info.as_ref()
+    }
+
+    /// Changes the account, which comes into being if there is none.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut AccountInfo)) {
+        change(self.0.info.get_or_insert_default());
+        self.0.written = true;
+    }
 }
 
 /// An account that may still change before the row counts.
@@ -88,6 +107,26 @@ impl Overlay {
     /// An account that is known.
     pub(super) fn account(&self, address: &Address) -> Option<&Option<AccountInfo>> {
         self.accounts.get(address).map(|known| &known.info)
+    }
+
+    /// Makes sure that an account is known; `read` says what it is if it is not yet.
+    pub(super) fn find_account<E>(
+        &mut self,
+        address: Address,
+        read: impl FnOnce() -> Result<Option<AccountInfo>, E>,
+    ) -> Result<(), E> {
+        if let Entry::Vacant(vacant) = self.accounts.entry(address) {
+            vacant.insert(Known::new(read()?));
+        }
+        Ok(())
+    }
+
+    /// Two different accounts that are known, to be changed in their place.
+    pub(super) fn places(&mut self, addresses: [&Address; 2]) -> Option<[Place<'_>; 2]> {
+        match self.accounts.get_disjoint_mut(addresses) {
+            [Some(first), Some(second)] => Some([Place(first), Place(second)]),
+            _ => None,
+        }
     }
 
     /// A word that is known, and whether it may only have been added to.

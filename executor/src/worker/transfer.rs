@@ -108,11 +108,7 @@ impl Plain {
             first.needs_nonce = true;
             second.needs_presence = transaction.value.is_zero();
         }
-        let price = transaction.effective_gas_price(self.base_fee);
-        let tip =
-            if self.spec.is_enabled_in(SpecId::LONDON) { price.saturating_sub(self.base_fee) } else { price };
-        let used = u128::from(self.gas.tx_gas_used());
-        let debit = U256::from(price) * U256::from(used) + transaction.value;
+        let (debit, fee) = self.costs(transaction);
         let writes = &mut effects.writes;
         // In its turn the transaction has seen the final state, so that its own is final too.
         let in_turn = view.assumed.is_none();
@@ -127,14 +123,69 @@ impl Plain {
         if !transaction.value.is_zero() {
             write(to, receiver, Addition { credit: transaction.value, ..Addition::default() });
         }
-        writes.fee = U256::from(tip) * U256::from(used);
+        writes.fee = fee;
         std::mem::swap(&mut effects.reads.accounts, &mut view.log.accounts);
-        Ok(Some(ExecutionResult::Success {
+        Ok(Some(self.result()))
+    }
+
+    /// Executes the transaction, if it is a plain transfer, in a row in its turn: the accounts are changed where the row
+    /// has them. Says what the beneficiary is paid.
+    pub(super) fn run_in_row<D: DatabaseRef>(
+        &self,
+        transaction: &TxEnv,
+        view: &mut View<'_, D>,
+    ) -> Result<Option<(ExecutionResult, U256)>, D::Error> {
+        let TxKind::Call(to) = transaction.kind else { return Ok(None) };
+        if !self.admits(transaction) || self.precompiles.contains(&to) {
+            return Ok(None);
+        }
+        let Ok(most) = transaction.max_balance_spending() else { return Ok(None) };
+        let Some([mut sender, mut receiver]) = view.pair(transaction.caller, to)? else { return Ok(None) };
+        let (debit, fee) = self.costs(transaction);
+        let may_pay = sender.info().is_some_and(|sender| {
+            sender.is_empty_code_hash()
+                && sender.nonce == transaction.nonce
+                && sender.nonce < u64::MAX
+                && sender.balance >= most
+                && sender.balance >= debit
+        });
+        let value = transaction.value;
+        let may_receive = receiver.info().is_none_or(|receiver| {
+            receiver.is_code_hash_empty_or_zero()
+                // An account that is there and empty is removed when it is touched.
+                && (!value.is_zero() || !receiver.is_empty())
+                && receiver.balance.checked_add(value).is_some()
+        });
+        if !may_pay || !may_receive {
+            return Ok(None);
+        }
+        sender.change(|info| {
+            info.balance -= debit;
+            info.nonce += 1;
+        });
+        if !value.is_zero() {
+            receiver.change(|info| info.balance += value);
+        }
+        Ok(Some((self.result(), fee)))
+    }
+
+    /// What a plain transfer takes from its sender, and what of it the beneficiary is paid.
+    fn costs(&self, transaction: &TxEnv) -> (U256, U256) {
+        let price = transaction.effective_gas_price(self.base_fee);
+        let tip =
+            if self.spec.is_enabled_in(SpecId::LONDON) { price.saturating_sub(self.base_fee) } else { price };
+        let used = U256::from(self.gas.tx_gas_used());
+        let debit = (U256::from(price) * used).saturating_add(transaction.value);
+        (debit, U256::from(tip) * used)
+    }
+
+    fn result(&self) -> ExecutionResult {
+        ExecutionResult::Success {
             reason: SuccessReason::Stop,
             gas: self.gas,
             logs: Vec::new(),
             output: Output::Call(Bytes::new()),
-        }))
+        }
     }
 
     /// Whether the transaction may be a plain transfer, as far as it says itself.
