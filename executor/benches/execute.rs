@@ -51,6 +51,7 @@ fn main() {
     }
     let mut reader = BlockReader::default();
     let (mut serial, mut ours) = (Duration::ZERO, Duration::ZERO);
+    let mut modelled = Vec::new();
     for file in real_blocks() {
         let block = reader.read(&file).unwrap_or_else(|error| panic!("{error}"));
         let name = format!("block {}", block.number);
@@ -58,15 +59,39 @@ fn main() {
             continue;
         }
         let times = time(&name, &block, &setting);
-        serial += times.0;
-        ours += times.1;
+        serial += times.serial;
+        ours += times.ours;
+        if times.gas >= LARGE {
+            modelled.extend(
+                times.model.map(|model| model * times.ours.as_secs_f64() / times.serial.as_secs_f64()),
+            );
+        }
     }
     if !ours.is_zero() {
         println!("\nall real blocks together: {:.2}", serial.as_secs_f64() / ours.as_secs_f64());
+        modelled.sort_by(f64::total_cmp);
+        let close = modelled.iter().filter(|ratio| (ratio.ln()).abs() <= 1.15_f64.ln()).count();
+        if let Some(median) = modelled.get(modelled.len() / 2) {
+            println!(
+                "the model is within 15 % on {close} of {} blocks of 12 Mgas and more, at the median {median:.2} of what is measured",
+                modelled.len()
+            );
+        }
     }
 }
 
-const HEADINGS: [&str; 16] = [
+/// The gas from which on a block is a large one.
+const LARGE: u64 = 12_000_000;
+
+/// The median times of a block, and what the model says of their ratio.
+struct Times {
+    serial: Duration,
+    ours: Duration,
+    model: Option<f64>,
+    gas: u64,
+}
+
+const HEADINGS: [&str; 18] = [
     "workload                ",
     "  txs",
     " Mgas",
@@ -76,8 +101,10 @@ const HEADINGS: [&str; 16] = [
     "middle half",
     "hints",
     "   no",
+    "wrong",
     "ahead",
     "again",
+    "sums",
     "predicted ms",
     "halves",
     "model",
@@ -86,7 +113,7 @@ const HEADINGS: [&str; 16] = [
 ];
 
 /// Prints a row of the table, under the headings.
-fn print_row(cells: &[String; 16]) {
+fn print_row(cells: &[String; 18]) {
     let cells = cells.iter().zip(HEADINGS).enumerate().map(|(column, (cell, heading))| {
         let width = heading.len();
         if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
@@ -104,15 +131,17 @@ struct Round {
     /// With all predictions there, and with none.
     given: Duration,
     none: Duration,
+    /// With the predictions of other transactions.
+    wrong: Duration,
     halves: Option<Duration>,
 }
 
 /// The median times of serial execution and of ours, of which it prints the row. A row also tells how fast we are when all
-/// predictions are there already, when there are none, how fast two threads with plain revm are that each execute one half
+/// predictions are there already, when there are none, when each transaction has the prediction of another one, how fast two threads with plain revm are that each execute one half
 /// of the transactions on its own copy of the state (what the machine has to give where nothing conflicts), what the
-/// model of two processors says, how much processor time we take for one of serial execution's, and the memory of what is
+/// model of the executor says (`simulate`), how much processor time we take for one of serial execution's, and the memory of what is
 /// written.
-fn time(name: &str, block: &Block, setting: &Setting) -> (Duration, Duration) {
+fn time(name: &str, block: &Block, setting: &Setting) -> Times {
     let state = BlockState::new(block);
     let readers = if setting.latency.is_zero() { 0 } else { READERS };
     let executor =
@@ -129,7 +158,9 @@ fn time(name: &str, block: &Block, setting: &Setting) -> (Duration, Duration) {
         })
         .collect();
     let rounds = rounds.unwrap_or_else(|error| panic!("{name}: {error}"));
-    let Some(last) = rounds.last() else { return (Duration::ZERO, Duration::ZERO) };
+    let Some(last) = rounds.last() else {
+        return Times { serial: Duration::ZERO, ours: Duration::ZERO, model: None, gas: 0 };
+    };
     let seconds = |time: Duration| time.as_secs_f64().max(1e-9);
     let sorted = |value: &dyn Fn(&Round) -> Option<f64>| {
         let mut values: Vec<f64> = rounds.iter().filter_map(value).collect();
@@ -148,7 +179,7 @@ fn time(name: &str, block: &Block, setting: &Setting) -> (Duration, Duration) {
     let serial = median(&|it| Some(seconds(it.serial))).unwrap_or_default();
     let ours = median(&|it| Some(seconds(it.ours.figures.execute))).unwrap_or_default();
     let model = simulate_block(block, &[setting.threads], &setting.predictor).ok();
-    let model = model.and_then(|it| Some(it.cores.first()?.predicted));
+    let model = model.and_then(|it| Some(it.cores.first()?.engine)).filter(|it| it.is_finite());
     print_row(&[
         name.to_owned(),
         block.transactions.len().to_string(),
@@ -159,15 +190,22 @@ fn time(name: &str, block: &Block, setting: &Setting) -> (Duration, Duration) {
         format!("{:.2}-{:.2}", at(&speed_ups, 1).unwrap_or(0.0), at(&speed_ups, 3).unwrap_or(0.0)),
         ratio(&|it| Some(it.given)),
         ratio(&|it| Some(it.none)),
+        ratio(&|it| Some(it.wrong)),
         last.ours.figures.ahead.to_string(),
         last.ours.figures.reexecutions.to_string(),
+        last.ours.figures.additions.to_string(),
         format!("{:.3}", seconds(last.ours.figures.predict) * 1e3),
         ratio(&|it| it.halves),
         text(model),
         text(median(&|it| Some(seconds(it.ours_processor) / seconds(it.serial_processor)))),
         (last.ours.figures.store_bytes / 1024).to_string(),
     ]);
-    (Duration::from_secs_f64(serial), Duration::from_secs_f64(ours))
+    Times {
+        serial: Duration::from_secs_f64(serial),
+        ours: Duration::from_secs_f64(ours),
+        model,
+        gas: last.ours.outcome.gas_used,
+    }
 }
 
 /// Executes a block in each way once. Predictions that are there are made on the state at hand.
@@ -179,6 +217,7 @@ fn round<D: revm::DatabaseRef<Error = StateError> + Sync>(
     [scheduled, optimistic]: &[Executor; 2],
 ) -> Result<Round, String> {
     let hints = predict(block, at_hand, &setting.predictor, setting.threads);
+    let wrong: Vec<_> = hints.iter().rev().cloned().collect();
     let execute = |executor: &Executor, predictions: Predictions<'_>| {
         let (env, rules) = (block.env(), block.rules());
         let executed =
@@ -203,6 +242,7 @@ fn round<D: revm::DatabaseRef<Error = StateError> + Sync>(
         ours,
         given: execute(scheduled, Predictions::Given(&hints))?.figures.execute,
         none: execute(optimistic, Predictions::None)?.figures.execute,
+        wrong: execute(scheduled, Predictions::Given(&wrong))?.figures.execute,
         halves: time_halves(block, state),
     })
 }

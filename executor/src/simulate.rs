@@ -2,8 +2,10 @@
 //!
 //! In: a block. Out: the speed-up over one processor, by measured times of its transactions, for three ways to execute
 //! it: in the order that its true dependencies allow, in the order that predictions ask for with the wrong ones executed
-//! again, and optimistically. Processors are taken to cost nothing and to share nothing: these are limits.
+//! again, and optimistically. There processors are taken to cost nothing and to share nothing: these are limits. A fourth
+//! one is the bundled executor as it is, with what it costs on this machine.
 
+mod engine;
 pub mod human;
 pub mod json;
 mod model;
@@ -59,6 +61,8 @@ pub struct Cores {
     pub predicted: f64,
     /// Without any.
     pub optimistic: f64,
+    /// Of the bundled executor, with all that it costs; not a number if that could not be measured.
+    pub engine: f64,
 }
 
 /// Simulates a block on these numbers of processors.
@@ -84,6 +88,7 @@ pub fn simulate_block(
     let estimates: Vec<u64> = (envs.iter().enumerate())
         .map(|(index, env)| schedule::cost(hints.get(index), env.gas_limit))
         .collect();
+    let costs = engine::measure(block, &state);
     let true_priorities = truth.remaining(&times);
     let priorities = predicted.remaining(&estimates);
     let mut mispredicted = 0;
@@ -96,6 +101,9 @@ pub fn simulate_block(
             ideal: speed_up(ideal.time),
             predicted: speed_up(by_hints.time),
             optimistic: speed_up(optimistic(&truth, &times, n)),
+            engine: costs
+                .as_ref()
+                .map_or(f64::NAN, |costs| speed_up(engine::executed(costs, &predicted, &truth, n))),
         }
     });
     let cores = cores.collect();

@@ -71,6 +71,7 @@ fn blocks_come_out_as_they_do_one_by_one() {
     let mut reader = BlockReader::default();
     let predictor = Predictor::new();
     let mut reexecuted = std::collections::BTreeMap::new();
+    let mut additions = 0;
     for file in files {
         let block = reader.read(&file).unwrap_or_else(|error| panic!("{error}"));
         let state = BlockState::new(&block);
@@ -91,6 +92,7 @@ fn blocks_come_out_as_they_do_one_by_one() {
                         executed.unwrap_or_else(|error| panic!("block {} {how}: {error}", block.number));
                     compare(&block, &expected, &executed, &how);
                     *reexecuted.entry((mode.name(), threads)).or_insert(0) += executed.figures.reexecutions;
+                    additions += executed.figures.additions;
                     // The same with one thread that runs in turn what others have not begun, with predictions made
                     // on the way, and with readers that read ahead.
                     let readers = [0, 1, 8, 0][threads.ilog2() as usize];
@@ -106,7 +108,8 @@ fn blocks_come_out_as_they_do_one_by_one() {
             }
         }
     }
-    println!("re-executions by mode and threads: {reexecuted:?}");
+    println!("re-executions by mode and threads: {reexecuted:?}; words that were added to: {additions}");
+    assert!(additions > 0, "no addition was made final as one");
 }
 
 /// A state that takes its time every now and then.

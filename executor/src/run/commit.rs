@@ -34,6 +34,8 @@ pub(super) struct Committer<'b, 'a, E> {
     /// Transactions that ran ahead of their turn, and those of them that ran again in it.
     pub(super) ahead: u64,
     pub(super) reexecutions: u64,
+    /// Additions to words that were made final.
+    pub(super) additions: u64,
     /// What the end of the block has written.
     pub(super) left: Overlay,
     /// Room for long rows.
@@ -47,7 +49,18 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
     pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>, room: Overlay) -> Self {
         let results = Vec::with_capacity(board.transactions.len());
         let left = Overlay::default();
-        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0, left, room }
+        Self {
+            board,
+            rules,
+            watch,
+            results,
+            gas_used: 0,
+            ahead: 0,
+            reexecutions: 0,
+            additions: 0,
+            left,
+            room,
+        }
     }
 
     /// Makes everything final.
@@ -172,6 +185,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             validity = Validity::Stale(Vec::new());
         }
         if validity == Validity::Holds {
+            self.additions += executed.effects.writes.sums.len() as u64;
             for (number, result) in (index..).zip(executed.results) {
                 self.conclude(number, result)?;
             }

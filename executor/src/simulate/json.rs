@@ -24,6 +24,7 @@ pub fn render(simulations: &[Simulation]) -> String {
                         ideal: it.ideal,
                         predicted: it.predicted,
                         optimistic: it.optimistic,
+                        engine: Some(it.engine).filter(|it| it.is_finite()),
                     })
                     .collect(),
             })
@@ -54,4 +55,5 @@ struct CoresJson {
     ideal: f64,
     predicted: f64,
     optimistic: f64,
+    engine: Option<f64>,
 }
