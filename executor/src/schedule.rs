@@ -11,7 +11,7 @@ const TRANSACTION: u64 = 1_500;
 const TRANSFER: u64 = 500;
 
 /// The gas of a plain transfer.
-const TRANSFER_GAS: u64 = 21_000;
+pub(crate) const TRANSFER_GAS: u64 = 21_000;
 
 /// The gas that a transaction is likely to use: what is predicted, as far as the transaction allows it.
 pub(crate) fn gas(hint: Option<&AccessSet>, gas_limit: u64) -> u64 {

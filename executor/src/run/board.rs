@@ -26,8 +26,10 @@ use super::{
     turns::{Stage, Turns},
 };
 use crate::{
+    access_set::AccessSet,
     block::Transaction,
     predict::{BlockContext, Scratch},
+    schedule::TRANSFER_GAS,
     store::{Index, lock},
     view::{Site, Sum},
     worker::{Effects, Failure, Row, Rules, Worker},
@@ -331,7 +333,13 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     fn hint<D: DatabaseRef>(&self, index: usize, state: &D, scratch: &mut Option<Scratch>) -> Hint<'a> {
         let predictor = match self.predictions {
             Predictions::None => return Hint::None,
-            Predictions::Given(hints) => return hints.get(index).map_or(Hint::None, Hint::Given),
+            Predictions::Given(hints) => {
+                let hint = hints.get(index);
+                return match hint {
+                    Some(set) if moves_ether_only(&self.transactions[index].env, set) => Hint::Transfer,
+                    _ => hint.map_or(Hint::None, Hint::Given),
+                };
+            }
             Predictions::ByNeed(predictor) => predictor,
         };
         let env = &self.transactions[index].env;
@@ -471,6 +479,17 @@ fn is_transfer<D: DatabaseRef>(env: &TxEnv, state: &D) -> bool {
         && env.authorization_list.is_empty()
         && to.0[..18] != [0; 18]
         && state.basic_ref(to).is_ok_and(|info| info.is_none_or(|info| info.is_code_hash_empty_or_zero()))
+}
+
+/// Whether a transaction is predicted to move ether from one account to another, and to do nothing else.
+fn moves_ether_only(env: &TxEnv, set: &AccessSet) -> bool {
+    env.data.is_empty()
+        && env.authorization_list.is_empty()
+        && matches!(env.kind, TxKind::Call(to) if to.0[..18] != [0; 18])
+        && set.is_complete()
+        && set.reads.is_empty()
+        && set.writes.is_empty()
+        && set.gas <= TRANSFER_GAS
 }
 
 /// Looks away for a while, longer each time.

@@ -33,6 +33,9 @@ const SAMPLE: usize = 32;
 /// How many guesses it takes to tell whether guessing is good enough.
 const GUESSES: u64 = 16;
 
+/// How many transactions that ran by prediction must not have held for the predictions to be called wrong.
+const MISSES: u64 = 4;
+
 /// The nanoseconds that transactions in a row should take together, so that handing them over costs little.
 const ROW: u64 = 50_000;
 
@@ -279,7 +282,14 @@ impl<'a> Planner<'a> {
         let is_good = is_good && !self.has_given_up;
         match self.knowledge {
             Knowledge::None => self.eager || is_good,
-            Knowledge::Given => false,
+            Knowledge::Given => {
+                // Predictions that lead to what does not hold are worse than none; and what they keep apart although it
+                // holds side by side, they should not.
+                let (ran, missed) = (self.counts.1 as u64, progress.missed());
+                let are_wrong = missed >= MISSES && missed * 4 > ran && is_good;
+                let are_timid = held >= GUESSES && stale * 4 < held + stale && !self.has_given_up;
+                !self.eager && (are_wrong || are_timid)
+            }
             Knowledge::ByNeed => !self.eager && is_good,
         }
     }
