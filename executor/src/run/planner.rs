@@ -36,6 +36,9 @@ const GUESSES: u64 = 16;
 /// How many transactions that ran by prediction must not have held for the predictions to be called wrong.
 const MISSES: u64 = 4;
 
+/// What may use more than this part of the gas of all calls is begun first.
+const GIANT: u64 = 16;
+
 /// The nanoseconds that transactions in a row should take together, so that handing them over costs little.
 const ROW: u64 = 50_000;
 
@@ -132,6 +135,8 @@ pub(super) struct Planner<'a> {
     transactions: usize,
     /// Where guessing goes on.
     cursor: usize,
+    /// What may take long and is guessed on first, the longest last; none until somebody asks.
+    giants: Option<Vec<Index>>,
     /// How long a row may be for all that guesses have shown, and the guesses that have shown it.
     trust: u32,
     trusted: (u64, u64),
@@ -188,6 +193,7 @@ impl<'a> Planner<'a> {
             helpers: helpers.max(1),
             transactions,
             cursor: 0,
+            giants: None,
             trust: 1,
             trusted: (0, 0),
             targets: Targets::default(),
@@ -302,6 +308,11 @@ impl<'a> Planner<'a> {
         transactions: &[Transaction],
         progress: &impl Progress,
     ) -> Option<Range<Index>> {
+        if !self.eager
+            && let Some(index) = self.giant(committed, transactions, progress)
+        {
+            return Some(index..index + 1);
+        }
         self.row = self.length_of_rows(progress);
         let (row, margin) = (self.row as usize, usize::from(!self.eager));
         let gap = if self.eager || row == 1 { 0 } else { row / self.helpers };
@@ -343,6 +354,25 @@ impl<'a> Planner<'a> {
             self.guessed = committed;
         }
         self.has_given_up = committed > self.guessed + PATIENCE;
+        None
+    }
+
+    /// Reserves something that may take long: begun late, it would be waited for in the end.
+    fn giant(
+        &mut self,
+        committed: usize,
+        transactions: &[Transaction],
+        progress: &impl Progress,
+    ) -> Option<Index> {
+        let giants = self.giants.get_or_insert_with(|| giants(transactions));
+        while let Some(index) = giants.pop() {
+            let is_alone = !self
+                .targets
+                .conflict(index as usize, committed..index as usize, |it| progress.is_done(it as Index));
+            if index as usize > committed + 1 && is_alone && progress.claim(index) {
+                return Some(index);
+            }
+        }
         None
     }
 
@@ -495,6 +525,18 @@ impl<'a> Planner<'a> {
         let ready = std::mem::take(&mut self.ready).into_iter();
         self.ready = ready.map(|(_, index)| (self.nodes[index.0 as usize].remaining, index)).collect();
     }
+}
+
+/// The transactions that may use far more gas than others, the largest last.
+fn giants(transactions: &[Transaction]) -> Vec<Index> {
+    let gas = |transaction: &Transaction| {
+        if transaction.env.data.is_empty() { 0 } else { transaction.env.gas_limit }
+    };
+    let sum = transactions.iter().map(gas).fold(0, u64::saturating_add);
+    let mut giants: Vec<_> = (0..).zip(transactions).map(|(index, it)| (gas(it), index)).collect();
+    giants.retain(|(gas, _)| *gas > sum / GIANT);
+    giants.sort_unstable_by_key(|(gas, index)| (*gas, Reverse(*index)));
+    giants.into_iter().map(|(_, index)| index).collect()
 }
 
 /// How many transactions to let pass before something is run again that should have to wait.
