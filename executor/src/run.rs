@@ -9,6 +9,7 @@ mod targets;
 mod planner;
 mod turns;
 mod board;
+mod trial;
 mod commit;
 
 use std::{
@@ -31,6 +32,7 @@ use thiserror::Error;
 use self::{
     board::Board,
     commit::{Committer, collect, guarded},
+    trial::Trial,
 };
 use crate::{
     access_set::AccessSet,
@@ -40,7 +42,6 @@ use crate::{
     precompiles::Answers,
     predict::Predictor,
     prefetch::{CachedState, Known, Scene},
-    schedule,
     serial::{Outcome, summarize},
     store::{Store, lock},
     view::Overlay,
@@ -54,6 +55,10 @@ mod sync {
 
 /// The estimated nanoseconds of execution from which on it pays to start threads.
 const WORTH_THREADS: u64 = 400_000;
+
+/// The estimated nanoseconds of execution from which on threads are started at once: what transactions may use says too
+/// little of what they do use to be sure of less.
+const SURELY_WORTH_THREADS: u64 = 3_000_000;
 
 /// The number of calls of contracts from which on it pays to start threads.
 const WORTH_CALLS: usize = 6;
@@ -316,13 +321,15 @@ impl Executor {
         let start = Instant::now();
         let fees = Fees::new(rules.block.beneficiary);
         let (mut store, room) = lock(&self.memory).pop().unwrap_or_default();
-        let threads = self.threads(transactions);
+        let estimate = estimate(transactions);
+        let threads = self.threads(transactions, estimate);
+        let is_sure = !self.config.may_fall_back || estimate >= SURELY_WORTH_THREADS;
         if threads > 1 {
             store.reserve(transactions.len());
         }
         let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
         let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
-        let board = Board::new(transactions, rules, predictions, threads, eager);
+        let board = Board::new(transactions, rules, predictions, threads, eager, !is_sure);
         let mut committer = Committer::new(&board, rules, watch, room);
         let schedule = start.elapsed();
         let (committed, over) = board.progress();
@@ -332,13 +339,19 @@ impl Executor {
                 std::thread::Builder::new().spawn_scoped(scope, || read_ahead(&scene)).ok()
             });
             let help = || board.help(&mut Worker::new(rules, state, &store, &fees));
-            // Without a helper there is less help, that is all.
-            let helpers =
-                (1..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, help).ok());
-            let helpers: Vec<_> = helpers.collect();
+            let mut helpers = Vec::new();
+            let mut start = || {
+                // Without a helper there is less help, that is all.
+                let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, help).ok();
+                helpers.extend((1..threads).filter_map(spawn));
+            };
+            if is_sure {
+                start();
+            }
+            let trial = (!is_sure && threads > 1).then(|| Trial::new(transactions, estimate, &mut start));
             let committed = guarded(0, || {
                 let mut worker = Worker::new(rules, state, &store, &fees);
-                committer.run(&mut worker)
+                committer.run(&mut worker, trial)
             });
             board.close();
             for helper in &helpers {
@@ -373,15 +386,18 @@ impl Executor {
     }
 
     /// The number of threads that are likely to be worth while.
-    fn threads(&self, transactions: &[Transaction]) -> usize {
+    fn threads(&self, transactions: &[Transaction], estimate: u64) -> usize {
         let threads = self.config.threads.clamp(1, transactions.len().max(1));
         if self.config.mode == Mode::Serial {
             return 1;
         }
-        let time = transactions.iter().filter(|it| !it.env.data.is_empty());
-        let time = time.fold(0_u64, |sum, it| sum.saturating_add(schedule::cost(None, it.env.gas_limit)));
         let calls = transactions.iter().filter(|it| !it.env.data.is_empty()).count();
-        let is_worth = calls >= WORTH_CALLS && time >= WORTH_THREADS;
+        let is_worth = calls >= WORTH_CALLS && estimate >= WORTH_THREADS;
         if self.config.may_fall_back && !is_worth { 1 } else { threads }
     }
+}
+
+/// The nanoseconds that calls of contracts are likely to take at most.
+fn estimate(transactions: &[Transaction]) -> u64 {
+    transactions.iter().map(trial::cost).fold(0, u64::saturating_add)
 }

@@ -35,6 +35,9 @@ use crate::{
     worker::{Effects, Failure, Row, Rules, Worker},
 };
 
+/// How many transactions the committing thread runs in a row while there is nobody else yet.
+const FIRST_ROW: u32 = 8;
+
 /// How often a thread looks again before it lets go of its processor.
 const SPINS: u32 = 3_000;
 
@@ -143,6 +146,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         predictions: Predictions<'a>,
         threads: usize,
         eager: bool,
+        is_alone: bool,
     ) -> Self {
         let knowledge = match predictions {
             Predictions::None => Knowledge::None,
@@ -178,7 +182,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             watched: Mutex::default(),
             watchings: AtomicU32::new(0),
             pace: AtomicU64::new(0),
-            row: AtomicU32::new(1),
+            row: AtomicU32::new(if is_alone { FIRST_ROW } else { 1 }),
             quiet_until: AtomicUsize::new(0),
             predicting: AtomicU64::new(0),
             planning: AtomicU64::new(0),

@@ -14,6 +14,7 @@ use revm::{
 use super::{
     ExecuteError, Watch,
     board::{Ahead, Board, Turn},
+    trial::Trial,
 };
 use crate::{
     changes::FinalWrites,
@@ -63,14 +64,18 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         }
     }
 
-    /// Makes everything final.
+    /// Makes everything final. With a `trial`, threads that help are started when that turns out to pay.
     pub(super) fn run<D: DatabaseRef<Error = E>>(
         &mut self,
         worker: &mut Worker<'_, D>,
+        mut trial: Option<Trial<'_>>,
     ) -> Result<(), ExecuteError<E>> {
         let mut scratch = None;
         let mut index = 0;
         while (index as usize) < self.board.transactions.len() {
+            if trial.as_mut().is_some_and(|trial| trial.has_begun(index as usize)) {
+                trial = None;
+            }
             match self.board.turn(index, worker, &mut scratch) {
                 Turn::Now => {
                     let end = self.run_from(index, index + 1, worker)?;
