@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How many transactions the committing thread runs in a row while there is nobody else yet.
-const FIRST_ROW: u32 = 8;
+const FIRST_ROW: u32 = 2;
 
 /// How often a thread looks again before it lets go of its processor.
 const SPINS: u32 = 3_000;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::{block::Transaction, schedule};
 
 /// How long a block runs on one thread at least.
-const TRIAL: Duration = Duration::from_micros(50);
+const TRIAL: Duration = Duration::from_micros(30);
 
 /// How much has to be left for threads to be worth while.
-const WORTH: Duration = Duration::from_micros(250);
+const WORTH: Duration = Duration::from_micros(200);
 
 /// A block that may turn out to be worth threads.
 pub(super) struct Trial<'s> {
