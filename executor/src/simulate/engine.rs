@@ -21,6 +21,9 @@ use crate::{
 /// How often each way to execute is timed; the shortest time counts.
 const TIMINGS: usize = 3;
 
+/// What takes more than this part of a block is begun first.
+const GIANT: u64 = 16;
+
 /// How many transactions ahead of the one whose turn it is are looked at for one that can be run.
 const LOOK: usize = 64;
 
@@ -122,11 +125,17 @@ pub(super) fn executed(costs: &Costs, known: &Dag, truth: &Dag, cores: usize) ->
     let slow = |time: u64| (time as f64 * costs.slowdown) as u64;
     let mut scene = Scene { stages: vec![Stage::Open; count], there: vec![u64::MAX; count] };
     let mut helpers = vec![0_u64; cores - 1];
+    // What takes long is begun first.
+    let all: u64 = costs.in_turn.iter().sum();
+    let mut giants: Vec<usize> = (0..count).filter(|it| costs.in_turn[*it] > all / GIANT).collect();
+    giants.sort_unstable_by_key(|it| std::cmp::Reverse(costs.in_turn[*it]));
     let (mut now, mut next) = (0, 0);
     // Runs something ahead, and says until when; nothing if there is nothing to run at that time.
     let run_ahead = |scene: &mut Scene, next: usize, time: u64| {
         let Scene { stages, there } = scene;
-        let index = (next + 1..count.min(next + 1 + LOOK)).find(|&index| {
+        let near = next + 1..count.min(next + 1 + LOOK);
+        let far = giants.iter().copied().filter(|index| *index > next);
+        let index = far.chain(near).find(|&index| {
             stages[index] == Stage::Open
                 && costs.ahead[index].is_some()
                 && known.before[index].iter().all(|before| there[*before as usize] <= time)
