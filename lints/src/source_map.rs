@@ -162,7 +162,8 @@ impl SourceMap {
         call_sites: &[Pc],
         prefer: impl Fn(SourceSpan) -> bool,
     ) -> Option<Attribution> {
-        let lines = || std::iter::once(&pc).chain(call_sites.iter().rev()).filter_map(|&pc| self.exact(pc));
+        let calls = || call_sites.iter().rev().filter(|&&pc| self.is_call(pc));
+        let lines = || std::iter::once(&pc).chain(calls()).filter_map(|&pc| self.exact(pc));
         let innermost = lines().next();
         if let Some(primary) = lines().find(|&span| prefer(span)) {
             let inner = innermost.filter(|&inner| inner != primary);
@@ -170,6 +171,14 @@ impl SourceMap {
         }
         let primary = innermost.or_else(|| self.span_of(pc))?;
         Some(Attribution { primary, preferred: prefer(primary), inner: None })
+    }
+
+    /// Whether the `JUMP` before a return address is the call that returns there. A block that several calls return to
+    /// (a `STOP` that the optimiser shares) stands behind a jump of one of them or of none; the map tells, where it has
+    /// kinds of jumps at all.
+    fn is_call(&self, pc: Pc) -> bool {
+        let is_in = |mapped: &Mapped| mapped.jump == Jump::Into;
+        self.instruction(pc).is_some_and(is_in) || !self.instructions.iter().any(is_in)
     }
 
     fn index(&self, pc: Pc) -> Option<usize> {
@@ -245,5 +254,22 @@ mod tests {
         assert_eq!(map.instruction(Pc(2)).map(|mapped| mapped.jump), Some(Jump::Into));
         let library = map.attribute(Pc(4), &[], |span| span.source == SOURCE).expect("located");
         assert!(!library.preferred);
+    }
+
+    #[test]
+    fn a_shared_return_address_is_nobodys_call() {
+        // The jump at 0 leaves another function; what it calls with the address behind it is called from elsewhere.
+        let code =
+            [opcode::JUMP, opcode::JUMPDEST, opcode::JUMP, opcode::JUMPDEST, opcode::SSTORE, opcode::STOP];
+        let own = |span: SourceSpan| span.source == SOURCE;
+        let shared = decode("10:5:0;20:1;21:1:1:i;0:90:1;70:4:1;").expect("a valid map");
+        let shared = SourceMap::from_instructions(&code, &shared, at);
+        let found = shared.attribute(Pc(4), &[Pc(0), Pc(2)], own).expect("located");
+        assert!(!found.preferred, "{found:?}");
+        // A map without kinds of jumps, as Vyper's, leaves every one of them a call.
+        let silent = decode("10:5:0;20:1;21:1:1;0:90:1;70:4:1;").expect("a valid map");
+        let silent = SourceMap::from_instructions(&code, &silent, at);
+        let found = silent.attribute(Pc(4), &[Pc(0), Pc(2)], own).expect("located");
+        assert_eq!(found.primary, SourceSpan { source: SOURCE, start: 10, end: 15 });
     }
 }
