@@ -58,7 +58,7 @@ pub(crate) const RULE: Rule = Rule {
     code: "X703",
     name: "dynamic-target",
     group: Group::Default,
-    summary: "code that runs in this contract but is named by state or by the call",
+    summary: "a call into code that only state or the caller names",
     source: include_str!("dynamic_target.rs"),
     check,
 };
