@@ -318,6 +318,22 @@ fn a_changed_source_is_stale() {
 }
 
 #[test]
+fn other_line_ends_are_no_change() {
+    for (name, source) in [("foundry-plain", "src/Bank.sol"), ("hardhat-2", "contracts/Bank.sol")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(&data(name), folder.path());
+        let path = folder.path().join(source);
+        let text = fs::read_to_string(&path).expect("a source");
+        for mark in ["", "\u{feff}"] {
+            fs::write(&path, format!("{mark}{}", text.replace('\n', "\r\n"))).expect("written");
+            let project = load(folder.path(), NO_BUILD).expect("a project");
+            assert!(!project.notices.iter().any(|it| matches!(it, Notice::Stale { .. })), "{name}");
+            assert!(texts(&project, contract(&project, "Bank")).contains(&"low += 1"), "{name}");
+        }
+    }
+}
+
+#[test]
 fn an_unbuilt_project_names_the_command() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("foundry.toml"), "[profile.default]\n").expect("written");

@@ -4,6 +4,7 @@
 //! A text is only ever shown with offsets that were computed for it.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -87,15 +88,15 @@ impl SourceStore {
                 let hash = compilation.hashes.get(name);
                 let unmarked = disk.strip_prefix('\u{feff}').unwrap_or(&disk);
                 if let Some(hash) = hash {
-                    if keccak256(&disk) == *hash {
-                        Arc::from(disk)
-                    } else if keccak256(unmarked) == *hash {
-                        Arc::from(unmarked)
-                    } else {
+                    let mut readings = [disk.as_str(), unmarked].into_iter().map(Cow::Borrowed).chain(
+                        [disk.as_str(), unmarked].into_iter().flat_map(with_other_line_ends).map(Cow::Owned),
+                    );
+                    let Some(compiled) = readings.find(|text| keccak256(text.as_bytes()) == *hash) else {
                         let source_path = display;
                         notices.push(Notice::Stale { source_path, command: command(), text_known: false });
                         return (None, notices);
-                    }
+                    };
+                    Arc::from(&*compiled)
                 } else {
                     let written = absolute.as_deref().and_then(modified);
                     if matches!((written, built), (Some(written), Some(built)) if written > built) {
@@ -177,7 +178,16 @@ impl SourceStore {
     }
 }
 
-/// Whether two texts are the same but for a byte-order mark.
+/// Whether two texts are the same but for a byte-order mark and how lines end: a checkout may change both, and neither
+/// moves a line.
 fn same_text(a: &str, b: &str) -> bool {
-    a == b || a.trim_start_matches('\u{feff}') == b.trim_start_matches('\u{feff}')
+    let [a, b] = [a, b].map(|text| text.trim_start_matches('\u{feff}'));
+    a == b || a.lines().eq(b.lines())
+}
+
+/// The text with each line ended as Unix does, and as Windows does.
+fn with_other_line_ends(text: &str) -> [String; 2] {
+    let unix = text.replace("\r\n", "\n");
+    let windows = unix.replace('\n', "\r\n");
+    [unix, windows]
 }

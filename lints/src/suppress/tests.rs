@@ -119,6 +119,8 @@ fn written_comments_are_read_again() {
             insert_comments(source, &format!("\u{feff}{text}"), &comments).expect("only a mark is new");
         assert_eq!(marked, format!("\u{feff}{written}"));
         assert_eq!(insert_comments(source, "other", &comments), None);
+        let [bare, commented] = [&text, &written].map(|text| text.replace("\r\n", "\n"));
+        assert_eq!(insert_comments(source, &bare, &comments), Some(commented), "lines end as they did");
         let (kept, suppressed) =
             outcome(&written, &[("sequential-id", "total += 1"), ("global-counter", "total += 1")], true);
         assert_eq!((kept.len(), suppressed.len()), (0, 2), "{kept:?}");

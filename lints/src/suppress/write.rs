@@ -21,7 +21,7 @@ pub struct Insertion {
     pub source: SourceId,
     /// The byte that it is written before: the start of a line.
     pub offset: u32,
-    /// The comment with its line break.
+    /// The comment, indented, without a line break.
     pub text: String,
 }
 
@@ -47,33 +47,43 @@ pub fn allow_comments(project: &Project, report: &Report, reason: Option<&str>) 
         rules.sort_unstable();
         let text = &project.source(source).text[offset as usize..];
         let indent = &text[..text.len() - text.trim_start_matches([' ', '\t']).len()];
-        let line = text.split_inclusive('\n').next().unwrap_or_default();
-        let end = if line.ends_with("\r\n") { "\r\n" } else { "\n" };
         let mark = match Language::of(&project.source(source).path) {
             Language::Solidity => "//",
             Language::Vyper => "#",
         };
         let reason = reason.map(|reason| format!(" reason=\"{reason}\"")).unwrap_or_default();
-        let text = format!("{indent}{mark} deconflict: allow({}){reason}{end}", rules.join(", "));
+        let text = format!("{indent}{mark} deconflict: allow({}){reason}", rules.join(", "));
         Insertion { source, offset, text }
     });
     comments.collect()
 }
 
-/// The text of a source's file with the comments in it; `None` where the file is no longer what was compiled.
+/// The text of a source's file with the comments in it; `None` where the file is no longer what was compiled. A
+/// byte-order mark and other line ends are no change, and stay.
 pub fn insert_comments(source: &Source, file: &str, insertions: &[Insertion]) -> Option<String> {
-    let compiled = &*source.text;
-    let mark = "\u{feff}";
-    let shift = match file.strip_prefix(mark) {
-        Some(rest) if !compiled.starts_with(mark) => (rest == compiled).then_some(mark.len())?,
-        _ => (file == compiled).then_some(0)?,
-    };
-    let mut text = file.to_owned();
-    let mut own: Vec<&Insertion> = insertions.iter().filter(|it| it.source == source.id).collect();
-    // From the end, so that the offsets before stay right.
-    own.sort_by_key(|insertion| std::cmp::Reverse(insertion.offset));
-    for insertion in own {
-        text.insert_str(insertion.offset as usize + shift, &insertion.text);
+    let compiled = source.text.trim_start_matches('\u{feff}');
+    let mark = source.text.len() - compiled.len();
+    if !file.trim_start_matches('\u{feff}').lines().eq(compiled.lines()) {
+        return None;
+    }
+    let mut own: BTreeMap<usize, &str> = BTreeMap::new();
+    for insertion in insertions.iter().filter(|insertion| insertion.source == source.id) {
+        let before = &compiled[(insertion.offset as usize).saturating_sub(mark)..];
+        let line = compiled.matches('\n').count() - before.matches('\n').count();
+        own.insert(line, &insertion.text);
+    }
+    let mut text = String::with_capacity(file.len());
+    for (number, line) in file.split_inclusive('\n').enumerate() {
+        let Some(comment) = own.get(&number) else {
+            text.push_str(line);
+            continue;
+        };
+        // What marks the order of bytes has to stay in front of everything.
+        let code = line.trim_start_matches('\u{feff}');
+        text.push_str(&line[..line.len() - code.len()]);
+        text.push_str(comment);
+        text.push_str(if line.ends_with("\r\n") { "\r\n" } else { "\n" });
+        text.push_str(code);
     }
     Some(text)
 }
