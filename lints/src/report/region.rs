@@ -74,10 +74,16 @@ pub(super) fn artifact(project: &Project, diagnostic: &Diagnostic, base: &Path) 
     with_slashes(shown)
 }
 
-/// The path of a source relative to `base` where it lies below it, else as the project calls it.
+/// The path of a source relative to `base` where it lies below it, else as the project calls it, but never an absolute
+/// one: what reads these formats resolves paths against its own checkout.
 fn file(source: &Source, base: &Path) -> String {
     let below = source.absolute.as_deref().and_then(|path| path.strip_prefix(base).ok());
-    below.map_or_else(|| source.path.clone(), with_slashes)
+    let named = Path::new(&source.path);
+    match below {
+        Some(path) => with_slashes(path),
+        None if named.is_absolute() && base.is_absolute() => way(named, base),
+        None => source.path.clone(),
+    }
 }
 
 fn with_slashes(path: &Path) -> String {
@@ -92,7 +98,13 @@ fn utf16_column(source: &Source, offset: u32, place: LineColumn) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{
+        source_map::{Lines, SourceId},
+        unit::Origin,
+    };
 
     #[test]
     fn ways_go_up_as_far_as_they_have_to() {
@@ -100,5 +112,25 @@ mod tests {
         assert_eq!(check("/a/b/src/C.sol", "/a/b"), "src/C.sol");
         assert_eq!(check("/a/b/src/C.sol", "/a/d/e"), "../../b/src/C.sol");
         assert_eq!(check("/a/C.sol", "/a"), "C.sol");
+    }
+
+    #[test]
+    fn no_path_is_absolute() {
+        let source = |path: &str, absolute: Option<&str>| Source {
+            id: SourceId(0),
+            path: path.to_owned(),
+            absolute: absolute.map(PathBuf::from),
+            text: Arc::from(""),
+            lines: Lines::new(""),
+            origin: Origin::Project,
+        };
+        let base = Path::new("/a/repository");
+        assert_eq!(
+            file(&source("src/C.sol", Some("/a/repository/packages/b/src/C.sol")), base),
+            "packages/b/src/C.sol"
+        );
+        assert_eq!(file(&source("/a/shared/C.sol", Some("/a/shared/C.sol")), base), "../shared/C.sol");
+        assert_eq!(file(&source("/a/shared/C.sol", None), base), "../shared/C.sol");
+        assert_eq!(file(&source("src/C.sol", None), base), "src/C.sol");
     }
 }
