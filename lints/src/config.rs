@@ -44,7 +44,7 @@ impl Level {
 
 /// A selector that selects nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no rule or group called `{selector}`{}: `deconflict rules` lists them", suggest(suggestion.as_deref()))]
+#[error("there is no rule or group called `{selector}`{} (`deconflict rules` lists them)", suggest(suggestion.as_deref()))]
 pub struct UnknownSelector {
     /// What was asked for.
     pub selector: String,

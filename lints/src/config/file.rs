@@ -90,7 +90,7 @@ pub enum ConfigurationError {
         version: i64,
     },
     /// A key that means nothing.
-    #[error("{file}:{line}: there is no key `{key}`{}: `deconflict init` writes a file with all keys", super::suggest(suggestion.as_deref()))]
+    #[error("{file}:{line}: there is no key `{key}`{} (`deconflict init` writes a file with all keys)", super::suggest(suggestion.as_deref()))]
     UnknownKey {
         /// The file.
         file: String,
@@ -102,14 +102,14 @@ pub enum ConfigurationError {
         suggestion: Option<String>,
     },
     /// A rule that does not exist.
-    #[error("{file}:{line}: {source}")]
+    #[error("{file}:{line}: {unknown}")]
     UnknownRule {
         /// The file.
         file: String,
         /// The line.
         line: usize,
-        /// Which one.
-        source: UnknownSelector,
+        /// Which one. No source of the error: its text is part of this one's already.
+        unknown: UnknownSelector,
     },
     /// A value of the wrong kind.
     #[error("{file}:{line}: `{key}` has to be {expected}")]
@@ -259,9 +259,9 @@ impl Reader<'_> {
         for (key, value) in table {
             let selector = key.get_ref().to_string();
             if !super::is_selector(&selector) {
-                let source = super::unknown(&selector);
+                let unknown = super::unknown(&selector);
                 let line = self.line(key.span().start);
-                return Err(ConfigurationError::UnknownRule { file: self.file.clone(), line, source });
+                return Err(ConfigurationError::UnknownRule { file: self.file.clone(), line, unknown });
             }
             let level = match self.string(key, value)?.as_str() {
                 "allow" => Level::Allow,
