@@ -74,6 +74,30 @@ fn every_rule_has_a_fixture_that_fires_and_one_that_does_not() {
     }
 }
 
+/// The speed-ups that pages quote are those of the benchmarks' table.
+#[test]
+fn quoted_speed_ups_are_the_measured_ones() {
+    let table = fs::read_to_string(workspace().join("docs/benchmarks.md")).expect("the benchmarks");
+    let measured = |workload: &str| {
+        let row = table.lines().find(|line| line.starts_with(&format!("| {workload} |")));
+        let row = row.unwrap_or_else(|| panic!("{workload} is in no table"));
+        row.split('|').nth(6).expect("a column of speed-ups").trim()
+    };
+    let mut quotes = 0;
+    for rule in RULES {
+        let page = rule.documentation();
+        for line in page.lines().filter(|line| line.starts_with("Measured on two threads")) {
+            let (workloads, figures) = line.split_once(" in docs/benchmarks.md): ").expect("a source");
+            let workloads: Vec<&str> = workloads.split('`').skip(1).step_by(2).collect();
+            let [before, after] = workloads[..] else { panic!("{}: {workloads:?}", rule.name) };
+            let expected = format!("{} of its speed before, {} after.", measured(before), measured(after));
+            assert_eq!(figures, expected, "{}", rule.name);
+            quotes += 1;
+        }
+    }
+    assert!(quotes >= 5);
+}
+
 #[test]
 fn the_pages_in_the_book_are_current() {
     let folder = workspace().join("docs/rules");

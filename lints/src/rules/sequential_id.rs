@@ -33,7 +33,7 @@
 //! }
 //! ```
 //!
-//! Measured on two threads against plain serial execution, with such a pair of contracts (`mint-counter` and `mint-ranges` in docs/benchmarks.md): 0.73 of its speed before, 1.27 after; where each reading of the state takes 100 µs, 10.1 before and 20.2 after.
+//! Measured on two threads against plain serial execution, with such a pair of contracts (`mint-counter` and `mint-ranges` in docs/benchmarks.md): 0.79 of its speed before, 1.46 after.
 //!
 //! ## When to ignore
 //!
