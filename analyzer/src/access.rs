@@ -2,6 +2,11 @@
 //!
 //! Plain data, written by the summary builder and read by the conflict matrix, the lint rules and the predictor.
 
+use std::{
+    cmp::Ordering,
+    hash::{Hash, Hasher},
+};
+
 use crate::{
     code::Pc,
     expression::{Sources, Space},
@@ -19,12 +24,47 @@ pub struct Condition {
 }
 
 /// Where in the code something happens, in one particular calling context.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct Position {
     /// The instruction.
     pub pc: Pc,
     /// The `JUMP`s of the internal calls that are open at this point, outermost first.
     pub call_sites: Vec<Pc>,
+    /// The index in [`crate::Summary::steps`] of its block. One way to it of several, so that it tells no two positions
+    /// apart.
+    pub step: u32,
+}
+
+impl Position {
+    fn parts(&self) -> (Pc, &[Pc]) {
+        (self.pc, &self.call_sites)
+    }
+}
+
+impl PartialEq for Position {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Position {}
+
+impl PartialOrd for Position {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Position {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl Hash for Position {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 /// Under which circumstances something happens.

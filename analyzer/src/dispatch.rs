@@ -207,5 +207,6 @@ fn unsupported() -> Summary {
         always_reverts: false,
         permission: Permission::Anyone,
         incomplete: vec![Incomplete { reason: Reason::UnsupportedFormat, pc: Pc(0) }],
+        steps: Vec::new(),
     }
 }

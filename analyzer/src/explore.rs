@@ -34,6 +34,7 @@ use crate::{
     slot::FoldedEntries,
     state::{State, join},
     step::{Machine, Way},
+    summary::Step,
 };
 
 /// How much work one entry may cost.
@@ -573,14 +574,12 @@ impl Explorer<'_, '_> {
 
     fn finish(mut self) -> Graph {
         let mut incomplete = self.incomplete;
+        let instructions = &self.shared.code.instructions;
+        let mut steps = Vec::with_capacity(self.drafts.len());
         for (draft, node) in self.drafts.iter().zip(&self.nodes) {
+            let pc = instructions.get(draft.start as usize).map_or(Pc(0), |instruction| instruction.pc);
+            steps.push(Step { from: draft.parent, block: pc });
             if node.exit == Exit::Unresolved {
-                let pc = self
-                    .shared
-                    .code
-                    .instructions
-                    .get(draft.start as usize)
-                    .map_or(Pc(0), |instruction| instruction.pc);
                 incomplete.push(Incomplete { reason: Reason::UnresolvedJump, pc });
             }
         }
@@ -591,6 +590,6 @@ impl Explorer<'_, '_> {
         self.made.clear();
         let (drafts, index, made) = (self.drafts, self.index, self.made);
         self.shared.room = Room { drafts, nodes: Vec::new(), index, made };
-        Graph { nodes: self.nodes, incomplete }
+        Graph { nodes: self.nodes, incomplete, steps }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     facts::Facts,
     id::ExprId,
     incomplete::Incomplete,
+    summary::Step,
 };
 
 /// Something a block does that outlives it.
@@ -91,4 +92,6 @@ pub(crate) struct Node {
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) incomplete: Vec<Incomplete>,
+    /// For each node, where its block begins and which node it was first entered from.
+    pub(crate) steps: Vec<Step>,
 }

@@ -48,4 +48,4 @@ pub use slice::{
     BinaryOp, CallSite, CopySource, CreateSite, FrameWord, Op, Operand, QueryOp, Slice, TraceId, UnaryOp,
     Variant,
 };
-pub use summary::{Entry, Permission, Summary};
+pub use summary::{Entry, Permission, Step, Summary};

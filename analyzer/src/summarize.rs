@@ -391,6 +391,7 @@ impl Summarizer<'_> {
             always_reverts: true,
             permission: Permission::Anyone,
             incomplete: graph.incomplete.clone(),
+            steps: graph.steps.clone(),
         };
         let mut exits = Vec::new();
         let mut logs: Vec<Pc> = Vec::new();
@@ -406,7 +407,8 @@ impl Summarizer<'_> {
                     {
                         logs.push(event.pc);
                     }
-                    let position = Position { pc: event.pc, call_sites: node.call_sites.to_vec() };
+                    let call_sites = node.call_sites.to_vec();
+                    let position = Position { pc: event.pc, call_sites, step: index as u32 };
                     self.event(&mut summary, event, node, position, &circumstance);
                 }
             }

@@ -4,8 +4,8 @@
 //! execution, or says where it does not: `incomplete` must never be empty when something was left out.
 
 use crate::{
-    access::{Access, BalanceRead, Call, Condition, Creation, SelfDestruct},
-    code::Selector,
+    access::{Access, BalanceRead, Call, Condition, Creation, Position, SelfDestruct},
+    code::{Pc, Selector},
     id::ExprId,
     incomplete::Incomplete,
 };
@@ -58,11 +58,37 @@ pub struct Summary {
     pub permission: Permission,
     /// Where the analysis stopped; empty means that the summary is complete.
     pub incomplete: Vec<Incomplete>,
+    /// The blocks that lead to what is listed above, each behind the one that it was first entered from.
+    pub steps: Vec<Step>,
+}
+
+/// One basic block in one context, and how control first came there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The step before, by its index in [`Summary::steps`]; the first step names itself.
+    pub from: u32,
+    /// The first instruction of the block.
+    pub block: Pc,
 }
 
 impl Summary {
     /// Whether the summary covers every access of every execution.
     pub fn is_complete(&self) -> bool {
         self.incomplete.is_empty()
+    }
+
+    /// The blocks of one way from the entry to `position`, that of `position` last. Loops are gone through once.
+    pub fn way_to(&self, position: &Position) -> Vec<Pc> {
+        let mut way = Vec::new();
+        let mut next = Some(position.step);
+        while let Some(step) = next
+            && let Some(Step { from, block }) = self.steps.get(step as usize).copied()
+        {
+            way.push(block);
+            // A step comes after the one that it is entered from.
+            next = (from < step).then_some(from);
+        }
+        way.reverse();
+        way
     }
 }

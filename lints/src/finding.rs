@@ -93,7 +93,7 @@ impl<'v, 'a> Subject<'v, 'a> {
     /// Words the finding; `None` where it lies in foreign code alone. `claims` is the storage it accounts for.
     pub(crate) fn finding(self, rule: &Rule, claims: Vec<Field>, story: Story) -> Option<Finding> {
         let located: Vec<(&Spot<'a>, Located)> =
-            self.spots.iter().map(|spot| (spot, self.view.places.locate(spot.position))).collect();
+            self.spots.iter().map(|spot| (spot, self.locate(spot))).collect();
         let culprits = located.iter().filter_map(|(spot, located)| Some((spot.rank?, *spot, *located)));
         let shown = culprits.filter(|(_, _, located)| *located != Located::Foreign);
         let (_, culprit, located_culprit) = shown.min_by_key(|(rank, spot, located)| match located {
@@ -265,6 +265,7 @@ impl<'a> ContractView<'a> {
                 (same(&cause.slot_a) && same(&cause.slot_b))
                     && cause.bytes.overlaps(field.bytes)
                     && cause.alias == Alias::Always
+                    && self.settings.profile.counts(cause.kind)
             };
             let both_users = users.contains(&conflict.a) && users.contains(&conflict.b);
             for cause in conflict.causes.iter().filter(concerns).filter(|_| both_users) {

@@ -3,10 +3,10 @@
 //! In: the project and one of its contracts. Out: byte spans, the project's own line before the library's. The only
 //! module between rules and source maps; it never decides whether something is worth reporting beyond whose code it is.
 
-use deconflict_analyzer::Position;
+use deconflict_analyzer::{Pc, Position, Summary};
 
 use crate::{
-    source_map::SourceSpan,
+    source_map::{SourceMap, SourceSpan, Trail},
     unit::{Contract, ContractDefinition, Origin, Project, StateVariable},
 };
 
@@ -55,18 +55,39 @@ pub(crate) struct Places<'a> {
 impl<'a> Places<'a> {
     /// Finds the line of an access: the innermost one in the project's own code, else, for a contract of the project
     /// that inherits everything from a library, the base in its header that brings it in.
-    pub(crate) fn locate(&self, position: &Position) -> Located {
+    pub(crate) fn locate(&self, summary: &Summary, position: &Position) -> Located {
         let own = |span| self.project.is_own(span);
         let Some(map) = &self.contract.source_map else { return self.without_line(None) };
-        let Some(found) = map.attribute(position.pc, &position.call_sites, own) else {
-            return self.without_line(None);
+        let found = match self.trail(map, summary, position) {
+            Some(Trail { calls, returned }) => {
+                let shared = returned.filter(|&call| self.is_tail_of_another(map, call, position.pc));
+                map.attribute(shared.unwrap_or(position.pc), &calls, own)
+            }
+            None => map.attribute(position.pc, &map.open_calls(&position.call_sites), own),
         };
+        let Some(found) = found else { return self.without_line(None) };
         if !found.preferred {
             return self.without_line(Some(found.primary));
         }
         let library = found.inner.filter(|&inner| !own(inner)).map(|span| self.narrow(span).1);
         let (precision, primary) = self.narrow(found.primary);
         Located::At(Place { precision, primary, library })
+    }
+
+    /// The calls on the way to a position. Via-IR code is inlined so freely that its kinds of jumps mislead.
+    fn trail(&self, map: &SourceMap, summary: &Summary, position: &Position) -> Option<Trail> {
+        let via_ir = self.contract.compiler.as_ref().is_some_and(|compiler| compiler.via_ir);
+        if via_ir { None } else { map.follow(&summary.way_to(position)) }
+    }
+
+    /// Whether the code at `pc`, behind a call that has returned, carries the lines of a function that the one which made
+    /// the call has nothing to do with: of blocks that are equal the optimiser keeps one, with the lines of one.
+    fn is_tail_of_another(&self, map: &SourceMap, call: Pc, pc: Pc) -> bool {
+        let function = |pc| self.project.function_at(map.exact(pc)?).filter(|function| !function.is_modifier);
+        match (function(call), function(pc)) {
+            (Some(caller), Some(other)) => caller.span != other.span && !self.project.may_run(caller, other),
+            _ => false,
+        }
     }
 
     /// The declaration of the state variable called `label`.

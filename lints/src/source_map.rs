@@ -71,6 +71,8 @@ pub struct Mapped {
     pub jump: Jump,
     /// Whether a basic block starts here.
     starts_block: bool,
+    /// Whether control cannot run on behind it, or may branch.
+    ends_block: bool,
 }
 
 /// Where one access or call is shown.
@@ -84,11 +86,22 @@ pub struct Attribution {
     pub inner: Option<SourceSpan>,
 }
 
+/// What is under way at the end of a way through the code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// The `JUMP`s of the internal calls that are open, outermost first.
+    pub calls: Vec<Pc>,
+    /// The `JUMP` of the internal call that has just returned into the last block, if one has.
+    pub returned: Option<Pc>,
+}
+
 /// The locations of all instructions of one code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMap {
     /// The instructions in order of their program counters.
     pub instructions: Vec<Mapped>,
+    /// Where the functions begin that calls jump into, in order.
+    functions: Vec<Pc>,
 }
 
 impl SourceMap {
@@ -101,14 +114,25 @@ impl SourceMap {
         locate: impl Fn(&MapEntry) -> Location,
     ) -> Self {
         let mut instructions = Vec::new();
+        let mut functions = Vec::new();
         let mut starts_block = true;
+        let mut before = 0..0;
         for (entry, pc) in entries.iter().zip(program_counters(code)) {
-            let byte = code[pc as usize];
+            let at = pc as usize;
+            let byte = code[at];
             starts_block |= byte == opcode::JUMPDEST;
-            instructions.push(Mapped { pc: Pc(pc), location: locate(entry), jump: entry.jump, starts_block });
-            starts_block = ends_block(byte);
+            let ends_block = ends_block(byte);
+            let (location, jump) = (locate(entry), entry.jump);
+            instructions.push(Mapped { pc: Pc(pc), location, jump, starts_block, ends_block });
+            if jump == Jump::Into {
+                functions.extend(pushed(&code[before]).map(Pc));
+            }
+            starts_block = ends_block;
+            before = at..at + instruction_length(byte).min(code.len() - at);
         }
-        Self { instructions }
+        functions.sort_unstable();
+        functions.dedup();
+        Self { instructions, functions }
     }
 
     /// Builds the map from locations by program counter, as Vyper gives them. An instruction without its own entry has
@@ -119,11 +143,12 @@ impl SourceMap {
         for pc in program_counters(code) {
             let byte = code[pc as usize];
             starts_block |= byte == opcode::JUMPDEST;
-            let mapped = Mapped { pc: Pc(pc), location: locate(pc), jump: Jump::Regular, starts_block };
-            instructions.push(mapped);
-            starts_block = ends_block(byte);
+            let ends_block = ends_block(byte);
+            let (location, jump) = (locate(pc), Jump::Regular);
+            instructions.push(Mapped { pc: Pc(pc), location, jump, starts_block, ends_block });
+            starts_block = ends_block;
         }
-        Self { instructions }
+        Self { instructions, functions: Vec::new() }
     }
 
     /// The instruction at `pc`.
@@ -154,16 +179,15 @@ impl SourceMap {
         })
     }
 
-    /// Where to show something that happens at `pc` inside the internal calls `call_sites` (the `JUMP`s that are open,
-    /// outermost first): the innermost exact line that `prefer` accepts, usually one in the project's own code.
+    /// Where to show something that happens at `pc` inside the internal `calls` (the jumps that are open, outermost first):
+    /// the innermost exact line that `prefer` accepts, usually one in the project's own code.
     pub fn attribute(
         &self,
         pc: Pc,
-        call_sites: &[Pc],
+        calls: &[Pc],
         prefer: impl Fn(SourceSpan) -> bool,
     ) -> Option<Attribution> {
-        let calls = || call_sites.iter().rev().filter(|&&pc| self.is_call(pc));
-        let lines = || std::iter::once(&pc).chain(calls()).filter_map(|&pc| self.exact(pc));
+        let lines = || std::iter::once(&pc).chain(calls.iter().rev()).filter_map(|&pc| self.exact(pc));
         let innermost = lines().next();
         if let Some(primary) = lines().find(|&span| prefer(span)) {
             let inner = innermost.filter(|&inner| inner != primary);
@@ -173,12 +197,41 @@ impl SourceMap {
         Some(Attribution { primary, preferred: prefer(primary), inner: None })
     }
 
-    /// Whether the `JUMP` before a return address is the call that returns there. A block that several calls return to
-    /// (a `STOP` that the optimiser shares) stands behind a jump of one of them or of none; the map tells, where it has
-    /// kinds of jumps at all.
-    fn is_call(&self, pc: Pc) -> bool {
+    /// Follows the calls along `way`, the first instructions of the blocks that control passes through. `None` where the
+    /// map does not say which jumps are calls.
+    pub fn follow(&self, way: &[Pc]) -> Option<Trail> {
+        if !self.instructions.iter().any(|mapped| mapped.jump == Jump::Into) {
+            return None;
+        }
+        let mut trail = Trail::default();
+        for (&block, &entered) in way.iter().zip(way.get(1..)?) {
+            let first = self.index(block)?;
+            let after = &self.instructions[first + 1..];
+            let length = after.iter().position(|mapped| mapped.starts_block).unwrap_or(after.len());
+            let last = &self.instructions[first + length];
+            // Where a function stands right behind its call, there is no jump.
+            let runs_on = after.get(length).is_some_and(|next| next.pc == entered) && !last.ends_block;
+            trail.returned = None;
+            match last.jump {
+                Jump::Into => trail.calls.push(last.pc),
+                Jump::Out => trail.returned = trail.calls.pop(),
+                Jump::Regular if runs_on && self.functions.binary_search(&entered).is_ok() => {
+                    trail.calls.push(last.pc);
+                }
+                Jump::Regular => {}
+            }
+        }
+        Some(trail)
+    }
+
+    /// Those of the `JUMP`s before the return addresses of a call that are the calls which return there. A block that
+    /// several calls return to (a `STOP` that the optimiser shares) stands behind a jump of one of them or of none; the
+    /// map tells, where it has kinds of jumps at all.
+    pub fn open_calls(&self, call_sites: &[Pc]) -> Vec<Pc> {
         let is_in = |mapped: &Mapped| mapped.jump == Jump::Into;
-        self.instruction(pc).is_some_and(is_in) || !self.instructions.iter().any(is_in)
+        let tells = self.instructions.iter().any(is_in);
+        let is_call = |pc: &Pc| !tells || self.instruction(*pc).is_some_and(is_in);
+        call_sites.iter().copied().filter(is_call).collect()
     }
 
     fn index(&self, pc: Pc) -> Option<usize> {
@@ -192,11 +245,24 @@ pub fn program_counters(code: &[u8]) -> impl Iterator<Item = u32> + '_ {
     std::iter::from_fn(move || {
         let pc = next;
         let &byte = code.get(pc)?;
-        // Only pushes carry immediates in the code that compilers emit today; an undefined byte is one instruction.
-        let push = OpCode::new(byte).filter(|op| op.is_push());
-        next += 1 + push.map_or(0, |op| usize::from(op.info().immediate_size()));
+        next += instruction_length(byte);
         Some(pc as u32)
     })
+}
+
+/// Bytes of an instruction. Only pushes carry immediates in the code that compilers emit today; an undefined byte is one
+/// instruction.
+fn instruction_length(byte: u8) -> usize {
+    let push = OpCode::new(byte).filter(|op| op.is_push());
+    1 + push.map_or(0, |op| usize::from(op.info().immediate_size()))
+}
+
+/// The word that an instruction pushes, where it is one that a program counter fits.
+fn pushed(instruction: &[u8]) -> Option<u32> {
+    let (&byte, immediate) = instruction.split_first()?;
+    let is_push = OpCode::new(byte).is_some_and(OpCode::is_push);
+    (is_push && immediate.len() <= 4)
+        .then(|| immediate.iter().fold(0, |word, &byte| word << 8 | u32::from(byte)))
 }
 
 fn ends_block(byte: u8) -> bool {
@@ -264,12 +330,12 @@ mod tests {
         let own = |span: SourceSpan| span.source == SOURCE;
         let shared = decode("10:5:0;20:1;21:1:1:i;0:90:1;70:4:1;").expect("a valid map");
         let shared = SourceMap::from_instructions(&code, &shared, at);
-        let found = shared.attribute(Pc(4), &[Pc(0), Pc(2)], own).expect("located");
+        let found = shared.attribute(Pc(4), &shared.open_calls(&[Pc(0), Pc(2)]), own).expect("located");
         assert!(!found.preferred, "{found:?}");
         // A map without kinds of jumps, as Vyper's, leaves every one of them a call.
         let silent = decode("10:5:0;20:1;21:1:1;0:90:1;70:4:1;").expect("a valid map");
         let silent = SourceMap::from_instructions(&code, &silent, at);
-        let found = silent.attribute(Pc(4), &[Pc(0), Pc(2)], own).expect("located");
+        let found = silent.attribute(Pc(4), &silent.open_calls(&[Pc(0), Pc(2)]), own).expect("located");
         assert_eq!(found.primary, SourceSpan { source: SOURCE, start: 10, end: 15 });
     }
 }

@@ -5,7 +5,13 @@
 mod notice;
 mod words;
 
-use std::{collections::BTreeMap, fmt, ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use alloy_json_abi::JsonAbi;
 use alloy_primitives::Bytes;
@@ -89,6 +95,21 @@ impl Project {
         let found = words(self.text(span)).filter(|&(_, word)| word == name);
         let found = found.map(|(at, word)| (span.start + at as u32, word.len() as u32));
         found.map(|(start, length)| SourceSpan { source: span.source, start, end: start + length }).collect()
+    }
+
+    /// Whether `caller` may come to run `callee`, as far as names tell: it mentions it, or another function that does.
+    pub(crate) fn may_run(&self, caller: &FunctionDefinition, callee: &FunctionDefinition) -> bool {
+        let mut open = vec![caller];
+        let mut seen = BTreeSet::from([caller.span]);
+        while let Some(function) = open.pop() {
+            let named: BTreeSet<&str> = words(self.text(function.span)).map(|(_, word)| word).collect();
+            if named.contains(callee.name.as_str()) {
+                return true;
+            }
+            let next = self.functions.iter().filter(|it| named.contains(it.name.as_str()));
+            open.extend(next.filter(|it| seen.insert(it.span)));
+        }
+        false
     }
 
     /// The declarations of a variable called `label` that `contract` may inherit, its own first.

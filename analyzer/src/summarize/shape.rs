@@ -328,7 +328,7 @@ mod tests {
             },
             successors,
         };
-        Graph { nodes: nodes.into_iter().map(node).collect(), incomplete: Vec::new() }
+        Graph { nodes: nodes.into_iter().map(node).collect(), incomplete: Vec::new(), steps: Vec::new() }
     }
 
     /// The nodes that `from` reaches by one edge or more without entering `closed`.

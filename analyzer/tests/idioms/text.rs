@@ -23,7 +23,7 @@ impl<'a> Text<'a> {
         // In the order of execution: an internal call comes where it is made, not where its body stands.
         let mut calls: Vec<(Vec<Pc>, Pc)> = Vec::new();
         for call in &summary.calls {
-            let Position { pc, call_sites } = &call.position;
+            let Position { pc, call_sites, .. } = &call.position;
             calls.push((call_sites.iter().chain([pc]).copied().collect(), *pc));
         }
         calls.sort_unstable();

@@ -86,7 +86,7 @@ pub(super) fn links(view: &ContractView<'_>, contract: String) -> Links {
             .iter()
             .filter(|call| call.kind == CallKind::Call && !call.circumstance.reverts)
             .filter(|call| !view.is_administrative(&call.circumstance))
-            .filter_map(|call| linked_call(view, call))
+            .filter_map(|call| linked_call(view, function, call))
             .collect();
         let at_once = if is_user && !calls.is_empty() { view.at_once(function, &[]) } else { 1 };
         LinkedFunction {
@@ -120,18 +120,18 @@ fn linked_write(view: &ContractView<'_>, function: usize, access: &Access) -> Op
         field: touch.field(),
         variable: view.render(entry).slot(&access.slot, access.bytes),
         needs,
-        span: place(view, &access.position).map(|place| place.primary),
+        span: place(view, function, &access.position).map(|place| place.primary),
     })
 }
 
-fn place(view: &ContractView<'_>, position: &Position) -> Option<Place> {
-    match view.places.locate(position) {
+fn place(view: &ContractView<'_>, function: usize, position: &Position) -> Option<Place> {
+    match view.places.locate(&view.analysis.summaries[function], position) {
         Located::At(place) => Some(place),
         Located::OnlyPc | Located::Foreign => None,
     }
 }
 
-fn linked_call(view: &ContractView<'_>, call: &Call) -> Option<LinkedCall> {
+fn linked_call(view: &ContractView<'_>, function: usize, call: &Call) -> Option<LinkedCall> {
     let expressions = &view.analysis.expressions;
     let is_caller = |word| matches!(expressions.node(word), Node::Environment(Environment::Address));
     let arguments = call.arguments.iter();
@@ -140,7 +140,7 @@ fn linked_call(view: &ContractView<'_>, call: &Call) -> Option<LinkedCall> {
         target: target(view, call)?,
         selector: call.selector?,
         arguments: arguments.collect(),
-        place: place(view, &call.position),
+        place: place(view, function, &call.position),
         pc: call.position.pc,
     })
 }
