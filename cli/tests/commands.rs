@@ -115,7 +115,7 @@ fn several_inputs_make_one_report() {
     let document = json(&["check", TICKETING, SHARDED, "--json"]);
     assert_eq!(document["summary"]["contracts"], 2);
     let (out, _) = expect(0, &["check", TICKETING, SHARDED, "--statistics"]);
-    assert_eq!(out, "     1  C101   global-counter\n1 warning in 2 contracts\n");
+    assert_eq!(out, "     1  C101   global-counter\n1 warning in 2 contracts (profile net-change)\n");
 }
 
 #[test]

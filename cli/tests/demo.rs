@@ -92,7 +92,7 @@ fn only_a_new_finding_fails_and_a_reason_lets_it_stay() {
     let (_, err) = project.expect(0, &["check", "--write-baseline"]);
     assert_eq!(err, "wrote 1 finding to deconflict-baseline.json\n");
     let (out, _) = project.expect(0, STRICT);
-    assert_eq!(out, "nothing found in 1 contract; 1 known to the baseline\n");
+    assert_eq!(out, "nothing found in 1 contract (profile net-change); 1 known to the baseline\n");
     project.expect(1, &[STRICT, &["--no-baseline"]].concat());
 
     project.turn("counter");

@@ -19,7 +19,7 @@ pub use file::{BudgetError, parse, render};
 use crate::{
     check::{Analyzed, analyze_contract},
     naming::ContractNames,
-    settings::{Profile, Settings},
+    settings::Settings,
     unit::{Contract, Project},
 };
 
@@ -112,9 +112,8 @@ fn is_held(summary: &Summary, contract: &str, names: &ContractNames<'_>, setting
 
 /// When the pair conflicts, by the engine that the project runs on.
 fn terms(conflict: &Conflict, [a, b]: [Render<'_>; 2], settings: &Settings) -> Option<Terms> {
-    let counts =
-        |cause: &&Cause| settings.profile == Profile::WriteKey || cause.kind != ConflictKind::NetZero;
-    let causes: Vec<&Cause> = conflict.causes.iter().filter(counts).collect();
+    let causes: Vec<&Cause> =
+        conflict.causes.iter().filter(|cause| settings.profile.counts(cause.kind)).collect();
     let always = causes.iter().any(|cause| cause.alias == Alias::Always);
     let mut terms = Terms {
         always,

@@ -22,7 +22,7 @@ use crate::{
     place::Places,
     rule::Finding,
     rules,
-    settings::Settings,
+    settings::{Profile, Settings},
     source_map::SourceSpan,
     unit::{Contract, ContractKind, Origin, Project},
     view::ContractView,
@@ -67,6 +67,8 @@ pub struct Report {
     pub functions: usize,
     /// How many entry points the analysis does not cover in full.
     pub incomplete: usize,
+    /// What counts as a write on the engine that the findings are for.
+    pub profile: Profile,
 }
 
 /// A finding that a comment covers.

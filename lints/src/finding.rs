@@ -171,6 +171,10 @@ impl<'v, 'a> Subject<'v, 'a> {
         Some(Finding { diagnostic, claims, owner })
     }
 
+    fn locate(&self, spot: &Spot<'_>) -> Located {
+        self.view.places.locate(&self.view.analysis.summaries[spot.function], spot.position)
+    }
+
     /// What it changes for each function that takes part if the claimed storage is no longer shared, where it does.
     fn effects(&self, claims: &[Field]) -> Vec<Effect> {
         let functions: BTreeSet<usize> = self.spots.iter().map(|spot| spot.function).collect();

@@ -4,11 +4,10 @@
 //! In: the conflict matrix and what is thought to be no longer shared. Out: [`Effect`]s. The number is an upper bound from
 //! the matrix alone: every engine runs what does not conflict at once, and none runs what does. It never executes.
 
-use deconflict_analyzer::{Alias, Cause, ConflictKind, ExprId, Root, Sources};
+use deconflict_analyzer::{Alias, Cause, ExprId, Root, Sources};
 
 use crate::{
     diagnostic::Effect,
-    settings::Profile,
     view::{ContractView, Field, Touch},
 };
 
@@ -45,8 +44,7 @@ impl ContractView<'_> {
     /// How many calls of `function` can run at once as far as this cause goes.
     fn lanes(&self, function: usize, cause: &Cause) -> u32 {
         let calls = self.settings.calls;
-        let ends_unchanged = cause.kind == ConflictKind::NetZero;
-        if ends_unchanged && self.settings.profile == Profile::NetChange || self.is_rare(function, cause) {
+        if !self.settings.profile.counts(cause.kind) || self.is_rare(function, cause) {
             return calls;
         }
         match &cause.alias {

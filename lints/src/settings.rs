@@ -3,6 +3,8 @@
 //!
 //! Plain data, from configuration to the filters of [`crate::view`]. Nothing here looks at a contract.
 
+use deconflict_analyzer::ConflictKind;
+
 /// What counts as a write: engines differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Profile {
@@ -23,6 +25,26 @@ impl Profile {
             Self::NetChange => "net-change",
             Self::WriteKey => "write-key",
         }
+    }
+
+    /// Whether two calls that meet in this way wait for each other on such an engine.
+    pub(crate) fn counts(self, kind: ConflictKind) -> bool {
+        self == Self::WriteKey || kind != ConflictKind::NetZero
+    }
+
+    /// What it means on such an engine that `what` ends each call as it began, though calls store into it.
+    pub(crate) fn of_unchanged(self, what: &str) -> String {
+        let outcome = match self {
+            Self::NetChange => {
+                "engines that compare values (profile net-change) run such calls side by side and lose the gas alone, \
+                 those that track stored keys (write-key) run them one after the other"
+            }
+            Self::WriteKey => {
+                "engines that track stored keys (profile write-key) take it for written all the same and run such calls \
+                 one after the other"
+            }
+        };
+        format!("{what} ends each call as it began: {outcome}")
     }
 
     /// The profile of that name.

@@ -9,7 +9,8 @@ use std::{
 };
 
 use deconflict_lints::{
-    Levels, LoadOptions, Origin, Project, Report, Settings, check_contract, inspect, is_checked, load, merge,
+    Levels, LoadOptions, Origin, Profile, Project, Report, Settings, check_contract, inspect, is_checked,
+    load, merge,
     report::{Section, human, inspect_human, inspect_json, json},
 };
 
@@ -172,6 +173,29 @@ fn inspections_read_well() {
         insta::assert_snapshot!(format!("inspect__{name}"), inspect_human::render(&inspections));
         insta::assert_snapshot!(format!("inspect_json__{name}"), inspect_json::render(&inspections));
     }
+}
+
+#[test]
+fn a_guard_costs_waves_only_where_stored_keys_count() {
+    let path = fixtures().join("artifacts/storage-reentrancy-guard/Bank.json");
+    let project = load(&path, LoadOptions { no_build: true }).expect("an artifact");
+    let told = |profile| {
+        let settings = Settings { profile, ..Settings::default() };
+        let checked = project.contracts.iter().map(|contract| check_contract(&project, contract, &settings));
+        let mut found = merge(&project, checked, &Levels::default()).diagnostics;
+        found.retain(|diagnostic| diagnostic.rule == "storage-reentrancy-guard");
+        assert_eq!(found.len(), 1);
+        (
+            found[0].effects.iter().map(|it| (it.before, it.after)).collect::<Vec<_>>(),
+            found[0].notes.join("\n"),
+        )
+    };
+    let (effects, notes) = told(Profile::NetChange);
+    assert_eq!(effects, []);
+    assert!(notes.contains("run such calls side by side") && !notes.contains("conflict on"), "{notes}");
+    let (effects, notes) = told(Profile::WriteKey);
+    assert!(!effects.is_empty() && effects.iter().all(|&it| it == (1, 100)), "{effects:?}");
+    assert!(notes.contains("one after the other") && notes.contains("conflict on `_status`"), "{notes}");
 }
 
 #[test]

@@ -133,6 +133,7 @@ fn check(
     report
         .diagnostics
         .retain(|diagnostic| !diagnostic.primary.as_ref().is_some_and(|label| excluded(label.span.source)));
+    report.profile = configuration.settings.profile;
     let reasons = configuration.require_reason;
     apply_suppressions(project, contracts.iter().copied(), &mut report, levels, reasons);
     if let Some(changed) = changed {

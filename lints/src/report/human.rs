@@ -127,6 +127,7 @@ pub fn summary(totals: &Totals) -> String {
         counts.iter().filter(|&&(count, _)| count > 0).map(|&(count, name)| plural(count, name)).collect();
     let found = if parts.is_empty() { "nothing found".to_owned() } else { parts.join(", ") };
     let mut text = format!("{found} in {}", plural(totals.contracts, "contract"));
+    let _ = write!(text, " (profile {})", totals.profile_names().join(" and "));
     if totals.incomplete > 0 {
         let functions = plural(totals.functions, "function");
         let _ = write!(text, "; {} of {functions} could not be analysed in full", totals.incomplete);

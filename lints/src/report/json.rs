@@ -88,6 +88,7 @@ struct Summary<'a> {
     suppressed: usize,
     known: usize,
     unchanged: usize,
+    profiles: Vec<&'a str>,
     rules: BTreeMap<&'a str, usize>,
 }
 
@@ -111,6 +112,7 @@ pub fn render(sections: &[Section<'_>]) -> String {
             suppressed: totals.suppressed,
             known: totals.known,
             unchanged: totals.unchanged,
+            profiles: totals.profile_names(),
             rules: totals.rules.iter().map(|(&(_, rule), &count)| (rule, count)).collect(),
         },
         notices: notices.filter(|notice| notice.is_warning()).map(ToString::to_string).collect(),

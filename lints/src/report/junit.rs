@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Format, Rendering, Section, region};
 use crate::diagnostic::{Diagnostic, Severity};
@@ -22,6 +22,7 @@ fn render(rendering: &Rendering<'_>) -> String {
             |folder| format!("deconflict check {}", folder.to_string_lossy()),
         );
         let mut suite = TestSuite::new(name);
+        suite.add_property(Property::new("profile", report.profile.name()));
         for diagnostic in &report.diagnostics {
             let region = region::primary(project, diagnostic, rendering.repository);
             let place = match &region {

@@ -17,11 +17,15 @@ mod region;
 pub mod rule_page;
 mod sarif;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use crate::{
     check::Report,
     diagnostic::{Diagnostic, Severity},
+    settings::Profile,
     unit::Project,
 };
 
@@ -100,6 +104,8 @@ pub struct Totals {
     pub known: usize,
     /// Findings in files that have not changed.
     pub unchanged: usize,
+    /// What counts as a write, by the settings of the inputs.
+    pub profiles: BTreeSet<Profile>,
     /// Findings by rule: code and name.
     pub rules: BTreeMap<(&'static str, &'static str), usize>,
 }
@@ -118,10 +124,16 @@ impl Totals {
             totals.suppressed += report.suppressed.len();
             totals.known += report.known;
             totals.unchanged += report.unchanged;
+            totals.profiles.insert(report.profile);
             for diagnostic in &report.diagnostics {
                 *totals.rules.entry((diagnostic.code, diagnostic.rule)).or_default() += 1;
             }
         }
         totals
+    }
+
+    /// The names of the profiles: one, unless inputs are set differently.
+    pub fn profile_names(&self) -> Vec<&'static str> {
+        self.profiles.iter().map(|profile| profile.name()).collect()
     }
 }

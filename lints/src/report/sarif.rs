@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::{Format, Rendering, Section, region, region::Region, rule_page};
+use super::{Format, Rendering, Section, Totals, region, region::Region, rule_page};
 use crate::{
     config::Level,
     config::default_level,
@@ -38,6 +38,13 @@ struct Run {
     original_uri_base_ids: Bases,
     column_kind: &'static str,
     results: Vec<Outcome>,
+    properties: RunProperties,
+}
+
+/// What a log says beside what SARIF has words for.
+#[derive(Serialize)]
+struct RunProperties {
+    profiles: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -247,6 +254,7 @@ fn render(rendering: &Rendering<'_>) -> String {
             },
             column_kind: "utf16CodeUnits",
             results,
+            properties: RunProperties { profiles: Totals::of(rendering.sections).profile_names() },
         }],
     };
     let mut text = serde_json::to_string_pretty(&log).expect("the log holds strings and numbers only");

@@ -71,14 +71,12 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let lasting = touching.iter().any(|touch| touch.is_write() && !touch.is_net_zero());
         !lasting && writes.any(|touch| touch.write().is_some_and(|(value, _)| is_balance(view, value)))
     });
-    report_fields(rule, view, &found, |variable, writers| {
-        Story {
+    report_fields(rule, view, &found, |variable, writers| Story {
         message: format!("every call to {writers} notes a balance in the same slot, `{variable}`"),
         label: format!("`{variable}` is needed only until the call ends"),
         help: "keep it on the stack, or in a `transient` variable (Solidity 0.8.28)".to_owned(),
-        notes: vec!["the slot ends each call as it began: executors that compare values can ignore it, those that track stored keys cannot".to_owned()],
+        notes: vec![view.settings.profile.of_unchanged("the slot")],
         confidence: Confidence::Proved,
-    }
     })
 }
 

@@ -48,7 +48,7 @@ use deconflict_analyzer::{ByteRange, NetZero, WriteForm};
 
 use crate::{
     diagnostic::Confidence,
-    finding::{Story, report_fields},
+    finding::{Story, Subject},
     rule::{Finding, Group, Rule},
     view::{ContractView, Field, fields},
 };
@@ -79,16 +79,26 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
                 .any(|touch| touch.is_write() && reaches_beyond(touch.access.bytes, guard.bytes))
                 || is_read_beside(view, guard))
     });
-    report_fields(rule, view, &found, |variable, writers| Story {
+    found.iter().filter_map(|guard| report(rule, view, guard)).collect()
+}
+
+fn report(rule: &Rule, view: &ContractView<'_>, guard: &Field) -> Option<Finding> {
+    let word = Field { slot: guard.slot.clone(), bytes: ByteRange::WORD };
+    let lasting = view.touching(&word).iter().any(|touch| touch.is_write() && !touch.is_net_zero());
+    let subject = Subject::storage(view, guard);
+    let (variable, writers) = (subject.variable(), subject.writers());
+    let story = Story {
         message: format!(
             "every call to {writers} locks `{variable}`, and with it all that is packed beside it"
         ),
         label: "stores the whole word to lock".to_owned(),
         help: "keep the lock in transient storage (`transient`, Solidity 0.8.28), or in a slot of its own"
             .to_owned(),
-        notes: Vec::new(),
+        // Where calls leave something else in the word, it is written on every engine.
+        notes: if lasting { Vec::new() } else { vec![view.settings.profile.of_unchanged("the slot")] },
         confidence: Confidence::Proved,
-    })
+    };
+    subject.finding(rule, vec![guard.clone()], story)
 }
 
 /// Whether what users store elsewhere, send, or have to fulfil is made from other bytes of the word.

@@ -86,7 +86,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, guard: &Field) -> Option<Finding
         message: format!("calls to {readers} wait for every call that locks `{variable}`"),
         label: format!("reads `{variable}`, which each guarded call stores"),
         help: "keep the lock in transient storage: a `transient` variable (Solidity 0.8.28)".to_owned(),
-        notes: vec!["executors that compare values can ignore a lock that ends as it began, those that track stored keys cannot".to_owned()],
+        notes: vec![view.settings.profile.of_unchanged("the lock")],
         confidence: Confidence::Proved,
     };
     subject.finding(rule, Vec::new(), story)

@@ -7,6 +7,8 @@
 //! Every guarded function reads and writes the same slot, so each conflicts with every other.
 //! An executor that compares values at the end of a transaction sees that nothing changed and lets calls run side by
 //! side; one that takes every stored key for a write does not. The two stores cost gas on both.
+//! Which of them it is, the setting `profile` says: under `net-change` the finding is about gas and counts no waves, under
+//! `write-key` it says how many calls wait.
 //!
 //! ## Example
 //!
@@ -80,7 +82,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
         message: format!("every call to {writers} locks and unlocks the same slot, `{variable}`"),
         label: format!("`{variable}` is locked here and unlocked at the end of the call"),
         help: "keep the lock in transient storage: a `transient` variable (Solidity 0.8.28) or OpenZeppelin's `ReentrancyGuardTransient`".to_owned(),
-        notes: vec!["the slot ends each call as it began: executors that compare values can ignore it, those that track stored keys cannot".to_owned()],
+        notes: vec![view.settings.profile.of_unchanged("the lock")],
         confidence: Confidence::Proved,
     };
     subject.finding(rule, vec![field.clone()], story)

@@ -81,8 +81,9 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let story = Story {
         message: format!("every call to {writers} sets the same slot, `{variable}`, and puts it back"),
         label: format!("`{variable}` is needed only until the call ends"),
-        help: "hand the value over in memory or calldata, or make the variable `transient` (Solidity 0.8.28)".to_owned(),
-        notes: vec!["the slot ends each call as it began: executors that compare values can ignore it, those that track stored keys cannot".to_owned()],
+        help: "hand the value over in memory or calldata, or make the variable `transient` (Solidity 0.8.28)"
+            .to_owned(),
+        notes: vec![view.settings.profile.of_unchanged("the slot")],
         confidence: Confidence::Proved,
     };
     subject.finding(rule, vec![field.clone()], story)
