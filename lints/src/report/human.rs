@@ -188,6 +188,7 @@ pub fn statistics(totals: &Totals) -> String {
     text
 }
 
-fn plural(count: usize, noun: &str) -> String {
+/// How many of something, in words.
+pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, process::ExitCode};
 
 use anyhow::{Context, bail};
-use deconflict_lints::{allow_comments, insert_comments};
+use deconflict_lints::{allow_comments, insert_comments, report::human::plural};
 
 use super::Checkup;
 use crate::console::Console;
@@ -37,6 +37,7 @@ pub(super) fn write(checkups: &[Checkup], reason: &str, console: &Console) -> an
     for (path, text) in &files {
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    console.note(&format!("wrote {count} comments to {} files: compile the project again", files.len()));
+    let (comments, files) = (plural(count, "comment"), plural(files.len(), "file"));
+    console.note(&format!("wrote {comments} to {files}: compile the project again"));
     Ok(ExitCode::SUCCESS)
 }
