@@ -248,7 +248,11 @@ impl Summarizer<'_> {
             }
             let behind = self.shape.strictly_dominated(index);
             let builder = &mut *self.builder;
-            for atom in self.atoms.entry(condition).or_insert_with(|| atoms(builder, condition)) {
+            // What was decided before is not what this branch requires, even where it is a part of its condition.
+            let known =
+                |atom: ExprId| node.facts.conditions.binary_search_by_key(&atom, |fact| fact.0).is_ok();
+            let atoms = self.atoms.entry(condition).or_insert_with(|| atoms(builder, condition));
+            for atom in atoms.iter().filter(|atom| !known(**atom)) {
                 self.required.entry(*atom).or_default().push(behind);
             }
         }
