@@ -185,14 +185,20 @@ fn checks(builder: &mut Builder, summary: &Summary) -> Vec<(Condition, Option<Fi
         if granted
             && let Some(field) = loaded_field(builder, flag)
             && field.0.keys().any(|key| is_caller(&builder.expressions, key))
-            && field.0.keys().all(|key| {
-                is_caller(&builder.expressions, key) || !depends_on_input(&builder.expressions, key)
-            })
+            && field.0.keys().all(|key| is_given(builder, key))
         {
             result.push((*condition, Some(field)));
         }
     }
     result
+}
+
+/// Whether a key of a role is none that the caller brings along: the caller itself, something fixed, or what is stored
+/// as the role that administers another one. Who has no role at all has none of whatever name that is.
+fn is_given(builder: &mut Builder, key: ExprId) -> bool {
+    is_caller(&builder.expressions, key)
+        || !depends_on_input(&builder.expressions, key)
+        || loaded_field(builder, key).is_some()
 }
 
 /// Whether another contract says who it is, asked without an argument: the configurator of an address book.
