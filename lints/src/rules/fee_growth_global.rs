@@ -57,7 +57,8 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
-    let totals = view.shared_fields(|touch| touch.sum().is_some_and(|(amount, _)| view.is_chosen(amount)));
+    let totals =
+        view.shared_fields(|touch| view.moved(touch).is_some_and(|(amount, _)| view.is_chosen(amount)));
     let is_growth = |touch: &Touch<'_>| {
         let (field, form) = (touch.field(), touch.write().map(|(_, form)| form));
         matches!(form, Some(WriteForm::Delta { .. } | WriteForm::Increment { .. }))

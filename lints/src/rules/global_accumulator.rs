@@ -69,7 +69,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let writes = view.writes();
     let sums = || writes.iter().copied().filter(|touch| is_shared_sum(view, touch));
-    let varies = |touch: &Touch<'_>| touch.sum().is_some_and(|(amount, _)| !view.is_constant(amount));
+    let varies = |touch: &Touch<'_>| view.counted(touch).is_some_and(|(amount, _)| !view.is_constant(amount));
     let found = fields(sums().filter(varies));
     found.iter().filter_map(|field| report(rule, view, field)).collect()
 }

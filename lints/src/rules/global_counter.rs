@@ -70,7 +70,8 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let writes = view.writes();
     let sums = || writes.iter().copied().filter(|touch| is_shared_sum(view, touch));
-    let constant = |touch: &Touch<'_>| touch.sum().is_some_and(|(amount, _)| view.is_constant(amount));
+    let constant =
+        |touch: &Touch<'_>| view.counted(touch).is_some_and(|(amount, _)| view.is_constant(amount));
     let only_constants =
         |field: &Field| sums().filter(|touch| touch.field().overlaps(field)).all(|touch| constant(&touch));
     // Nobody's entry takes what is locked away once.
@@ -85,7 +86,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 /// Whether `touch` adds to or subtracts from a word that all callers share, more than once a block.
 pub(super) fn is_shared_sum(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    touch.sum().is_some()
+    view.counted(touch).is_some()
         && !view.is_unrolled(touch)
         && !view.is_first_time(touch)
         && view.is_shared(&touch.access.slot)

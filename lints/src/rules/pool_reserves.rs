@@ -1,7 +1,8 @@
 //! ## What it does
 //!
 //! Finds a pool: at least two quantities in fixed slots whose new values are computed from both of them by
-//! multiplication and division, as in a constant-product exchange or a bonding curve.
+//! multiplication and division, as in a constant-product exchange; or a single one that moves by a quotient of itself
+//! and what the call brings, as in a bonding curve.
 //!
 //! ## Why it serialises
 //!
@@ -47,7 +48,7 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{Effect, ExprId, Node, Slot, Space, Summary};
+use deconflict_analyzer::{Effect, ExprId, Node, Slot, Sources, Space, Summary};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -87,6 +88,9 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         if moved.is_empty() {
             continue;
         }
+        // A curve over one word: what a call adds to it is divided by what stood there.
+        let own = writes.iter().filter(|touch| touch.function == function && is_on_curve(view, touch));
+        reserves.extend(own.map(|touch| touch.access.slot.clone()));
         for word in words(summary) {
             for (a, b) in view.products(word) {
                 // What grows with time is a rate, no price.
@@ -104,6 +108,30 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     report(rule, view, &writes, &reserves).into_iter().collect()
+}
+
+/// Whether the word moves by a product or quotient of itself and what the call brings.
+fn is_on_curve(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+    let expressions = &view.analysis.expressions;
+    let field = touch.field();
+    let is_old = |word| view.is_made_from(word, &field) && view.products(word).is_empty();
+    let brought = |word| {
+        expressions.sources(word).intersects(Sources::CALLDATA.with(Sources::CALL_VALUE))
+            && !view.is_made_from(word, &field)
+    };
+    let step = touch.write().and_then(|(value, _)| match expressions.node(value) {
+        Node::Binary { op: opcode::ADD, a, b } if is_old(a) => Some(b),
+        Node::Binary { op: opcode::ADD, a, b } if is_old(b) => Some(a),
+        Node::Binary { op: opcode::SUB, a, b } if is_old(a) => Some(b),
+        _ => None,
+    });
+    step.is_some_and(|step| {
+        let parted = |&(a, b): &(ExprId, ExprId)| {
+            let priced = |amount, price| brought(amount) && view.is_made_from(price, &field);
+            priced(a, b) || priced(b, a)
+        };
+        !view.has_time(step) && view.products(step).iter().any(parted)
+    })
 }
 
 /// A time or block number that is stored beside the reserves is none of them.

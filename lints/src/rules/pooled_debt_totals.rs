@@ -136,9 +136,24 @@ fn grows_by_interest(view: &ContractView<'_>, touch: &Touch<'_>, total: &Field) 
     })
 }
 
-/// Whether the call adds to the field or takes from it what the caller chooses.
+/// Whether the call adds to the field or takes from it what the caller chooses, also after interest has been added.
 fn moves(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    touch.sum().is_some_and(|(amount, _)| view.is_chosen(amount))
+    if touch.sum().is_some_and(|(amount, _)| view.is_chosen(amount)) {
+        return true;
+    }
+    let field = touch.field();
+    let expressions = &view.analysis.expressions;
+    let is_old = |word| {
+        view.is_made_from(word, &field)
+            && !view.is_chosen(word)
+            && (view.products(word).is_empty() || view.has_time(word))
+    };
+    let is_amount = |word| view.is_chosen(word) && !view.is_made_from(word, &field);
+    touch.write().is_some_and(|(value, _)| match expressions.node(value) {
+        Node::Binary { op: opcode::ADD, a, b } => (is_old(a) && is_amount(b)) || (is_old(b) && is_amount(a)),
+        Node::Binary { op: opcode::SUB, a, b } => is_old(a) && is_amount(b),
+        _ => false,
+    })
 }
 
 /// The quotients of the contract's user functions: what is stored and what decides.

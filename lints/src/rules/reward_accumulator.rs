@@ -71,7 +71,8 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         .copied()
         .filter(|touch| !touch.is_net_zero() && view.is_shared(&touch.access.slot))
         .collect();
-    let totals = view.shared_fields(|touch| touch.sum().is_some_and(|(amount, _)| view.is_chosen(amount)));
+    let totals =
+        view.shared_fields(|touch| view.moved(touch).is_some_and(|(amount, _)| view.is_chosen(amount)));
     let index = |touch: &Touch<'_>| {
         let field = touch.field();
         touch.write().is_some_and(|(value, _)| {
@@ -91,11 +92,18 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             used.extend(view.loads(value));
         }
     }
-    let claims = fields(
+    let mut claims = fields(
         shared.iter().copied().filter(|touch| indexes.iter().chain(&used).any(|field| touch.touches(field))),
     );
+    let moved = claims.clone();
+    // So is the rate at which rewards come, though no user moves it.
+    claims.extend(
+        used.iter()
+            .filter(|field| field.slot.is_fixed() && !moved.iter().any(|it| it.overlaps(field)))
+            .cloned(),
+    );
     let mut subject = Subject::storage(view, first);
-    for field in claims.iter().filter(|field| !indexes.contains(field)) {
+    for field in moved.iter().filter(|field| !indexes.contains(field)) {
         let name = Subject::storage(view, field).variable();
         for touch in view.touching(field).iter().filter(|touch| touch.is_write()) {
             let mut spot = crate::finding::Spot::of(touch);

@@ -65,11 +65,15 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let counts = |touch: &Touch<'_>| {
-        let up = touch.sum().filter(|(_, subtract)| !subtract);
+        // What has been counted meanwhile, by whom the call called, is counted on from.
+        let up =
+            view.moved(touch).filter(|&(amount, down)| !down && !view.is_made_from(amount, &touch.field()));
         // What is only stored or returned may be any sum; a number is counted by a constant.
         let certain = up.is_some_and(|(amount, _)| match identifies(view, touch) {
             Some(Confidence::Proved) => true,
-            Some(Confidence::Likely) => view.is_constant(amount) && !adds_up(view, &touch.field()),
+            Some(Confidence::Likely) => {
+                touch.sum().is_some() && view.is_constant(amount) && !adds_up(view, &touch.field())
+            }
             None => false,
         });
         certain

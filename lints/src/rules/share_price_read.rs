@@ -38,7 +38,7 @@
 //!
 //! A vault whose assets are counted by another contract is recognised only where the call returns their number.
 
-use deconflict_analyzer::{ExprId, Node};
+use deconflict_analyzer::{ExprId, Node, Sources};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -64,11 +64,23 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         .into_iter()
         .filter(|touch| view.is_shared(&touch.access.slot))
         .filter_map(|touch| {
-            let (amount, down) = moved(view, &touch)?;
+            let (amount, down) = view.moved(&touch)?;
             Some(Move { touch, amount, down })
         })
         .collect();
-    let supplies: Vec<&Move<'_>> = moves.iter().filter(|supply| is_priced(view, supply, &moves)).collect();
+    let curved = |field: &Field| {
+        moves.iter().any(|it| {
+            let takes_part = it.touch.touches(field) || view.is_made_from(it.amount, field);
+            takes_part && is_on_curve(view, it.amount)
+        })
+    };
+    let supplies: Vec<&Move<'_>> = moves
+        .iter()
+        .filter(|supply| {
+            let assets = view.loads(supply.amount);
+            is_priced(view, supply, &moves) && !curved(&supply.touch.field()) && !assets.iter().any(&curved)
+        })
+        .collect();
     let found = fields(supplies.iter().map(|supply| supply.touch));
     let Some(first) = found.first() else { return Vec::new() };
     // The assets that the price is made of are explained with the supply.
@@ -88,6 +100,26 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     subject.finding(rule, claims, story).into_iter().collect()
 }
 
+/// Whether a call moves the price while it is being paid: its amount is part of what it is divided by. A vault gives all
+/// of a deposit at one price; this is a pool.
+fn is_on_curve(view: &ContractView<'_>, amount: ExprId) -> bool {
+    let expressions = &view.analysis.expressions;
+    let brought = |word| expressions.sources(word).intersects(Sources::CALLDATA.with(Sources::CALL_VALUE));
+    let kept = |word| view.loads(word).iter().any(|load| load.slot.is_fixed());
+    let adds = |part| match expressions.node(part) {
+        Node::Binary { op: opcode::ADD, a, b } => (brought(a) && kept(b)) || (brought(b) && kept(a)),
+        _ => false,
+    };
+    let is_counted = |part| matches!(expressions.node(part), Node::ReturnWord { .. } | Node::Balance { .. });
+    view.parts(amount).into_iter().any(|part| match expressions.node(part) {
+        Node::Binary { op: opcode::DIV, b: divisor, .. } => {
+            let parts = view.parts(divisor);
+            parts.iter().any(|&it| adds(it)) && !parts.iter().any(|&it| is_counted(it))
+        }
+        _ => false,
+    })
+}
+
 /// A total that a call moves.
 struct Move<'a> {
     touch: Touch<'a>,
@@ -101,31 +133,6 @@ fn may_meet(a: &Touch<'_>, b: &Touch<'_>) -> bool {
     !of_a
         .iter()
         .any(|it| of_b.iter().any(|other| other.expression == it.expression && other.holds != it.holds))
-}
-
-/// By what the field is moved, and whether down, even where the amount depends on the field itself.
-fn moved(view: &ContractView<'_>, touch: &Touch<'_>) -> Option<(ExprId, bool)> {
-    if let Some(sum) = touch.sum() {
-        return Some(sum);
-    }
-    let field = touch.field();
-    let expressions = &view.analysis.expressions;
-    let is_old = |id: ExprId| view.is_made_from(id, &field) && view.products(id).is_empty();
-    let by = |value: ExprId| match expressions.node(value) {
-        Node::Binary { op: opcode::ADD, a, b } if is_old(a) => Some((b, false)),
-        Node::Binary { op: opcode::ADD, a, b } if is_old(b) => Some((a, false)),
-        Node::Binary { op: opcode::SUB, a, b } if is_old(a) => Some((b, true)),
-        _ => None,
-    };
-    let (value, _) = touch.write()?;
-    if let Some(moved) = by(value) {
-        return Some(moved);
-    }
-    // The first deposit is priced in another way than all later ones; what goes up on one way and down on another is
-    // no supply.
-    let ways: Vec<(ExprId, bool)> = expressions.phi_operands(value).iter().filter_map(|&it| by(it)).collect();
-    let (first, rest) = ways.split_first()?;
-    rest.iter().all(|way| way.1 == first.1).then_some(*first)
 }
 
 /// Whether the supply moves by a product with itself and with assets that move in the same direction.
@@ -153,5 +160,15 @@ fn is_priced(view: &ContractView<'_>, supply: &Move<'_>, moves: &[Move<'_>]) -> 
             together && !other.overlaps(&field) && in_products(&other)
         })
     };
-    in_products(&field) && (kept() || products.iter().any(|&(_, divisor)| is_counted(divisor)))
+    // What is worth a part of two reserves is a share of a pool.
+    let divisors = || {
+        let quotients = view.parts(supply.amount).into_iter();
+        quotients.filter_map(|part| match view.analysis.expressions.node(part) {
+            Node::Binary { op: opcode::DIV, b, .. } => Some(view.loads(b)),
+            _ => None,
+        })
+    };
+    let of_pool = divisors()
+        .any(|one| divisors().any(|other| !one.is_empty() && !other.is_empty() && one.is_disjoint(&other)));
+    !of_pool && in_products(&field) && (kept() || products.iter().any(|&(_, divisor)| is_counted(divisor)))
 }

@@ -58,7 +58,12 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let sums = view.writes().into_iter().filter(|touch| {
         let field = touch.field();
         let ratio = |a, b| {
-            let of = |word| moved.iter().find(|it| !it.overlaps(&field) && view.is_made_from(word, it));
+            // Members that one store writes at once are told apart by what was loaded.
+            let of = |word| {
+                view.loads(word)
+                    .into_iter()
+                    .find(|load| !load.overlaps(&field) && moved.iter().any(|it| it.overlaps(load)))
+            };
             matches!((of(a), of(b)), (Some(a), Some(b)) if a != b)
         };
         view.is_shared(&touch.access.slot)

@@ -183,6 +183,14 @@ impl<'a> ContractView<'a> {
             && self.loads(word).iter().any(|load| load.overlaps(field))
     }
 
+    /// The word without the mask that cleans it to its type.
+    pub(crate) fn bare(&self, word: ExprId) -> ExprId {
+        match self.analysis.expressions.node(word) {
+            Node::Binary { op: opcode::AND, a, b } if self.analysis.expressions.constant(b).is_some() => a,
+            _ => word,
+        }
+    }
+
     /// A load, or some bits of one: the load and the bits.
     fn extracted(&self, id: ExprId) -> Option<(ExprId, U256)> {
         let expressions = &self.analysis.expressions;
@@ -411,7 +419,42 @@ impl<'a> ContractView<'a> {
             .with(Sources::TRANSACTION)
             .with(Sources::CALL_VALUE)
             .with(Sources::RETURN_DATA);
-        self.analysis.expressions.sources(word).intersects(chosen)
+        let expressions = &self.analysis.expressions;
+        let sources = expressions.sources(word);
+        // What ways that have met brought along is among the parts.
+        sources.intersects(chosen)
+            || (sources.intersects(Sources::PHI)
+                && self.parts(word).iter().any(|&part| expressions.sources(part).intersects(chosen)))
+    }
+
+    /// What the call adds to the field or takes off, also where ways have met that knew more or less of it.
+    pub(crate) fn counted(&self, touch: &Touch<'_>) -> Option<(ExprId, bool)> {
+        self.moved(touch).filter(|&(amount, _)| !self.is_made_from(amount, &touch.field()))
+    }
+
+    /// By what the call moves the field, and whether down, even where the amount depends on the field itself.
+    pub(crate) fn moved(&self, touch: &Touch<'_>) -> Option<(ExprId, bool)> {
+        if let Some(sum) = touch.sum() {
+            return Some(sum);
+        }
+        let field = touch.field();
+        let expressions = &self.analysis.expressions;
+        let is_old = |id: ExprId| self.is_made_from(id, &field) && self.products(id).is_empty();
+        let by = |value: ExprId| match expressions.node(value) {
+            Node::Binary { op: opcode::ADD, a, b } if is_old(a) => Some((b, false)),
+            Node::Binary { op: opcode::ADD, a, b } if is_old(b) => Some((a, false)),
+            Node::Binary { op: opcode::SUB, a, b } if is_old(a) => Some((b, true)),
+            _ => None,
+        };
+        let (value, _) = touch.write()?;
+        if let Some(moved) = by(value) {
+            return Some(moved);
+        }
+        // What goes up on one way and down on another has no direction.
+        let ways: Vec<(ExprId, bool)> =
+            expressions.phi_operands(value).iter().filter_map(|&it| by(it)).collect();
+        let (first, rest) = ways.split_first()?;
+        rest.iter().all(|way| way.1 == first.1).then_some(*first)
     }
 
     /// The selector of an entry point.
