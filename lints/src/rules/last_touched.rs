@@ -34,16 +34,18 @@
 //!
 //! ## Known gaps
 //!
-//! An amount or a name that calls overwrite is not reported.
+//! A number that a call stores and does nothing else is taken for a setting that is free for all.
+//! A function that asks who calls, in whatever way, is taken for one of few callers.
 //! A time or block number is not reported under the profile `net-change`: all calls of a block store the same.
 
-use deconflict_analyzer::{Escapes, ExprId, Sources, WriteForm};
+use deconflict_analyzer::{ByteRange, Escapes, ExprId, Node, Sources, WriteForm};
 
+use super::shared_text::is_text;
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{ContractView, Field, Touch},
+    view::{Comparison, ContractView, Field, Touch},
 };
 
 /// The declaration.
@@ -59,11 +61,21 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let keys_count = view.settings.profile == crate::settings::Profile::WriteKey;
     let mut found = view.shared_fields(|touch| match touch.write() {
+        _ if view.is_first_time(touch) => false,
         Some((value, WriteForm::Plain)) => {
-            is_who(view, value) || is_copied(view, touch, value) || (keys_count && view.is_block_time(value))
+            is_who(view, value) || is_brought(view, touch, value) || (keys_count && view.is_block_time(value))
         }
-        _ => false,
+        // The content of a text comes with its length, which says what has to be cleared.
+        Some((value, _)) => is_text(view, touch) && is_brought(view, touch, value),
+        None => false,
     });
+    // A text is one thing, though its length and its content are parts of a word.
+    for field in &mut found {
+        if view.touching(field).iter().any(|touch| is_text(view, touch)) {
+            field.bytes = ByteRange::WORD;
+        }
+    }
+    found.dedup();
     found.retain(|field| is_blind(view, field));
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!("every call to {writers} overwrites `{variable}`"),
@@ -74,18 +86,37 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     })
 }
 
-/// Whether it is what the call also stores for its caller: the variable repeats the last of these records.
-fn is_copied(view: &ContractView<'_>, touch: &Touch<'_>, value: ExprId) -> bool {
-    let is_own = |key: ExprId| view.analysis.expressions.sources(key).intersects(Sources::CALLER);
-    view.is_chosen(value)
-        && view.writes().iter().any(|other| {
-            other.function == touch.function
-                && other.access.slot.keys().any(is_own)
-                && other.write().is_some_and(|(stored, _)| stored == value)
-        })
+/// Whether it is what the call brings along, whoever calls: nobody is asked who they are.
+fn is_brought(view: &ContractView<'_>, touch: &Touch<'_>, value: ExprId) -> bool {
+    let given = Sources::CALLDATA.with(Sources::CALL_VALUE);
+    view.analysis.expressions.sources(value).intersects(given)
+        && (is_text(view, touch) || keeps_record(view, touch.function))
+        && !view.asks_who(touch.function)
+        && !is_vouched_for(view, touch.function)
 }
 
-/// Whether it is the caller: amounts and names that anybody may set are variables like any other.
+/// Whether the call does something for its caller, so that what it leaves behind is what the last one did.
+fn keeps_record(view: &ContractView<'_>, function: usize) -> bool {
+    let is_own = |key: ExprId| view.analysis.expressions.sources(key).intersects(Sources::CALLER);
+    view.writes().iter().any(|it| it.function == function && it.access.slot.keys().any(is_own))
+}
+
+/// Whether somebody in an office has signed the call: the answer of another contract has to be a certain address.
+fn is_vouched_for(view: &ContractView<'_>, function: usize) -> bool {
+    let expressions = &view.analysis.expressions;
+    let is_answer = |word: ExprId| {
+        view.parts(word).iter().any(|&part| matches!(expressions.node(part), Node::ReturnWord { .. }))
+    };
+    // A flag or a selector is no address.
+    let is_address = |word| expressions.constant(word).is_none_or(|it| (64..=160).contains(&it.bit_len()));
+    let given = Sources::CALLDATA.with(Sources::CALLER).with(Sources::RETURN_DATA);
+    let compared = view.comparisons(function).into_iter().filter(|it| it.is_equality());
+    compared.flat_map(Comparison::sides).any(|(answer, office)| {
+        is_answer(answer) && !expressions.sources(office).intersects(given) && is_address(office)
+    })
+}
+
+/// Whether it is the caller.
 fn is_who(view: &ContractView<'_>, value: ExprId) -> bool {
     let who = Sources::CALLER.with(Sources::TRANSACTION);
     let sources = view.analysis.expressions.sources(value);
@@ -94,8 +125,15 @@ fn is_who(view: &ContractView<'_>, value: ExprId) -> bool {
 
 /// Whether no user function needs what stands there, and all replace it.
 fn is_blind(view: &ContractView<'_>, field: &Field) -> bool {
-    view.touching(field).iter().all(|touch| match touch.write() {
-        Some((_, form)) => matches!(form, WriteForm::Plain),
-        None => view.escapes(touch.function, field).is_within(Escapes::RETURN.with(Escapes::LOG)),
+    let touching = view.touching(field);
+    let is_text = touching.iter().any(|touch| is_text(view, touch));
+    // To replace a text is to look up how long it was.
+    let replaces = |function: usize| touching.iter().any(|it| it.function == function && it.is_write());
+    touching.iter().all(|touch| match touch.write() {
+        Some((_, form)) => is_text || matches!(form, WriteForm::Plain),
+        None => {
+            (is_text && replaces(touch.function))
+                || view.escapes(touch.function, field).is_within(Escapes::RETURN.with(Escapes::LOG))
+        }
     })
 }

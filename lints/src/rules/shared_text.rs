@@ -55,7 +55,7 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
-    let texts = view.shared_fields(|touch| touch.access.slot.is_fixed() && is_text(view, touch));
+    let texts = view.shared_fields(|touch| is_text(view, touch));
     report_fields(rule, view, &texts, |variable, writers| Story {
         message: format!("every call to {writers} rewrites the same text, `{variable}`"),
         label: "stores length and content for everybody".to_owned(),
@@ -65,11 +65,11 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     })
 }
 
-fn is_text(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+/// Whether the word is the length, and perhaps the content, of a text that is declared as one.
+pub(super) fn is_text(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let variable = view.names.variable(&touch.access.slot, touch.access.bytes);
     variable.is_some_and(|variable| {
         let name = view.names.type_name(variable);
-        variable.slot == touch.access.slot.number().unwrap_or_default()
-            && matches!(name, Some("string" | "bytes"))
+        touch.access.slot.number() == Some(variable.slot) && matches!(name, Some("string" | "bytes"))
     })
 }

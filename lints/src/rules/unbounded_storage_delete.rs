@@ -39,6 +39,7 @@
 use alloy_primitives::U256;
 use deconflict_analyzer::{Projection, Root};
 
+use super::shared_text::is_text;
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
@@ -72,6 +73,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         length.access.slot.is_fixed()
             && matches!(length.access.slot.root, Root::Fixed(_))
             && is_zero(length)
+            && !is_text(view, length)
             && writes.iter().any(elements)
     };
     let found: Vec<Field> = fields(writes.iter().filter(clears).copied());
