@@ -49,7 +49,7 @@
 //! only calls with the same key meet.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{Effect, ExprId, Projection, Root, Sources, WriteForm};
+use deconflict_analyzer::{Effect, ExprId, Projection, Root, Slot, Sources, WriteForm};
 
 use crate::{
     diagnostic::Confidence,
@@ -106,11 +106,20 @@ fn is_sink(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
 fn is_sibling(view: &ContractView<'_>, sink: &Touch<'_>, other: &Touch<'_>) -> bool {
     let chosen = Sources::CALLER.with(Sources::CALLDATA).with(Sources::TRANSACTION);
     let (sink, slot) = (&sink.access.slot, &other.access.slot);
-    let same = match view.names.folded(sink) {
-        Some(entry) => slot.root == Root::Fixed(entry.mapping) && slot.path.len() == 1,
-        None => slot.root == sink.root && slot.path.len() == sink.path.len(),
-    };
+    let same = place(view, sink) == place(view, slot);
     same && mapping_key(other).is_some_and(|key| view.analysis.expressions.sources(key).intersects(chosen))
+}
+
+/// Where the path begins and how long it is, counted from the mapping even where the compiler has hashed a constant key.
+fn place(view: &ContractView<'_>, slot: &Slot) -> (Root, usize) {
+    let outer = match slot.root {
+        Root::Fixed(number) => view.names.folded(&Slot::fixed(number)),
+        _ => None,
+    };
+    match outer {
+        Some(entry) => (Root::Fixed(entry.mapping), slot.path.len() + 1),
+        None => (slot.root, slot.path.len()),
+    }
 }
 
 fn report(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>], field: &Field) -> Option<Finding> {

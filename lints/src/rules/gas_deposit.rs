@@ -38,9 +38,9 @@
 //! ## Known gaps
 //!
 //! How many calls share a sponsor cannot be seen in the code, which is why the finding is `likely`.
-//! A charge that does not depend on gas is not reported.
+//! A charge that does not depend on gas or its price is not reported.
 
-use deconflict_analyzer::{Root, Sources, WriteForm};
+use deconflict_analyzer::{Environment, Node, Root, Sources, WriteForm};
 
 use crate::{
     diagnostic::Confidence,
@@ -86,7 +86,14 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 fn is_charged(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let expressions = &view.analysis.expressions;
-    let by_gas = |word| expressions.sources(word).intersects(Sources::GAS);
+    // Gas that was used, or the price that the transaction pays for it.
+    let by_gas = |word| {
+        expressions.sources(word).intersects(Sources::GAS)
+            || view
+                .parts(word)
+                .iter()
+                .any(|&part| matches!(expressions.node(part), Node::Environment(Environment::GasPrice)))
+    };
     let own = Sources::CALLER.with(Sources::TRANSACTION);
     let slot = &touch.access.slot;
     let moved = match touch.write() {

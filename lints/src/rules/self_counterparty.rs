@@ -51,7 +51,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{ContractView, Touch, fields, last_key},
+    view::{ContractView, Touch, fields},
 };
 
 /// The declaration.
@@ -86,5 +86,5 @@ fn is_own_entry(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
         matches!(view.analysis.expressions.node(key), Node::Environment(Environment::Address))
             && slot.path.contains(&Projection::Mapping { key })
     };
-    updates && view.is_shared(slot) && last_key(slot).is_some_and(|(key, _)| is_self(key))
+    updates && view.is_shared(slot) && slot.keys().any(is_self)
 }

@@ -36,7 +36,7 @@
 //!
 //! How many pools share a token cannot be seen in the code, which is why the finding is `likely`.
 
-use deconflict_analyzer::{Root, Sources};
+use deconflict_analyzer::{CallKind, Root, Sources};
 
 use crate::{
     diagnostic::Confidence,
@@ -57,13 +57,13 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let writes = view.writes();
-    let pools: Vec<Touch<'_>> = writes.iter().copied().filter(|touch| is_pool(view, touch)).collect();
     let shared = writes.iter().copied().filter(|touch| {
         is_ledger(view, touch)
-            && pools.iter().any(|pool| {
+            && writes.iter().any(|pool| {
                 pool.function == touch.function
                     && pool.access.slot.root != touch.access.slot.root
                     && pool.access.slot.keys().next() != touch.access.slot.keys().next()
+                    && (is_pool(view, pool) || is_of_token(view, pool, touch))
             })
     });
     let mut found = fields(shared);
@@ -91,9 +91,33 @@ fn is_pool(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     matches!(slot.root, Root::Fixed(_)) && slot.keys().next().is_some() && !slot.keys().any(own) && priced
 }
 
+/// Whether it is a word of a pool that the key of the ledger takes part in: the hash that the pool is found under is made
+/// from it, or it is the token that is paid with.
+fn is_of_token(view: &ContractView<'_>, pool: &Touch<'_>, ledger: &Touch<'_>) -> bool {
+    let expressions = &view.analysis.expressions;
+    let slot = &pool.access.slot;
+    let own = |key| expressions.sources(key).intersects(Sources::CALLER);
+    let Some(pool_key) = slot.keys().next() else { return false };
+    let is_hash = expressions.bits(pool_key) > ADDRESS_BITS;
+    let token_of = |key| {
+        let token = view.bare(key);
+        let mut calls = view.analysis.summaries[ledger.function].calls.iter();
+        let paid = calls.any(|call| call.kind == CallKind::Call && view.bare(call.target) == token);
+        paid || view.parts(pool_key).contains(&token)
+    };
+    matches!(slot.root, Root::Fixed(_))
+        && is_hash
+        && view.is_chosen(pool_key)
+        && !slot.keys().any(own)
+        && pool.sum().is_some()
+        && ledger.sum().is_some_and(|(amount, _)| !view.is_constant(amount))
+        && ledger.access.slot.keys().any(token_of)
+}
+
+const ADDRESS_BITS: u32 = 160;
+
 /// Whether it is a sum under one key that calls choose and are not.
 fn is_ledger(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    const ADDRESS_BITS: u32 = 160;
     let expressions = &view.analysis.expressions;
     let slot = &touch.access.slot;
     let keys: Vec<_> = slot.keys().collect();

@@ -37,6 +37,7 @@
 //! ## Known gaps
 //!
 //! How many keys there are cannot be seen in the code, which is why the finding is `likely`.
+//! A vote that leaves no mark of who has voted is no vote but a sum under a key like any other, and not reported.
 
 use alloy_primitives::U256;
 use deconflict_analyzer::{Projection, Root, Sources};
@@ -96,9 +97,12 @@ fn marks(view: &ContractView<'_>, tally: &Touch<'_>, other: &Touch<'_>) -> bool 
     let expressions = &view.analysis.expressions;
     let by_caller =
         |slot| last_key(slot).is_some_and(|(key, _)| expressions.sources(key).intersects(Sources::CALLER));
-    let sets = other
-        .write()
-        .is_some_and(|(value, _)| expressions.constant(value).is_some_and(|it| it != U256::ZERO));
+    // A mark may be what was chosen.
+    let is_choice = |value| tally.access.slot.keys().any(|key| view.parts(value).contains(&view.bare(key)));
+    let sets = other.write().is_some_and(|(value, _)| match expressions.constant(value) {
+        Some(mark) => mark != U256::ZERO,
+        None => is_choice(value),
+    });
     let same = tally.access.slot.keys().any(|key| other.access.slot.keys().any(|it| it == key));
     let mapped = other.access.slot.path.iter().any(|step| matches!(step, Projection::Mapping { .. }));
     // Where there is one vote only, a voter is marked without saying for which.
