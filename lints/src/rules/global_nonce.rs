@@ -46,7 +46,7 @@
 //! reported as `sequential-id`.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{Call, Effect, Escapes, ExprId, Node};
+use deconflict_analyzer::{Call, Effect, Escapes, ExprId, Node, Piece};
 
 use crate::{
     diagnostic::Confidence,
@@ -117,6 +117,16 @@ fn is_hashed(view: &ContractView<'_>, word: ExprId, field: &Field) -> bool {
     view.parts(word).into_iter().any(|part| {
         matches!(expressions.node(part), Node::Keccak(_))
             && expressions.slot(part).is_none()
+            && !is_data_place(view, part)
             && view.is_made_from(part, field)
     })
+}
+
+/// Whether the hash is where the content of a text or a list begins: that of the slot that holds the length.
+fn is_data_place(view: &ContractView<'_>, hash: ExprId) -> bool {
+    let expressions = &view.analysis.expressions;
+    match expressions.preimage(hash) {
+        Some(&[Piece::Word { word, from: 0, to: 32 }]) => expressions.slot(word).is_some(),
+        _ => false,
+    }
 }

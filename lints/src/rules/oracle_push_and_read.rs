@@ -206,5 +206,17 @@ fn report(rule: &Rule, view: &ContractView<'_>, pushes: &[Touch<'_>], price: &Fi
         notes: Vec::new(),
         confidence: Confidence::Likely,
     };
-    subject.finding(rule, vec![price.clone()], story)
+    let claims = std::iter::once(price.clone()).chain(notes(view, &pushers, price)).collect();
+    subject.finding(rule, claims, story)
+}
+
+/// What pushes note beside the price, and nobody but they look at: when it was, and by whom.
+fn notes(view: &ContractView<'_>, pushers: &BTreeSet<usize>, price: &Field) -> Vec<Field> {
+    let mut found = view.shared_fields(|touch| {
+        pushers.contains(&touch.function) && matches!(touch.write(), Some((_, WriteForm::Plain)))
+    });
+    found.retain(|field| {
+        !field.overlaps(price) && view.touching(field).iter().all(|touch| pushers.contains(&touch.function))
+    });
+    found
 }
