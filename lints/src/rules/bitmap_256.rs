@@ -39,7 +39,8 @@
 //!
 //! ## Known gaps
 //!
-//! A bitmap under a key of the caller, such as Permit2's nonces, is not reported: users do not meet there.
+//! A bitmap under a key of the caller or of who has signed, such as Permit2's nonces, is not reported: users do not meet
+//! there.
 
 use alloy_primitives::U256;
 use deconflict_analyzer::{ExprId, Node, Projection, Root, Sources, WriteForm};
@@ -49,7 +50,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{ContractView, Touch, fields, last_key},
+    view::{Comparison, ContractView, Touch, fields, last_key},
 };
 
 /// The declaration.
@@ -81,7 +82,9 @@ fn is_bitmap(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;
     let Some((key, _)) = last_key(slot) else { return false };
     let Some(number) = word_of(view, key) else { return false };
-    let by_user = |key: ExprId| expressions.sources(key).intersects(Sources::CALLER);
+    let by_user = |key: ExprId| {
+        expressions.sources(key).intersects(Sources::CALLER) || has_signed(view, touch.function, key)
+    };
     let sets_a_bit = view.parts(value).into_iter().any(|part| match expressions.node(part) {
         Node::Binary { op: opcode::SHL, a, b } => {
             expressions.constant(a).is_none() && expressions.constant(b) == Some(U256::ONE)
@@ -97,6 +100,18 @@ fn is_bitmap(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
         && sets_a_bit
         && view.is_chosen(number)
         && !slot.keys().any(by_user)
+}
+
+/// Whether the call only succeeds if the key is the account that a signature was recovered to.
+fn has_signed(view: &ContractView<'_>, function: usize, key: ExprId) -> bool {
+    let expressions = &view.analysis.expressions;
+    let is_answer = |word: ExprId| {
+        view.parts(word).iter().any(|&part| matches!(expressions.node(part), Node::ReturnWord { .. }))
+    };
+    let compared = view.comparisons(function).into_iter().filter(|it| it.is_equality());
+    compared
+        .flat_map(Comparison::sides)
+        .any(|(account, signer)| view.bare(account) == view.bare(key) && is_answer(signer))
 }
 
 /// The number of which `key` is the word: the number without its low eight bits.

@@ -34,9 +34,10 @@
 //!
 //! ## Known gaps
 //!
-//! Ether that arrives and is not booked, or is passed on in the same call, is not reported.
+//! Ether that arrives and is not booked, or all of which is passed on in the same call, is not reported.
 
-use deconflict_analyzer::Sources;
+use deconflict_analyzer::{Environment, Node, Sources};
+use revm_bytecode::opcode;
 
 use crate::{
     diagnostic::Confidence,
@@ -57,9 +58,17 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let expressions = &view.analysis.expressions;
+    let is_whole = |word| matches!(expressions.node(word), Node::Environment(Environment::CallValue));
+    // What is left of a part is passed on where it is made from the whole.
+    let is_rest = |word| match expressions.node(word) {
+        Node::Binary { op: opcode::SUB, a, .. } => is_whole(a),
+        _ => false,
+    };
     let passed_on = |function: usize| {
-        let mut calls = view.analysis.summaries[function].calls.iter();
-        calls.any(|call| call.value.is_some_and(|it| expressions.sources(it).intersects(Sources::CALL_VALUE)))
+        let calls = view.analysis.summaries[function].calls.iter().filter_map(|call| call.value);
+        let parts: Vec<_> =
+            calls.filter(|&it| expressions.sources(it).intersects(Sources::CALL_VALUE)).collect();
+        parts.iter().any(|&it| is_whole(it)) || (parts.len() > 1 && parts.iter().any(|&it| is_rest(it)))
     };
     let writes = view.writes();
     let booked = writes.iter().filter(|touch| {

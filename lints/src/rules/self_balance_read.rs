@@ -30,8 +30,7 @@
 //! ## When to ignore
 //!
 //! The function is called rarely.
-//! Sending the whole balance away, and a check that it covers the ether that is about to be sent, are not reported:
-//! the transfer itself implies them.
+//! A check that the balance covers the ether that is about to be sent is not reported: the transfer itself implies it.
 //!
 //! ## Known gaps
 //!
@@ -59,7 +58,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut spots = Vec::new();
     for (function, summary) in view.users() {
-        for read in summary.balance_reads.iter().filter(|read| matters(view, summary, read)) {
+        for read in summary.balance_reads.iter().filter(|read| matters(view, function, read)) {
             let does = "reads the balance as well".to_owned();
             spots.push(Spot { function, position: &read.position, does, rank: Some(0) });
         }
@@ -83,7 +82,8 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 }
 
 /// Whether the balance decides more than whether it suffices for what is sent away.
-fn matters(view: &ContractView<'_>, summary: &Summary, read: &BalanceRead) -> bool {
+fn matters(view: &ContractView<'_>, function: usize, read: &BalanceRead) -> bool {
+    let summary = &view.analysis.summaries[function];
     let expressions = &view.analysis.expressions;
     let own = matches!(expressions.node(read.address), Node::Environment(Environment::Address));
     if !own || read.circumstance.reverts {
@@ -99,8 +99,14 @@ fn matters(view: &ContractView<'_>, summary: &Summary, read: &BalanceRead) -> bo
         return false;
     }
     !read.escapes.is_within(implied)
+        || (is_spent_whole(summary, read) && !view.asks_who(function))
         || is_spent_in_part(view, summary, read)
         || is_checked(view, summary, read)
+}
+
+/// Whether all that the contract has is sent away, which is more for every payment before.
+fn is_spent_whole(summary: &Summary, read: &BalanceRead) -> bool {
+    summary.calls.iter().any(|call| call.value == Some(read.value))
 }
 
 /// Whether something else than the whole balance is computed from it for a call.
