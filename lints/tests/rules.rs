@@ -47,6 +47,10 @@ fn every_rule_has_a_complete_page() {
             "{}: the pattern and its rewrite are shown",
             rule.name
         );
+        // Shown with an indent of four in a terminal of 80 columns, where code is not wrapped.
+        for code in page.split("```").skip(1).step_by(2) {
+            assert!(code.lines().all(|line| line.chars().count() <= 76), "{}: {code}", rule.name);
+        }
         assert!(!rule.summary.ends_with('.'), "{}", rule.name);
         assert!(rule.code.starts_with(rule.letter()) && rule.letter().len() == 1, "{}", rule.name);
     }

@@ -25,7 +25,8 @@
 //!
 //! ```solidity
 //! function index() public view returns (uint256) {
-//!     return baseIndex + baseIndex * rate * (block.timestamp - baseTime) / 1e18;
+//!     uint256 elapsed = block.timestamp - baseTime;
+//!     return baseIndex + baseIndex * rate * elapsed / 1e18;
 //! }
 //! ```
 //!

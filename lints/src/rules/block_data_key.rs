@@ -12,7 +12,8 @@
 //!
 //! ```solidity
 //! function draw() external {
-//!     uint256 winner = uint256(keccak256(abi.encode(block.prevrandao, msg.sender))) % 100;
+//!     bytes32 drawn = keccak256(abi.encode(block.prevrandao, msg.sender));
+//!     uint256 winner = uint256(drawn) % 100;
 //!     prizeOf[winner] += 1;
 //! }
 //! ```

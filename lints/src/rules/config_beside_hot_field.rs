@@ -15,7 +15,9 @@
 //! uint192 public sold;
 //!
 //! function buy() external payable { sold += 1; }
-//! function quote(uint256 amount) external { lastQuote[msg.sender] = amount * feeBps / 10_000; }
+//! function quote(uint256 amount) external {
+//!     lastQuote[msg.sender] = amount * feeBps / 10_000;
+//! }
 //! ```
 //!
 //! ## Rewrite

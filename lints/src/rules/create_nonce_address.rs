@@ -23,7 +23,8 @@
 //!
 //! ```solidity
 //! function open() external returns (Account account) {
-//!     account = new Account{salt: bytes32(uint256(uint160(msg.sender)))}(msg.sender);
+//!     bytes32 salt = bytes32(uint256(uint160(msg.sender)));
+//!     account = new Account{salt: salt}(msg.sender);
 //!     accountOf[msg.sender] = account;
 //! }
 //! ```

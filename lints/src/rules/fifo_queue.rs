@@ -27,15 +27,16 @@
 //! consumer name what it takes.
 //!
 //! ```solidity
-//! mapping(address account => mapping(uint256 block_ => uint256)) public requested;
+//! mapping(address account => mapping(uint256 height => uint256))
+//!     public requested;
 //!
 //! function request(uint256 amount) external {
 //!     requested[msg.sender][block.number] += amount;
 //! }
 //!
-//! function process(address account, uint256 block_) external {
-//!     pay(account, requested[account][block_]);
-//!     delete requested[account][block_];
+//! function process(address account, uint256 height) external {
+//!     pay(account, requested[account][height]);
+//!     delete requested[account][height];
 //! }
 //! ```
 //!

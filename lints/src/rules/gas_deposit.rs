@@ -11,7 +11,9 @@
 //! ## Example
 //!
 //! ```solidity
-//! function handle(address sponsor, address target, bytes calldata data) external {
+//! function handle(address sponsor, address target, bytes calldata data)
+//!     external
+//! {
 //!     uint256 before = gasleft();
 //!     target.call(data);
 //!     depositOf[sponsor] -= (before - gasleft()) * tx.gasprice;
@@ -24,7 +26,9 @@
 //! batch once.
 //!
 //! ```solidity
-//! function handle(address sponsor, address target, bytes calldata data) external {
+//! function handle(address sponsor, address target, bytes calldata data)
+//!     external
+//! {
 //!     uint256 before = gasleft();
 //!     target.call(data);
 //!     spentOf[sponsor][msg.sender] += (before - gasleft()) * tx.gasprice;

@@ -12,7 +12,9 @@
 //! ```solidity
 //! uint256 public nonce;
 //!
-//! function execute(address to, bytes calldata data, bytes32 r, bytes32 s, uint8 v) external {
+//! function execute(
+//!     address to, bytes calldata data, bytes32 r, bytes32 s, uint8 v
+//! ) external {
 //!     bytes32 digest = keccak256(abi.encode(to, data, nonce++));
 //!     require(isSigner[ecrecover(digest, v, r, s)]);
 //!     (bool ok,) = to.call(data);
@@ -28,7 +30,10 @@
 //! ```solidity
 //! mapping(address signer => uint256) public nonceOf;
 //!
-//! function execute(address signer, address to, bytes calldata data, bytes32 r, bytes32 s, uint8 v) external {
+//! function execute(
+//!     address signer, address to, bytes calldata data,
+//!     bytes32 r, bytes32 s, uint8 v
+//! ) external {
 //!     bytes32 digest = keccak256(abi.encode(to, data, nonceOf[signer]++));
 //!     require(isSigner[signer] && ecrecover(digest, v, r, s) == signer);
 //!     (bool ok,) = to.call(data);

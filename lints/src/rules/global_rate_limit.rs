@@ -12,7 +12,10 @@
 //!
 //! ```solidity
 //! function withdraw(uint256 amount) external {
-//!     if (block.timestamp >= windowStart + 1 days) { windowStart = block.timestamp; used = 0; }
+//!     if (block.timestamp >= windowStart + 1 days) {
+//!         windowStart = block.timestamp;
+//!         used = 0;
+//!     }
 //!     used += amount;
 //!     require(used <= CAP);
 //!     pay(msg.sender, amount);

@@ -10,7 +10,9 @@
 //! ## Example
 //!
 //! ```solidity
-//! function rebase(uint256 factor) external onlyOwner { index = index * factor / 1e18; }
+//! function rebase(uint256 factor) external onlyOwner {
+//!     index = index * factor / 1e18;
+//! }
 //!
 //! function transfer(address to, uint256 amount) external returns (bool) {
 //!     uint256 scaled = amount * 1e18 / index;

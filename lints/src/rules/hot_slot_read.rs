@@ -13,8 +13,15 @@
 //! ```solidity
 //! uint256 public floor;
 //!
-//! function list(uint256 id, uint256 price) external { priceOf[id] = price; floor = price; }
-//! function bid(uint256 id, uint256 amount) external { require(amount >= floor); bidOf[msg.sender][id] = amount; }
+//! function list(uint256 id, uint256 price) external {
+//!     priceOf[id] = price;
+//!     floor = price;
+//! }
+//!
+//! function bid(uint256 id, uint256 amount) external {
+//!     require(amount >= floor);
+//!     bidOf[msg.sender][id] = amount;
+//! }
 //! ```
 //!
 //! ## Rewrite
@@ -25,7 +32,11 @@
 //! ```solidity
 //! mapping(uint256 epoch => uint256) public floorOf;
 //!
-//! function list(uint256 id, uint256 price) external { priceOf[id] = price; floorOf[block.number / 32 + 1] = price; }
+//! function list(uint256 id, uint256 price) external {
+//!     priceOf[id] = price;
+//!     floorOf[block.number / 32 + 1] = price;
+//! }
+//!
 //! function bid(uint256 id, uint256 amount) external {
 //!     require(amount >= floorOf[block.number / 32]);
 //!     bidOf[msg.sender][id] = amount;

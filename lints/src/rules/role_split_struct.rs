@@ -12,8 +12,13 @@
 //! ```solidity
 //! struct Deal { uint128 byMaker; uint128 byTaker; }
 //!
-//! function payAsMaker(uint256 id) external payable { deals[id].byMaker = uint128(msg.value); }
-//! function payAsTaker(uint256 id) external payable { deals[id].byTaker = uint128(msg.value); }
+//! function payAsMaker(uint256 id) external payable {
+//!     deals[id].byMaker = uint128(msg.value);
+//! }
+//!
+//! function payAsTaker(uint256 id) external payable {
+//!     deals[id].byTaker = uint128(msg.value);
+//! }
 //! ```
 //!
 //! ## Rewrite

@@ -10,7 +10,9 @@
 //! ## Example
 //!
 //! ```solidity
-//! function execute(address signer, bytes calldata data, uint256 nonce) external {
+//! function execute(address signer, bytes calldata data, uint256 nonce)
+//!     external
+//! {
 //!     require(nonceOf[signer] == nonce);
 //!     nonceOf[signer] = nonce + 1;
 //!     run(signer, data);
@@ -25,7 +27,9 @@
 //! ```solidity
 //! mapping(address signer => mapping(uint192 key => uint64)) public nonceOf;
 //!
-//! function execute(address signer, bytes calldata data, uint192 key, uint64 nonce) external {
+//! function execute(
+//!     address signer, bytes calldata data, uint192 key, uint64 nonce
+//! ) external {
 //!     require(nonceOf[signer][key] == nonce);
 //!     nonceOf[signer][key] = nonce + 1;
 //!     run(signer, data);

@@ -11,7 +11,9 @@
 //!
 //! ```solidity
 //! function isListed(address account) public returns (bool) {
-//!     for (uint256 i = 0; i < list.length; i++) if (list[i] == account) return true;
+//!     for (uint256 i = 0; i < list.length; i++) {
+//!         if (list[i] == account) return true;
+//!     }
 //! }
 //! ```
 //!

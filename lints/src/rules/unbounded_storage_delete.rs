@@ -20,7 +20,8 @@
 //! Start a new list under the next number, and leave the old one where it is.
 //!
 //! ```solidity
-//! mapping(uint256 round => mapping(address account => uint256)) public entryOf;
+//! mapping(uint256 round => mapping(address account => uint256))
+//!     public entryOf;
 //!
 //! function settle() external {
 //!     require(msg.sender == keeper);

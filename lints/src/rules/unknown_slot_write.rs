@@ -22,7 +22,8 @@
 //! cannot fall on one another or on a variable.
 //!
 //! ```solidity
-//! mapping(address account => mapping(bytes32 name => bytes32)) private entries;
+//! mapping(address account => mapping(bytes32 name => bytes32))
+//!     private entries;
 //!
 //! function put(bytes32 name, bytes32 value) external {
 //!     entries[msg.sender][name] = value;

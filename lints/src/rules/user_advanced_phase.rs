@@ -12,7 +12,10 @@
 //!
 //! ```solidity
 //! function bid() external payable {
-//!     if (block.number > phaseEnd) { phase += 1; phaseEnd = block.number + 100; }
+//!     if (block.number > phaseEnd) {
+//!         phase += 1;
+//!         phaseEnd = block.number + 100;
+//!     }
 //!     bids[phase][msg.sender] += msg.value;
 //! }
 //! ```
