@@ -311,9 +311,13 @@ impl<'a> ContractView<'a> {
         let is_caller = |key: ExprId| matches!(expressions.node(key), Node::Environment(Environment::Caller));
         let asks_elsewhere = |call: &Call| {
             const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
+            // `canCall(address,address,bytes4)`: who, where and what.
+            const CAN_CALL: [u8; 4] = [0xb7, 0x00, 0x96, 0x13];
+            let who =
+                if call.selector == Some(CAN_CALL) { call.arguments.first() } else { call.arguments.last() };
             call.kind == CallKind::StaticCall
                 && call.selector != Some(BALANCE_OF)
-                && call.arguments.last().is_some_and(|&word| is_caller(word))
+                && who.is_some_and(|&word| is_caller(word))
         };
         if self.analysis.summaries[function].calls.iter().any(asks_elsewhere) {
             return true;
