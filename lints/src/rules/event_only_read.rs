@@ -36,7 +36,7 @@
 //!
 //! ## Known gaps
 //!
-//! A total that is also returned is reported as an accumulator.
+//! A total that is also returned is reported as an accumulator, and a count that is logged as `sequential-id`.
 
 use deconflict_analyzer::Escapes;
 

@@ -1,6 +1,7 @@
 //! ## What it does
 //!
-//! Finds a counter whose value becomes an identifier: a mapping key, a stored or a returned number.
+//! Finds a counter whose value becomes an identifier: a mapping key, or a number that is stored,
+//! returned or logged.
 //!
 //! ## Why it serialises
 //!
@@ -42,7 +43,7 @@
 //!
 //! ## Known gaps
 //!
-//! Where the number is only stored or returned, not used as a key, the finding is `likely`: it may be a mere count.
+//! Where the number is only stored, returned or logged, not used as a key, the finding is `likely`: it may be a mere count.
 
 use deconflict_analyzer::{Effect, Escapes};
 
@@ -112,7 +113,7 @@ fn identifies(view: &ContractView<'_>, count: &Touch<'_>) -> Option<Confidence> 
     }
     if escapes.intersects(Escapes::KEY) {
         Some(Confidence::Proved)
-    } else if escapes.intersects(Escapes::OTHER_STORE.with(Escapes::RETURN)) {
+    } else if escapes.intersects(Escapes::OTHER_STORE.with(Escapes::RETURN).with(Escapes::LOG)) {
         Some(Confidence::Likely)
     } else {
         None
