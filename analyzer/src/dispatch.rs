@@ -67,6 +67,9 @@ const LEAST_STEPS: u64 = 20_000;
 /// Constants tried as keys of folded mapping entries.
 const MAX_CONSTANT_KEYS: usize = 61;
 
+/// Constants tried as slots of the lengths of lists.
+const MAX_LONG_CONSTANTS: usize = 512;
+
 /// Entries beyond this are not explored: no compiler makes so many, and hostile code must not hold us up.
 const MAX_ENTRIES: usize = 2_000;
 
@@ -100,7 +103,7 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     let mut shared = Shared {
         code: &code,
         immediates,
-        folded: FoldedEntries::new(constant_keys(&code)),
+        folded: FoldedEntries::new(constant_keys(&code), long_constants(&code)),
         classes: Vec::new(),
         failures: Failures::default(),
         room: Room::default(),
@@ -191,6 +194,18 @@ fn constant_keys(code: &Code) -> Vec<U256> {
     keys.dedup();
     keys.truncate(MAX_CONSTANT_KEYS);
     keys
+}
+
+/// The constants of the code that are as long as a hash.
+fn long_constants(code: &Code) -> Vec<U256> {
+    const SHORTEST: usize = 200;
+    let pushed = code.instructions.iter().filter(|it| (op::PUSH26..=op::PUSH32).contains(&it.opcode));
+    let mut found: Vec<U256> =
+        pushed.map(|it| it.immediate).filter(|value| value.bit_len() > SHORTEST).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(MAX_LONG_CONSTANTS);
+    found
 }
 
 fn unsupported() -> Summary {

@@ -30,6 +30,8 @@ pub(crate) struct Builder {
     pub(crate) nesting: u32,
     /// Calldata is empty in the entry being explored.
     pub(crate) empty_calldata: bool,
+    /// The hashes of single constant words so far, each with the word: where the data of lists in namespaces starts.
+    list_roots: Vec<(U256, ExprId)>,
 }
 
 fn low_bits(count: usize) -> U256 {
@@ -50,7 +52,14 @@ impl Default for Builder {
         for number in 0..SMALL_NUMBERS {
             expressions.intern_constant(U256::from(number));
         }
-        Self { expressions, folder: Folder::default(), selector: None, nesting: 0, empty_calldata: false }
+        Self {
+            expressions,
+            folder: Folder::default(),
+            selector: None,
+            nesting: 0,
+            empty_calldata: false,
+            list_roots: Vec::new(),
+        }
     }
 }
 
@@ -715,9 +724,30 @@ impl Builder {
         let constant = self.constant_bytes(&pieces);
         let bytes = self.expressions.intern_bytes(pieces);
         match constant {
-            Some(constant) => self.expressions.intern_constant_hash(&constant, bytes),
+            Some(constant) => {
+                let hash = self.expressions.intern_constant_hash(&constant, bytes);
+                self.remember_list_root(hash);
+                hash
+            }
             None => self.expressions.intern(Node::Keccak(bytes), U256::MAX, Sources::NONE),
         }
+    }
+
+    fn remember_list_root(&mut self, hash: ExprId) {
+        if let Some(&[Piece::Word { word, from: 0, to: 32 }]) = self.expressions.preimage(hash)
+            && let Some(value) = self.value(hash)
+            && let Err(place) = self.list_roots.binary_search_by_key(&value, |root| root.0)
+        {
+            self.list_roots.insert(place, (value, word));
+        }
+    }
+
+    /// The list whose data starts at or before `value`, no further than `reach`, and the distance to there.
+    pub(crate) fn list_root(&self, value: U256, reach: u64) -> Option<(ExprId, u64)> {
+        let index = self.list_roots.partition_point(|root| root.0 <= value).checked_sub(1)?;
+        let (root, slot) = self.list_roots[index];
+        let distance = value - root;
+        (distance < U256::from(reach)).then(|| (slot, distance.to::<u64>()))
     }
 
     /// A byte string as a mapping key: the word itself where it is exactly one.

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
 use crate::{
-    expression::{Node, Piece},
+    expression::{Expressions, Node, Piece},
     id::ExprId,
     linear::small_signed,
     location::{Projection, Root, Slot},
@@ -62,7 +62,7 @@ pub(crate) fn normalise(
     // root + index · stride + constant
     if let Some((root, index)) = symbolic_root(builder, base) {
         let mut path = normalise(builder, root, bound);
-        let (index, stride) = scaled(builder, index);
+        let (index, stride) = scaled(&builder.expressions, index);
         let element = match path.path.last() {
             Some(&Projection::Element { index: start, .. }) if builder.is_zero(start) => {
                 path.path.pop();
@@ -75,12 +75,12 @@ pub(crate) fn normalise(
         return path;
     }
     if constant.is_zero() {
-        let (index, stride) = scaled(builder, base);
+        let (index, stride) = scaled(&builder.expressions, base);
         if is_index(builder, index, bound) {
             return Slot { root: Root::Fixed(U256::ZERO), path: vec![Projection::Index { index, stride }] };
         }
     } else {
-        let (index, stride) = scaled(builder, base);
+        let (index, stride) = scaled(&builder.expressions, base);
         if let Some(element) = folded_element(builder, constant, index, stride) {
             return element;
         }
@@ -97,12 +97,22 @@ pub(crate) fn normalise(
 /// `keccak(slot) + index · stride + n`, with the hash folded to a constant and a small `n` that may be negative: the last
 /// element of an array is at `keccak(slot) + length - 1`.
 fn folded_element(builder: &mut Builder, constant: U256, index: ExprId, stride: u32) -> Option<Slot> {
-    const BEFORE: u64 = 64;
-    let (slot, distance) = array_root(constant.wrapping_add(U256::from(BEFORE)))?;
-    let mut path =
-        Slot { root: Root::Fixed(U256::from(slot)), path: vec![Projection::Element { index, stride }] };
+    let (mut path, distance) = list_behind(builder, constant.wrapping_add(U256::from(BEFORE)))?;
+    path.path.push(Projection::Element { index, stride });
     push_offset(builder, &mut path, U256::from(distance).wrapping_sub(U256::from(BEFORE)));
     Some(path)
+}
+
+/// How far before the start of an array's data a constant still counts as the place of an element.
+const BEFORE: u64 = 64;
+
+/// The list whose data starts at or shortly before the constant, and how far before it.
+fn list_behind(builder: &mut Builder, value: U256) -> Option<(Slot, u64)> {
+    if let Some((slot, distance)) = array_root(value) {
+        return Some((Slot::fixed(U256::from(slot)), distance));
+    }
+    let (word, distance) = builder.list_root(value, ARRAY_REACH)?;
+    Some((normalise(builder, word, &|_, _| None), distance))
 }
 
 /// Whether a word is small enough for the index of an array of fixed size.
@@ -186,12 +196,10 @@ fn constant_slot(builder: &mut Builder, id: ExprId, value: U256) -> Slot {
         if builder.expressions.preimage(id).is_some() {
             return hashed(builder, id, &|_, _| None);
         }
-        if let Some((slot, distance)) = array_root(value) {
+        if let Some((mut list, distance)) = list_behind(builder, value) {
             let index = builder.number(distance);
-            return Slot {
-                root: Root::Fixed(U256::from(slot)),
-                path: vec![Projection::Element { index, stride: 1 }],
-            };
+            list.path.push(Projection::Element { index, stride: 1 });
+            return list;
         }
     }
     Slot::fixed(value)
@@ -305,16 +313,16 @@ fn symbolic_root(builder: &Builder, sum: ExprId) -> Option<(ExprId, ExprId)> {
 }
 
 /// `index · stride`.
-fn scaled(builder: &Builder, product: ExprId) -> (ExprId, u32) {
-    if let Node::Binary { op, a, b } = builder.expressions.node(product) {
+pub(crate) fn scaled(expressions: &Expressions, product: ExprId) -> (ExprId, u32) {
+    if let Node::Binary { op, a, b } = expressions.node(product) {
         match op {
             op::SHL => {
-                if let Some(count) = builder.value(a).filter(|count| *count < U256::from(16)) {
+                if let Some(count) = expressions.constant(a).filter(|count| *count < U256::from(16)) {
                     return (b, 1 << count.to::<u32>());
                 }
             }
             op::MUL => {
-                if let Some(stride) = builder.value(b).filter(|stride| stride.bit_len() <= 16) {
+                if let Some(stride) = expressions.constant(b).filter(|stride| stride.bit_len() <= 16) {
                     return (a, stride.to::<u32>());
                 }
             }
@@ -385,6 +393,10 @@ pub(crate) struct FoldedEntries {
     keys: Vec<U256>,
     /// The key and the slot behind each hash, made when the first hash is looked up.
     hashes: Option<FxHashMap<U256, (U256, u64)>>,
+    /// Constants of the code that may be the slot of a list's length: roots of namespaces, and what stands behind them.
+    lengths: Vec<U256>,
+    /// Where the data of these lists would start, and the slot of the length, sorted; made when first asked for.
+    lists: Option<Vec<(U256, U256)>>,
 }
 
 /// The entries of the keys 0, 1 and 2, which every code is taken to use.
@@ -402,9 +414,23 @@ fn entries_of(key: U256) -> impl Iterator<Item = (U256, (U256, u64))> {
 }
 
 impl FoldedEntries {
-    /// Entries with one of `keys`, or with a very small number.
-    pub(crate) fn new(keys: Vec<U256>) -> Self {
-        Self { keys, hashes: None }
+    /// Entries with one of `keys`, or with a very small number, and lists whose length is at one of `lengths`.
+    pub(crate) fn new(keys: Vec<U256>, lengths: Vec<U256>) -> Self {
+        Self { keys, hashes: None, lengths, lists: None }
+    }
+
+    /// The slot of the length of the list that has an element at `place`, or shortly behind it.
+    fn find_list(&mut self, place: U256) -> Option<U256> {
+        let hash = |slot: &U256| (U256::from_be_bytes(keccak256(slot.to_be_bytes::<32>()).0), *slot);
+        let lengths = &self.lengths;
+        let lists = self.lists.get_or_insert_with(|| {
+            let mut lists: Vec<_> = lengths.iter().map(hash).collect();
+            lists.sort_unstable();
+            lists
+        });
+        let end = place.wrapping_add(U256::from(BEFORE));
+        let (start, slot) = lists[lists.partition_point(|list| list.0 <= end).checked_sub(1)?];
+        (end - start < U256::from(ARRAY_REACH)).then_some(slot)
     }
 
     fn find(&mut self, hash: U256) -> Option<(U256, u64)> {
@@ -419,8 +445,9 @@ impl FoldedEntries {
     }
 }
 
-/// Finds what a compiler hashed at compile time to get `constant`: a mapping entry with one of the keys, which are the
-/// constants of the code. Without this, the entry of a constant key would not alias the same entry of a computed key.
+/// Finds what a compiler hashed at compile time to get `constant`: a mapping entry with one of the keys, or the start of
+/// a list, both of constants of the code. Without this, the entry of a constant key would not alias the same entry of a
+/// computed key, and the elements of a list in a namespace would have nothing to do with its length.
 pub(crate) fn recover_preimage(builder: &mut Builder, constant: U256, folded: &mut FoldedEntries) {
     if constant.bit_len() <= HASHED || array_root(constant).is_some() {
         return;
@@ -430,6 +457,9 @@ pub(crate) fn recover_preimage(builder: &mut Builder, constant: U256, folded: &m
         let slot = builder.number(slot);
         let piece = |word| Piece::Word { word, from: 0, to: 32 };
         builder.keccak(vec![piece(key), piece(slot)]);
+    } else if let Some(length) = folded.find_list(constant) {
+        let word = builder.constant(length);
+        builder.keccak(vec![Piece::Word { word, from: 0, to: 32 }]);
     }
 }
 

@@ -443,9 +443,9 @@ impl Machine<'_> {
     }
 
     fn recover(&mut self, slot: ExprId) {
-        if let Some(value) = self.builder.value(slot)
+        let value = self.builder.value(slot).unwrap_or_else(|| self.builder.split_sum(slot).1);
+        if value.bit_len() > 64
             && self.builder.expressions.preimage(slot).is_none()
-            && value.bit_len() > 64
             && self.recovered.insert(slot)
         {
             recover_preimage(self.builder, value, self.folded);
