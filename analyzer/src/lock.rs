@@ -4,12 +4,11 @@
 //! told from one function alone: that the slot holds the "free" value at entry follows only from every entry of the
 //! contract leaving it there. What a constructor left is assumed to be that value too.
 
-use alloy_primitives::U256;
 use std::collections::BTreeMap;
 
 use crate::{
     access::{ByteRange, Condition, Effect, NetZero, WriteForm},
-    expression::{Node as Word, Space},
+    expression::{Node as Word, Sources, Space},
     flow::field_of,
     id::ExprId,
     location::Slot,
@@ -22,19 +21,22 @@ use revm_bytecode::opcode as op;
 
 type Field = (Space, Slot, ByteRange);
 
+/// What each entry that writes a field does there.
+type Behaviours = BTreeMap<usize, Behaviour>;
+
 /// What the writes of one entry to one field are like.
 #[derive(Default)]
 struct Behaviour {
-    /// Constants stored.
-    stored: Vec<U256>,
-    /// Something other than a constant is stored.
+    /// Words stored that are the same in every call.
+    stored: Vec<ExprId>,
+    /// Something other than these is stored.
     other: bool,
     expression: Option<ExprId>,
 }
 
 /// Finds locks and temporaries, and marks their writes.
 pub(crate) fn mark_net_zero(builder: &mut Builder, drafts: &mut [Draft]) {
-    let mut fields: BTreeMap<Field, BTreeMap<usize, Behaviour>> = BTreeMap::new();
+    let mut fields: BTreeMap<Field, Behaviours> = BTreeMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         for access in draft.summary.accesses.iter().filter(|access| !access.circumstance.reverts) {
             let Effect::Write { value, .. } = access.effect else { continue };
@@ -44,10 +46,10 @@ pub(crate) fn mark_net_zero(builder: &mut Builder, drafts: &mut [Draft]) {
             let field = (access.space, access.slot.clone(), access.bytes);
             let behaviour = fields.entry(field).or_default().entry(index).or_default();
             behaviour.expression = Some(access.expression);
-            match builder.value(value) {
-                Some(constant) if !behaviour.stored.contains(&constant) => behaviour.stored.push(constant),
-                Some(_) => {}
-                None => behaviour.other = true,
+            if !is_fixed(builder, value) {
+                behaviour.other = true;
+            } else if !behaviour.stored.contains(&value) {
+                behaviour.stored.push(value);
             }
         }
     }
@@ -59,21 +61,75 @@ pub(crate) fn mark_net_zero(builder: &mut Builder, drafts: &mut [Draft]) {
         })
         .cloned()
         .collect();
+    let mut unknown = Vec::new();
     for (field, behaviours) in &fields {
         let shared = overlapping.contains(field);
-        let Some(kind) = classify(builder, drafts, field, behaviours, shared) else { continue };
-        for (index, draft_kind) in kind {
-            for access in &mut drafts[index].summary.accesses {
-                if access.space == field.0
-                    && access.slot == field.1
-                    && access.bytes == field.2
-                    && let Effect::Write { form, .. } = &mut access.effect
-                {
-                    *form = WriteForm::NetZero(draft_kind);
-                }
+        match classify(builder, drafts, field, behaviours, shared) {
+            Some(kinds) => mark(drafts, field, &kinds, |bytes| bytes == field.2),
+            None if shared => unknown.push(field),
+            None => {}
+        }
+    }
+    for (field, behaviours) in joined(&fields, &unknown) {
+        if let Some(kinds) = classify(builder, drafts, &field, &behaviours, false) {
+            mark(drafts, &field, &kinds, |bytes| bytes.overlaps(field.2));
+        }
+    }
+}
+
+fn mark(
+    drafts: &mut [Draft],
+    field: &Field,
+    kinds: &[(usize, NetZero)],
+    concerns: impl Fn(ByteRange) -> bool,
+) {
+    for (index, kind) in kinds {
+        for access in &mut drafts[*index].summary.accesses {
+            if access.space == field.0
+                && access.slot == field.1
+                && concerns(access.bytes)
+                && let Effect::Write { form, .. } = &mut access.effect
+            {
+                *form = WriteForm::NetZero(*kind);
             }
         }
     }
+}
+
+/// Ranges of one word that overlap, as one range each: a variable that is set alone and cleared with all that is beside
+/// it. Ranges are only joined where nothing is known of any of them.
+fn joined(fields: &BTreeMap<Field, Behaviours>, unknown: &[&Field]) -> Vec<(Field, Behaviours)> {
+    let mut result: Vec<(Field, Behaviours)> = Vec::new();
+    for (field @ (space, slot, bytes), behaviours) in fields {
+        if !unknown.contains(&field) {
+            continue;
+        }
+        let expressions = behaviours.iter().map(|(index, behaviour)| {
+            let all = Behaviour { stored: Vec::new(), other: true, expression: behaviour.expression };
+            (*index, all)
+        });
+        match result.last_mut() {
+            Some(((last_space, last_slot, hull), all))
+                if last_space == space && last_slot == slot && hull.overlaps(*bytes) =>
+            {
+                *hull = ByteRange { from: hull.from.min(bytes.from), to: hull.to.max(bytes.to) };
+                all.extend(expressions);
+            }
+            _ => result.push((field.clone(), expressions.collect())),
+        }
+    }
+    let apart = |(space, slot, hull): &Field| {
+        let others = fields.keys().filter(|other| other.0 == *space && other.1 == *slot);
+        others.filter(|other| other.2.overlaps(*hull)).all(|other| unknown.contains(&other))
+    };
+    result.retain(|(field, _)| apart(field));
+    result
+}
+
+/// Whether a word is the same in every call: a constant, or the contract's own address, which some locks store.
+fn is_fixed(builder: &Builder, word: ExprId) -> bool {
+    let own = Sources::ADDRESS.with(Sources::CODE).with(Sources::IMMUTABLE);
+    builder.value(word).is_some() || builder.expressions.sources(word).is_within(own)
 }
 
 /// The last content of the field on each successful exit of an entry that stores to it.
@@ -129,11 +185,11 @@ fn classify(
     builder: &mut Builder,
     drafts: &[Draft],
     field: &Field,
-    behaviours: &BTreeMap<usize, Behaviour>,
+    behaviours: &Behaviours,
     shared: bool,
 ) -> Option<Vec<(usize, NetZero)>> {
     let mut result = Vec::new();
-    let mut free: Option<U256> = None;
+    let mut free: Option<ExprId> = None;
     for (index, behaviour) in behaviours {
         let expression = behaviour.expression?;
         let draft = &drafts[*index];
@@ -147,9 +203,8 @@ fn classify(
             result.push((*index, NetZero::Restored));
             continue;
         }
-        let [content] = finals.as_slice() else { return only_restored(result) };
-        let Some(last) = builder.value(*content) else { return only_restored(result) };
-        if free.is_some_and(|free| free != last) {
+        let &[last] = finals.as_slice() else { return only_restored(result) };
+        if !is_fixed(builder, last) || free.is_some_and(|free| free != last) {
             return only_restored(result);
         }
         free = Some(last);
@@ -163,7 +218,7 @@ fn classify(
             && taken.is_some_and(|taken| is_checked(builder, draft, initial, taken, last));
         if checked {
             result.push((*index, NetZero::Guard));
-        } else if last.is_zero() && !shared {
+        } else if builder.is_zero(last) && !shared {
             result.push((*index, NetZero::Cleared));
         } else {
             return only_restored(result);
@@ -178,21 +233,19 @@ fn only_restored(mut result: Vec<(usize, NetZero)>) -> Option<Vec<(usize, NetZer
 }
 
 /// Whether every successful call requires that the field does not hold `taken` at entry.
-fn is_checked(builder: &mut Builder, draft: &Draft, initial: ExprId, taken: U256, free: U256) -> bool {
-    let requires = draft.summary.requires.clone();
-    requires.iter().any(|Condition { expression, holds }| {
-        let (tested, constant, equal) = match builder.expressions.node(*expression) {
-            Word::Binary { op: op::EQ, a, b } => match builder.value(b) {
-                Some(constant) => (a, constant, *holds),
-                None => return false,
-            },
-            _ => (*expression, U256::ZERO, !*holds),
-        };
-        let same = tested == initial
+fn is_checked(builder: &Builder, draft: &Draft, initial: ExprId, taken: ExprId, free: ExprId) -> bool {
+    let is_initial = |tested: ExprId| {
+        tested == initial
             || field_of(&builder.expressions, tested).is_some_and(|(word, mask)| {
                 field_of(&builder.expressions, initial)
                     .map_or(word == initial, |(other, bits)| word == other && !(mask & bits).is_zero())
-            });
-        same && ((equal && constant == free) || (!equal && constant == taken))
+            })
+    };
+    draft.summary.requires.iter().any(|&Condition { expression, holds }| {
+        let says = |tested, word, equal: bool| is_initial(tested) && word == if equal { free } else { taken };
+        match builder.expressions.node(expression) {
+            Word::Binary { op: op::EQ, a, b } => says(a, b, holds) || says(b, a, holds),
+            _ => says(expression, builder.zero(), !holds),
+        }
     })
 }
