@@ -597,6 +597,24 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// The word as far as `count` bytes of it, above the lowest `above`, are concerned, where these are constant: a selector
+    /// that is put in front of the first argument leaves a word that is only partly known.
+    fn known_bits(&self, word: ExprId, above: usize, count: usize) -> Option<U256> {
+        let part = ((U256::from(1) << (8 * count)) - U256::from(1)) << (8 * above);
+        if let Some(value) = self.builder.value(word) {
+            return Some(value & part);
+        }
+        if (self.builder.expressions.mask(word) & part).is_zero() {
+            return Some(U256::ZERO);
+        }
+        match self.builder.expressions.node(word) {
+            Word::Binary { op: op::OR, a, b } => {
+                Some(self.known_bits(a, above, count)? | self.known_bits(b, above, count)?)
+            }
+            _ => None,
+        }
+    }
+
     /// The selector and the argument words of a call's input.
     fn call_input(&mut self, pieces: &[Piece]) -> (Option<[u8; 4]>, Vec<ExprId>) {
         let mut selector = None;
@@ -609,7 +627,7 @@ impl Machine<'_> {
             let (mut from, to) = (usize::from(from), usize::from(to));
             if position < 4 {
                 let take = (4 - position).min(to - from);
-                let Some(value) = self.builder.value(word) else { break };
+                let Some(value) = self.known_bits(word, 32 - from - take, take) else { break };
                 let bytes = value.to_be_bytes::<32>();
                 let found: &mut [u8; 4] = selector.get_or_insert([0; 4]);
                 found[position..position + take].copy_from_slice(&bytes[from..from + take]);
