@@ -218,6 +218,7 @@ fn unsupported() -> Summary {
         self_destructs: Vec::new(),
         logs: 0,
         requires: Vec::new(),
+        checks: Vec::new(),
         returned: Vec::new(),
         always_reverts: false,
         permission: Permission::Anyone,

@@ -344,6 +344,7 @@ impl Explorer<'_, '_> {
             events: Vec::new(),
             memory_words: Vec::new(),
             exit: Exit::Open,
+            needs: None,
             successors: Vec::new(),
         });
         Some(node)

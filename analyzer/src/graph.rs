@@ -84,6 +84,8 @@ pub(crate) struct Node {
     /// Words with something loaded in them that the block puts into memory.
     pub(crate) memory_words: Vec<ExprId>,
     pub(crate) exit: Exit,
+    /// What the condition of the branch has to be, where one of its arms only fails.
+    pub(crate) needs: Option<bool>,
     pub(crate) successors: Vec<u32>,
 }
 

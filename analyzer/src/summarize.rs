@@ -271,6 +271,25 @@ impl Summarizer<'_> {
         }
     }
 
+    /// What the branches that have an arm that only fails make sure of. Where ways meet behind a check, no fact is left of
+    /// it.
+    fn checks(&mut self) -> Vec<Condition> {
+        const MAX_CHECKS: usize = 64;
+        let mut found = Vec::new();
+        for node in &self.graph.nodes {
+            let (Exit::Branch { condition }, Some(holds)) = (&node.exit, node.needs) else { continue };
+            let mut facts = Facts::default();
+            facts.assume(self.builder, *condition, holds);
+            for &(expression, holds) in &facts.conditions {
+                let check = Condition { expression, holds };
+                if !self.given.contains(&expression) && !found.contains(&check) && found.len() < MAX_CHECKS {
+                    found.push(check);
+                }
+            }
+        }
+        found
+    }
+
     /// Whether the condition holds at a place in the tree of dominators because the call would revert otherwise.
     fn is_required(&self, place: u32, condition: ExprId) -> bool {
         self.required.get(&condition).is_some_and(|places| {
@@ -391,6 +410,7 @@ impl Summarizer<'_> {
             self_destructs: Vec::new(),
             logs: 0,
             requires: Vec::new(),
+            checks: Vec::new(),
             returned: Vec::new(),
             always_reverts: true,
             permission: Permission::Anyone,
@@ -441,6 +461,7 @@ impl Summarizer<'_> {
             .map(|(expression, holds)| Condition { expression, holds })
             .filter(|condition| !self.given.contains(&condition.expression))
             .collect();
+        summary.checks = self.checks();
         summary.returned = returned.unwrap_or_default();
         summary.always_reverts &= summary.is_complete();
         self.drop_contradicted(&mut summary);

@@ -50,6 +50,8 @@ pub struct Summary {
     pub logs: usize,
     /// Conditions that hold on every successful exit.
     pub requires: Vec<Condition>,
+    /// Conditions that some check of the call makes sure of before it goes on; not every call passes each of them.
+    pub checks: Vec<Condition>,
     /// Words that a successful call returns at constant offsets, where they are the same on all exits.
     pub returned: Vec<ExprId>,
     /// No path succeeds.

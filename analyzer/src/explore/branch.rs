@@ -93,11 +93,13 @@ impl Explorer<'_, '_> {
                 let landed = constant.and_then(|target| self.shared.code.destination(&target));
                 // An arm that only fails needs no state.
                 if landed.is_some_and(|index| self.is_failure(index)) {
+                    self.nodes[node as usize].needs = Some(false);
                     self.fail(node);
                     if self.assume(node, &mut taken, condition, false) {
                         self.go(node, next, taken);
                     }
                 } else if self.is_failure(next) {
+                    self.nodes[node as usize].needs = Some(true);
                     if self.assume(node, &mut taken, condition, true) {
                         self.jump(node, target, taken, exit);
                     }

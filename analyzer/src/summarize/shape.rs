@@ -326,6 +326,7 @@ mod tests {
             } else {
                 Exit::Jump
             },
+            needs: None,
             successors,
         };
         Graph { nodes: nodes.into_iter().map(node).collect(), incomplete: Vec::new(), steps: Vec::new() }
