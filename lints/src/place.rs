@@ -7,7 +7,7 @@ use deconflict_analyzer::{Pc, Position, Summary};
 
 use crate::{
     source_map::{SourceMap, SourceSpan, Trail},
-    unit::{Contract, ContractDefinition, Origin, Project, StateVariable},
+    unit::{Contract, ContractDefinition, FunctionDefinition, Origin, Project, StateVariable},
 };
 
 /// Where an access is shown.
@@ -58,20 +58,42 @@ impl<'a> Places<'a> {
     pub(crate) fn locate(&self, summary: &Summary, position: &Position) -> Located {
         let own = |span| self.project.is_own(span);
         let Some(map) = &self.contract.source_map else { return self.without_line(None) };
-        let found = match self.trail(map, summary, position) {
+        let (pc, calls) = match self.trail(map, summary, position) {
             Some(Trail { calls, returned }) => {
                 let shared = returned.filter(|&call| self.is_tail_of_another(map, call, position.pc));
-                map.attribute(shared.unwrap_or(position.pc), &calls, own)
+                (shared.unwrap_or(position.pc), calls)
             }
-            None => map.attribute(position.pc, &map.open_calls(&position.call_sites), own),
+            None => (position.pc, map.open_calls(&position.call_sites)),
         };
-        let Some(found) = found else { return self.without_line(None) };
+        let Some(found) = map.attribute(pc, &calls, own) else { return self.without_line(None) };
         if !found.preferred {
             return self.without_line(Some(found.primary));
         }
         let library = found.inner.filter(|&inner| !own(inner)).map(|span| self.narrow(span).1);
         let (precision, primary) = self.narrow(found.primary);
+        if precision == Precision::Function {
+            let lines = std::iter::once(&pc).chain(calls.iter().rev()).filter_map(|&pc| map.exact(pc));
+            if let Some(word) = lines.filter(|&line| !own(line)).find_map(|line| self.invoked(primary, line))
+            {
+                return Located::At(Place { precision: Precision::Statement, primary: word, library });
+            }
+        }
         Located::At(Place { precision, primary, library })
+    }
+
+    /// The word in a function's header that brings in a library's line: the name of the modifier that the line stands in,
+    /// or that calls the function that it stands in.
+    fn invoked(&self, header: SourceSpan, line: SourceSpan) -> Option<SourceSpan> {
+        let holder = self.project.function_at(line)?;
+        let calls = |modifier: &&FunctionDefinition| {
+            modifier.contract == holder.contract
+                && modifier.span.source == holder.span.source
+                && !self.project.mentions(modifier.span, &holder.name).is_empty()
+        };
+        let modifiers = self.project.functions.iter().filter(|it| it.is_modifier);
+        let own = std::iter::once(holder).filter(|it| it.is_modifier);
+        own.chain(modifiers.filter(calls))
+            .find_map(|modifier| self.project.mentions(header, &modifier.name).into_iter().next_back())
     }
 
     /// The calls on the way to a position. Via-IR code is inlined so freely that its kinds of jumps mislead.
