@@ -11,6 +11,7 @@ use crate::{
     expression::{Environment, Expressions, Node, Piece, Space},
     id::ExprId,
     location::{Projection, Root, Slot},
+    slot::scaled,
     summary::Entry,
     update::{bits_of, hull},
 };
@@ -32,6 +33,19 @@ pub trait Names {
 
     /// The parameter whose word stands at byte `offset` of the calldata of `entry` (the first one at 4).
     fn parameter(&self, entry: Entry, offset: U256) -> Option<String>;
+
+    /// The element at `index`, in units of `stride` slots from `start`, of a list that has its elements in place, if there is
+    /// one.
+    fn element(
+        &self,
+        start: U256,
+        stride: u32,
+        index: &dyn Fn() -> String,
+        bytes: ByteRange,
+    ) -> Option<String> {
+        let _ = (start, stride, index, bytes);
+        None
+    }
 
     /// The immutable variable with this number.
     fn immutable(&self, id: u32) -> Option<String> {
@@ -117,7 +131,10 @@ impl Render<'_> {
         }
         let mut text = match slot.root {
             Root::Fixed(number) => format!("slot {}", number_text(number)),
-            Root::Raw(id) => format!("raw({})", self.word(id, depth + 1).0),
+            Root::Raw(id) => match self.in_place(id, bytes, depth).filter(|_| slot.path.is_empty()) {
+                Some(name) => return name,
+                None => format!("raw({})", self.word(id, depth + 1).0),
+            },
             Root::Unknown(_) => "unknown slot".to_owned(),
         };
         for step in &slot.path {
@@ -138,6 +155,18 @@ impl Render<'_> {
             text = format!("{text}{{{}..{}}}", bytes.from, bytes.to);
         }
         text
+    }
+
+    /// `start + index · stride` as the element of a list.
+    fn in_place(&self, sum: ExprId, bytes: ByteRange, depth: u32) -> Option<String> {
+        let Node::Binary { op: op::ADD, a, b } = self.expressions.node(sum) else { return None };
+        let (start, product) = match (self.expressions.constant(a), self.expressions.constant(b)) {
+            (Some(start), None) => (start, b),
+            (None, Some(start)) => (start, a),
+            _ => return None,
+        };
+        let (index, stride) = scaled(self.expressions, product);
+        self.names.element(start, stride, &|| self.word(index, depth + 1).0, bytes)
     }
 
     /// A word that is an operand: in parentheses if it is an operation itself.

@@ -92,6 +92,15 @@ impl<'a> ContractNames<'a> {
         matches!(layout.type_of(variable.type_id).shape, Shape::CountedArray { .. }).then_some(variable.slot)
     }
 
+    /// Whether the slot holds a string or a byte string, or its length.
+    pub(crate) fn is_text(&self, slot: &Slot) -> bool {
+        let Some((layout, number)) = self.layout.zip(slot.number()) else { return false };
+        let found = layout.locate(number, &[], 0, 32, false);
+        found.is_some_and(|found| {
+            found.members.is_empty() && matches!(layout.type_of(found.type_id).shape, Shape::Bytes)
+        })
+    }
+
     /// The name of an immutable.
     pub(crate) fn immutable_name(&self, id: u32) -> Option<&str> {
         self.immutables.get(&id).map(String::as_str)
@@ -136,6 +145,21 @@ impl Names for ContractNames<'_> {
             layout.locate(entry.mapping, &[Step::Key(&entry.key)], bytes.from, bytes.to, false)
         });
         found.map(|found| describe(layout, &found))
+    }
+
+    fn element(
+        &self,
+        start: U256,
+        stride: u32,
+        index: &dyn Fn() -> String,
+        bytes: ByteRange,
+    ) -> Option<String> {
+        let layout = self.layout?;
+        self.counted_list(start)?;
+        let index = index();
+        let found =
+            layout.locate(start, &[Step::Index { index: &index, stride }], bytes.from, bytes.to, false)?;
+        Some(describe(layout, &found))
     }
 
     fn parameter(&self, entry: Entry, offset: U256) -> Option<String> {

@@ -23,19 +23,16 @@ fn pairs(expected: &[(&str, &'static str)]) -> Vec<(String, &'static str)> {
     expected.iter().map(|&(functions, rule)| (functions.to_owned(), rule)).collect()
 }
 
+const EXPECTED: [(&str, &str); 3] =
+    [("distribute()", "push-payments"), ("drop(uint256)", "swap-and-pop"), ("join()", "array-push")];
+
 #[test]
 fn lists_of_a_known_layout() {
-    let expected = pairs(&[
-        ("distribute()", "push-payments"),
-        ("drop(uint256)", "swap-and-pop"),
-        ("join()", "array-push"),
-    ]);
-    assert_eq!(found("0.4.1"), expected);
+    assert_eq!(found("0.4.1"), pairs(&EXPECTED));
 }
 
-/// Without a layout an element of a list is no slot of anyone's choice either, and to append is still to append.
+/// Without a layout the lists are told by what is done with them.
 #[test]
 fn lists_without_a_layout() {
-    let expected = pairs(&[("drop(uint256)", "global-counter"), ("join()", "array-push")]);
-    assert_eq!(found("0.3.10"), expected);
+    assert_eq!(found("0.3.10"), pairs(&EXPECTED));
 }

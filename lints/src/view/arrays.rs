@@ -4,10 +4,10 @@
 //! elements, Vyper puts them behind it; in the latter case nothing but the declared layout tells a list from a sum.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{ExprId, Node, Projection, Root, Slot};
+use deconflict_analyzer::{ExprId, Node, Projection, Root, Slot, Sources};
 use revm_bytecode::opcode;
 
-use super::{Comparison, ContractView};
+use super::{Comparison, ContractView, Touch};
 
 /// An element of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,16 @@ impl ContractView<'_> {
             _ => return None,
         };
         if !self.names.has_layout() {
+            if start.is_zero() {
+                // A pointer that is only ever counted is the length of a list.
+                let length = Slot::fixed(start);
+                return self.is_counted(&length).then_some(Element { length, index });
+            }
+            // The last element: what stands behind the length and one element back is drawn together.
+            let length = Slot::fixed(start);
+            if self.depends_on(index, &length) {
+                return Some(Element { length, index });
+            }
             // An index that the word before the first element has decided, or bounds, is that of a list.
             let length = Slot::fixed(start.checked_sub(U256::ONE)?);
             let is_list = self.depends_on(index, &length) || self.is_compared_with(index, &length);
@@ -62,12 +72,27 @@ impl ContractView<'_> {
         is_inside.then_some(Element { length, index })
     }
 
+    /// Whether users change what stands in `slot`, by one at a time only.
+    fn is_counted(&self, slot: &Slot) -> bool {
+        let mut changes = self.writes().into_iter().filter(|touch| touch.access.slot == *slot).peekable();
+        let by_one = |touch: Touch<'_>| {
+            touch
+                .sum()
+                .is_some_and(|(amount, _)| self.analysis.expressions.constant(amount) == Some(U256::ONE))
+        };
+        changes.peek().is_some() && changes.all(by_one)
+    }
+
     /// Whether some call has to fulfil that the word is less, or no less, than what stands in `slot`.
     fn is_compared_with(&self, word: ExprId, slot: &Slot) -> bool {
+        let counts = self.analysis.expressions.sources(word).is_within(Sources::PHI);
         self.users().any(|(function, _)| {
-            let compared = self.comparisons(function).into_iter().filter(|it| !it.is_equality());
+            // A loop may go on until its counter is the length.
+            let compared = self.comparisons(function).into_iter().filter(|it| counts || !it.is_equality());
             let mut sides = compared.flat_map(Comparison::sides);
-            sides.any(|(index, end)| index == word && self.depends_on(end, slot))
+            // The first rounds of a loop compare the length with their own numbers.
+            let is_counter = |index: ExprId| counts && self.analysis.expressions.constant(index).is_some();
+            sides.any(|(index, end)| (index == word || is_counter(index)) && self.depends_on(end, slot))
         })
     }
 }
