@@ -12,8 +12,8 @@ pub(crate) use words::{Comparison, Needs};
 use std::collections::BTreeSet;
 
 use deconflict_analyzer::{
-    Access, Analysis, ByteRange, Circumstance, Condition, Conflict, Effect, Environment, ExprId, Node,
-    Permission, Projection, Root, Slot, Sources, Space, Summary, WriteForm,
+    Access, Analysis, ByteRange, Circumstance, Condition, Conflict, Effect, Environment, ExprId, NetZero,
+    Node, Permission, Projection, Root, Slot, Sources, Space, Summary, WriteForm,
 };
 use revm_bytecode::opcode;
 
@@ -98,6 +98,11 @@ impl Touch<'_> {
         }
     }
 
+    /// Whether it is a lock's.
+    pub(crate) fn is_lock(&self) -> bool {
+        matches!(self.write(), Some((_, WriteForm::NetZero(NetZero::Guard))))
+    }
+
     /// Whether the slot ends the call as it began.
     pub(crate) fn is_net_zero(&self) -> bool {
         matches!(self.write(), Some((_, WriteForm::NetZero(_))))
@@ -127,7 +132,8 @@ impl<'a> ContractView<'a> {
             view.is_administrative(&touch.access.circumstance) && !settings.is_hot(contract, &signature)
         };
         view.touches = lasting.filter(|touch| !closed(touch) && !view.is_of_nobody(touch)).collect();
-        let changes = view.touches.iter().filter(|touch| touch.is_write() && !touch.is_net_zero());
+        // A temporary has another value in each call, a lock the same in all.
+        let changes = view.touches.iter().filter(|touch| touch.is_write() && !touch.is_lock());
         view.written = changes.map(|touch| &touch.access.slot).collect();
         view
     }

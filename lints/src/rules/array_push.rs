@@ -39,8 +39,6 @@
 //!
 //! Arrays that are reached through a mapping key are not reported, although all calls with one key share a length.
 
-use alloy_primitives::U256;
-
 use crate::{
     diagnostic::Confidence,
     finding::{Story, Subject},
@@ -67,17 +65,15 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 pub(super) fn resizes<'a>(view: &ContractView<'a>) -> Vec<Touch<'a>> {
     let writes = view.writes();
     let is_resize = |touch: &Touch<'a>| {
-        let by_one = touch
-            .sum()
-            .is_some_and(|(amount, _)| view.analysis.expressions.constant(amount) == Some(U256::ONE));
         let slot = &touch.access.slot;
-        by_one
+        let length = touch.field();
+        view.steps_by_one(touch)
             && slot.is_fixed()
             && writes.iter().any(|element| {
                 element.function == touch.function
                     && view
                         .element(&element.access.slot)
-                        .is_some_and(|it| it.length == *slot && view.depends_on(it.index, slot))
+                        .is_some_and(|it| it.length == *slot && view.is_made_from(it.index, &length))
             })
     };
     writes.iter().copied().filter(is_resize).collect()

@@ -83,5 +83,16 @@ fn is_drawn(view: &ContractView<'_>, key: ExprId) -> bool {
         }
         _ => false,
     };
-    view.parts(key).into_iter().any(is_seed)
+    view.parts(key).into_iter().any(is_seed) || is_moment(view, key)
+}
+
+/// Whether the word is the time to the second, rather than the hour or day that everybody can tell beforehand.
+fn is_moment(view: &ContractView<'_>, word: ExprId) -> bool {
+    match view.analysis.expressions.node(word) {
+        Node::Environment(Environment::Timestamp) => true,
+        Node::Binary { op: opcode::AND | opcode::ADD | opcode::SUB, a, b } => {
+            is_moment(view, a) || is_moment(view, b)
+        }
+        _ => false,
+    }
 }

@@ -108,7 +108,9 @@ fn takes_from_bucket(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
         && view.has_time(filled)
         && view.is_chosen(amount)
         && view.comparisons(touch.function).into_iter().any(|it| {
-            !it.is_equality() && it.sides().into_iter().any(|(left, taken)| left == filled && taken == amount)
+            // Compilers look at what is left instead of what is taken.
+            let taken = |word: ExprId| word == amount || word == value;
+            !it.is_equality() && it.sides().into_iter().any(|(left, other)| left == filled && taken(other))
         })
 }
 

@@ -101,7 +101,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, guard: &Field) -> Option<Finding
     subject.finding(rule, vec![guard.clone()], story)
 }
 
-/// Whether what users store elsewhere, send, or have to fulfil is made from other bytes of the word.
+/// Whether what users store elsewhere, send or call, or have to fulfil, is made from other bytes of the word.
 fn is_read_beside(view: &ContractView<'_>, guard: &Field) -> bool {
     let is_beside = |load: &Field| {
         load.slot == guard.slot && load.bytes != ByteRange::WORD && !load.bytes.overlaps(guard.bytes)
@@ -109,7 +109,10 @@ fn is_read_beside(view: &ContractView<'_>, guard: &Field) -> bool {
     let stored = view.writes().into_iter().filter(|touch| touch.access.slot != guard.slot);
     let stored = stored.filter_map(|touch| touch.write().map(|(value, _)| value));
     let asked = view.users().flat_map(|(function, summary)| {
-        let sent = summary.calls.iter().flat_map(|call| call.arguments.iter().copied().chain(call.value));
+        let sent = summary
+            .calls
+            .iter()
+            .flat_map(|call| call.arguments.iter().copied().chain(call.value).chain([call.target]));
         let conditions = view.conditions(function).into_iter().map(|condition| condition.expression);
         conditions.chain(sent).collect::<Vec<_>>()
     });

@@ -49,7 +49,8 @@
 //!
 //! ## Known gaps
 //!
-//! A variable that another rule explains, such as a counter, is reported by that rule alone, with its readers.
+//! A variable that another rule explains is reported by that rule alone, with its readers; only a plain sum is reported by
+//! both, where functions need it whose calls would not wait for one another otherwise: shards do not help them.
 
 use std::collections::BTreeSet;
 
@@ -111,5 +112,20 @@ fn readers(view: &ContractView<'_>, field: &Field) -> BTreeSet<usize> {
     let writers: BTreeSet<usize> =
         touching.iter().filter(|touch| touch.is_write()).map(|touch| touch.function).collect();
     let reading = touching.iter().map(|touch| touch.function).filter(|function| !writers.contains(function));
-    reading.filter(|&function| view.escapes(function, field).intersects(depends)).collect()
+    // Others wait for a sum as well; it is worth a word beside those on the sum only where they would not wait otherwise.
+    let is_sum = touching.iter().filter(|touch| touch.is_write()).all(|touch| touch.sum().is_some());
+    reading
+        .filter(|&function| view.escapes(function, field).intersects(depends))
+        .filter(|&function| !is_sum || !writes_shared(view, function))
+        .collect()
+}
+
+/// Whether any two calls of the function meet in what they write.
+fn writes_shared(view: &ContractView<'_>, function: usize) -> bool {
+    view.writes().iter().any(|touch| {
+        touch.function == function
+            && !touch.is_net_zero()
+            && view.is_shared(&touch.access.slot)
+            && !view.is_once_per_block(touch)
+    })
 }

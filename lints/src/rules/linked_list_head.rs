@@ -69,7 +69,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 }
 
 /// Whether the call brings a new head, and stores the old one as it was in an element.
-fn is_head(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
+pub(super) fn is_head(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let Some((value, WriteForm::Plain)) = touch.write() else { return false };
     let field = touch.field();
     view.is_chosen(value)

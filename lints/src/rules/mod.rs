@@ -203,8 +203,8 @@ pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
 }
 
 /// Whether the rule says something else of storage that another rule has explained: a sum is hot by itself, and is so
-/// for others too where it shares a slot with their sums.
+/// for others too where it shares a slot with their sums, or where they need it, which no merging of sums cures.
 fn is_beside(rule: &Rule, by: &str) -> bool {
-    rule.name == false_sharing::RULE.name
+    [false_sharing::RULE.name, hot_slot_read::RULE.name].contains(&rule.name)
         && [global_counter::RULE.name, global_accumulator::RULE.name].contains(&by)
 }

@@ -96,6 +96,8 @@ fn shares_words(view: &ContractView<'_>, index: ExprId) -> bool {
     match expressions.node(index) {
         Node::Binary { op: opcode::SHR, a, .. } => few(a, 5),
         Node::Binary { op: opcode::DIV, b, .. } => few(b, 32),
+        // An index of a short type keeps its bits apart from what may stand above them.
+        Node::Binary { op: opcode::AND, a, b } if expressions.constant(b).is_some() => shares_words(view, a),
         _ => false,
     }
 }

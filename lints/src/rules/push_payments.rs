@@ -40,7 +40,7 @@
 //!
 //! A loop over a list that the caller brings along is not reported: the caller pays for its length.
 
-use deconflict_analyzer::{Call, Projection, Root};
+use deconflict_analyzer::{Call, ExprId, Projection, Root};
 
 use crate::{
     diagnostic::Confidence,
@@ -74,12 +74,13 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 /// Whether a loop writes entries whose keys are elements of a list.
 fn is_credit(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;
+    // What is wiped is not paid.
+    let pays = touch.write().is_some_and(|(value, _)| view.analysis.expressions.constant(value).is_none());
+    let is_member = |key: ExprId| view.is_from_array(key) || view.is_numbered(key);
     touch.access.circumstance.repeated
+        && pays
         && matches!(slot.root, Root::Fixed(_))
-        && slot
-            .path
-            .iter()
-            .any(|step| matches!(*step, Projection::Mapping { key } if view.is_from_array(key)))
+        && slot.path.iter().any(|step| matches!(*step, Projection::Mapping { key } if is_member(key)))
 }
 
 /// Ether that a loop sends to the elements of a list.

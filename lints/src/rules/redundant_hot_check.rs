@@ -31,6 +31,7 @@
 //!
 //! A check in another function, or one that is stricter than the subtraction, is not reported.
 
+use alloy_primitives::U256;
 use deconflict_analyzer::{ExprId, Node};
 use revm_bytecode::opcode;
 
@@ -68,9 +69,15 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 fn is_checked_twice(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let expressions = &view.analysis.expressions;
     let Some((amount, true)) = touch.sum() else { return false };
-    let again = less(view, touch).into_iter().any(|(sum, left)| {
-        is_bare(view, touch, sum)
-            && matches!(expressions.node(left), Node::Binary { op: opcode::SUB, a, b } if a == sum && b == amount)
+    // The difference is not more than the sum, or than what fits into the type of both.
+    let is_bound = |word: ExprId| {
+        expressions.constant(word).is_some_and(|it| (it & it.wrapping_add(U256::ONE)).is_zero())
+    };
+    let again = less(view, touch).into_iter().any(|(bound, left)| match expressions.node(left) {
+        Node::Binary { op: opcode::SUB, a, b } => {
+            b == amount && is_bare(view, touch, a) && (bound == a || is_bound(bound))
+        }
+        _ => false,
     });
     again && is_asked(view, touch)
 }

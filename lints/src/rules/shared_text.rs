@@ -67,9 +67,5 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 /// Whether the word is the length, and perhaps the content, of a text that is declared as one.
 pub(super) fn is_text(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    let variable = view.names.variable(&touch.access.slot, touch.access.bytes);
-    variable.is_some_and(|variable| {
-        let name = view.names.type_name(variable);
-        touch.access.slot.number() == Some(variable.slot) && matches!(name, Some("string" | "bytes"))
-    })
+    view.names.is_text(&touch.access.slot)
 }

@@ -38,6 +38,7 @@
 
 use std::collections::BTreeSet;
 
+use alloy_primitives::U256;
 use deconflict_analyzer::{ByteRange, Root};
 
 use crate::{
@@ -70,10 +71,22 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 fn is_scan(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;
     let Some(element) = view.element(slot) else { return false };
-    if !element.length.is_fixed() {
+    // Words of a text are no elements that anyone looks for.
+    if !element.length.is_fixed() || view.names.is_text(&element.length) {
         return false;
     }
     let index = &element.index;
+    // Who clears the list leaves nothing of it to walk over: `unbounded-storage-delete`.
+    let clears = |other: &Touch<'_>| {
+        other.function == touch.function
+            && other.access.slot == element.length
+            && other
+                .write()
+                .is_some_and(|(value, _)| view.analysis.expressions.constant(value) == Some(U256::ZERO))
+    };
+    if view.writes().iter().any(clears) {
+        return false;
+    }
     let length = Field { slot: element.length, bytes: ByteRange::WORD };
     let bounded = || {
         view.comparisons(touch.function)

@@ -41,6 +41,7 @@ use std::collections::BTreeSet;
 use deconflict_analyzer::{ByteRange, Environment, ExprId, Node, Projection, Root, Sources, WriteForm};
 use revm_bytecode::opcode;
 
+use super::linked_list_head::is_head;
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
@@ -79,6 +80,10 @@ const ADDRESS_BITS: u32 = 160;
 
 fn is_derived(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;
+    // The first rounds of a loop say no more than the one access for all others.
+    if view.is_unrolled(touch) {
+        return false;
+    }
     // Below an entry of the caller's own, only the caller's calls meet.
     let is_caller =
         |key: ExprId| matches!(view.analysis.expressions.node(key), Node::Environment(Environment::Caller));
@@ -116,7 +121,14 @@ fn is_looked_up(view: &ContractView<'_>, touch: &Touch<'_>, key: ExprId) -> bool
         }
         let field = Field { slot, bytes: ByteRange::WORD };
         let mut writes = view.touching(&field).into_iter().filter(Touch::is_write);
-        return writes.any(|other| matches!(other.write(), Some((_, WriteForm::Plain))));
+        // The head of a list, to whose element the new one is linked: `linked-list-head`.
+        if writes.clone().any(|other| is_head(view, &other)) {
+            return false;
+        }
+        return writes.any(|other| {
+            let form = other.write().map(|(_, form)| form);
+            matches!(form, Some(WriteForm::Plain | WriteForm::NetZero(_))) && !other.is_lock()
+        });
     }
     matches!(slot.root, Root::Fixed(_)) && !counted && !listed
 }

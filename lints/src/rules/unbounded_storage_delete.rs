@@ -72,9 +72,9 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
                 && is_zero(touch)
         };
         length.access.slot.is_fixed()
-            && matches!(length.access.slot.root, Root::Fixed(_))
-            && is_zero(length)
             && !is_text(view, length)
+            && matches!(length.access.slot.root, Root::Fixed(_))
+            && (is_zero(length) || (length.access.circumstance.repeated && view.steps_down(length)))
             && writes.iter().any(elements)
     };
     let found: Vec<Field> = fields(writes.iter().filter(clears).copied());

@@ -221,7 +221,7 @@ impl<'a> ContractView<'a> {
         let accesses = summary.accesses.iter().map(|access| &access.circumstance);
         let calls = summary.calls.iter().map(|call| &call.circumstance);
         let all = accesses.chain(calls).flat_map(Self::of_circumstance);
-        all.chain(&summary.requires).copied().collect()
+        all.chain(&summary.requires).chain(&summary.checks).copied().collect()
     }
 
     fn of_circumstance(circumstance: &Circumstance) -> impl Iterator<Item = &Condition> {
@@ -345,30 +345,51 @@ impl<'a> ContractView<'a> {
         if let Some((amount, subtract)) = touch.sum() {
             return subtract && self.is_constant(amount);
         }
-        let Some((value, _)) = touch.write() else { return false };
-        // Ways that took the count at different times, and have met after it was lowered.
-        let ways = self.analysis.expressions.phi_operands(value);
-        let is_less = |&way: &ExprId| self.is_count_less(way, &touch.field());
-        is_less(&value) || (!ways.is_empty() && ways.iter().all(is_less))
+        self.step(touch).is_some_and(|it| it.wrapping_neg().bit_len() < 64)
     }
 
-    /// Whether `value` is the count in `field` less a constant.
-    fn is_count_less(&self, value: ExprId, field: &Field) -> bool {
+    /// Whether it is a count and one more, or one less.
+    pub(crate) fn steps_by_one(&self, touch: &Touch<'_>) -> bool {
+        match touch.sum() {
+            Some((amount, _)) => self.analysis.expressions.constant(amount) == Some(U256::ONE),
+            None => self.step(touch).is_some_and(|it| it == U256::ONE || it == U256::MAX),
+        }
+    }
+
+    /// What is added to a count that was loaded on several ways that have met.
+    fn step(&self, touch: &Touch<'_>) -> Option<U256> {
+        let (value, _) = touch.write()?;
+        let field = touch.field();
+        // Ways that took the count at different times, and have met after it was changed.
+        self.added(value, &field).or_else(|| {
+            let mut steps =
+                self.analysis.expressions.phi_operands(value).iter().map(|&way| self.added(way, &field));
+            let first = steps.next()??;
+            steps.all(|step| step == Some(first)).then_some(first)
+        })
+    }
+
+    /// The constant by which `value` differs from the count in `field`.
+    fn added(&self, value: ExprId, field: &Field) -> Option<U256> {
         let expressions = &self.analysis.expressions;
         let (count, step) = match expressions.node(value) {
-            Node::Binary { op: opcode::SUB, a, b } => (a, expressions.constant(b)),
+            Node::Binary { op: opcode::SUB, a, b } => (a, expressions.constant(b).map(U256::wrapping_neg)),
             Node::Binary { op: opcode::ADD, a, b } if expressions.constant(a).is_some() => {
-                (b, expressions.constant(a).map(U256::wrapping_neg))
+                (b, expressions.constant(a))
             }
-            Node::Binary { op: opcode::ADD, a, b } => (a, expressions.constant(b).map(U256::wrapping_neg)),
-            _ => return false,
+            Node::Binary { op: opcode::ADD, a, b } => (a, expressions.constant(b)),
+            _ => return None,
         };
-        let is_load = |part: &ExprId| {
-            matches!(expressions.node(*part), Node::Phi { .. } | Node::Load { .. } | Node::Constant(_))
+        // A loop may have counted before.
+        let is_count = |&part: &ExprId| match expressions.node(part) {
+            Node::Binary { op: opcode::ADD | opcode::SUB, a, b } => {
+                expressions.constant(a).is_some() || expressions.constant(b).is_some()
+            }
+            node => matches!(node, Node::Phi { .. } | Node::Load { .. } | Node::Constant(_)),
         };
-        step.is_some_and(|it| it.bit_len() < 64)
-            && self.loads(count) == BTreeSet::from([field.clone()])
-            && self.parts(count).iter().all(is_load)
+        let counts =
+            self.loads(count) == BTreeSet::from([field.clone()]) && self.parts(count).iter().all(is_count);
+        step.filter(|_| counts)
     }
 
     /// Whether a stored address decides in the function that replaces it: an office that its holder hands over.
@@ -515,6 +536,25 @@ impl<'a> ContractView<'a> {
                             .any(|step| matches!(step, Projection::Element { .. } | Projection::Index { .. }))
             })
         })
+    }
+
+    /// Whether `word` is a name that was loaded under the counter of a loop: a member of a list that is kept in a mapping
+    /// from numbers.
+    pub(crate) fn is_numbered(&self, word: ExprId) -> bool {
+        const ADDRESS_BITS: u32 = 160;
+        let expressions = &self.analysis.expressions;
+        let is_counter = |key: ExprId| {
+            let sources = expressions.sources(key);
+            sources.intersects(Sources::PHI) && !self.is_chosen(key) && self.loads(key).is_empty()
+        };
+        expressions.bits(word) >= ADDRESS_BITS
+            && self.parts(word).iter().filter_map(|&part| self.loaded(part)).any(|slot| {
+                matches!(slot.root, Root::Fixed(_))
+                    && slot
+                        .path
+                        .iter()
+                        .any(|step| matches!(*step, Projection::Mapping { key } if is_counter(key)))
+            })
     }
 
     /// All accesses of all entry points to lasting storage, administrators' too.
