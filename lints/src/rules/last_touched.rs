@@ -61,7 +61,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let keys_count = view.settings.profile == crate::settings::Profile::WriteKey;
     let mut found = view.shared_fields(|touch| match touch.write() {
-        _ if view.is_first_time(touch) => false,
+        _ if view.is_first_time(touch) || view.is_appended(touch) => false,
         Some((value, WriteForm::Plain)) => {
             is_who(view, value) || is_brought(view, touch, value) || (keys_count && view.is_block_time(value))
         }

@@ -103,12 +103,7 @@ fn holders(view: &ContractView<'_>, record: &Field) -> Vec<Field> {
 fn is_record(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let Some((value, form)) = touch.write() else { return false };
     let field = touch.field();
-    // What the call appends to a list takes nothing's place.
-    let is_appended = view.element(&touch.access.slot).is_some_and(|it| {
-        let mut writes = view.writes().into_iter().filter(|other| other.function == touch.function);
-        writes.any(|other| other.access.slot == it.length)
-    });
-    if is_appended {
+    if view.is_appended(touch) {
         return false;
     }
     let compared: BTreeSet<Comparison> = match form {

@@ -29,6 +29,14 @@ impl ContractView<'_> {
         }
     }
 
+    /// Whether the call appends what it stores to a list, or takes it off: no call replaces what another has put there.
+    pub(crate) fn is_appended(&self, touch: &Touch<'_>) -> bool {
+        self.element(&touch.access.slot).is_some_and(|element| {
+            let writes = self.writes();
+            writes.iter().any(|it| it.function == touch.function && it.access.slot == element.length)
+        })
+    }
+
     /// The same of a list whose elements stand behind its length.
     fn in_place(&self, slot: &Slot) -> Option<Element> {
         let expressions = &self.analysis.expressions;
