@@ -25,6 +25,7 @@ use self::phi::NodeMeet;
 
 use crate::{
     code::{Code, Pc},
+    expression::Node as Word,
     facts::Facts,
     graph::{Exit, Graph, Node},
     id::ExprId,
@@ -32,7 +33,7 @@ use crate::{
     linear::PhiOrder,
     simplify::Builder,
     slot::FoldedEntries,
-    state::{State, join},
+    state::{Place, State, join},
     step::{Machine, Way},
     summary::Step,
 };
@@ -148,6 +149,8 @@ struct Explorer<'s, 'a> {
     no_facts: Rc<Facts>,
     /// The node that stands for all blocks that only fail.
     failure: Option<u32>,
+    /// On the way into an arm of a branch that nothing decides: whether the tested word is non-zero there.
+    arm: Option<bool>,
     /// The return addresses on the stack that was last looked at.
     labels: Vec<ExprId>,
     /// Room to put call sites together in.
@@ -180,6 +183,7 @@ pub(crate) fn explore(shared: &mut Shared<'_>, start: &Start, budget: Budget) ->
         queue: BinaryHeap::new(),
         no_facts: Rc::default(),
         failure: None,
+        arm: None,
         labels: Vec::new(),
         sites: Vec::new(),
         order: PhiOrder::default(),
@@ -194,6 +198,17 @@ pub(crate) fn explore(shared: &mut Shared<'_>, start: &Start, budget: Budget) ->
     let graph = explorer.finish();
     shared.next_node = base + used;
     (graph, steps)
+}
+
+/// The word that differs by the way to `node` and that the condition tests, or the opposite of it.
+fn tested_phi(builder: &Builder, mut condition: ExprId, node: u32) -> Option<ExprId> {
+    loop {
+        match builder.expressions.node(condition) {
+            Word::Unary { op: op::ISZERO, a } => condition = a,
+            Word::Phi { node: meeting, .. } => return (meeting == node).then_some(condition),
+            _ => return None,
+        }
+    }
 }
 
 impl Explorer<'_, '_> {
@@ -233,6 +248,7 @@ impl Explorer<'_, '_> {
     }
 
     fn stop(&mut self, reason: Reason, node: u32) {
+        self.nodes[node as usize].is_cut = true;
         let start = self.drafts[node as usize].start as usize;
         let pc = self.shared.code.instructions.get(start).map_or(Pc(0), |instruction| instruction.pc);
         self.incomplete.push(Incomplete { reason, pc });
@@ -346,6 +362,9 @@ impl Explorer<'_, '_> {
             exit: Exit::Open,
             needs: None,
             successors: Vec::new(),
+            arms: Vec::new(),
+            met: Vec::new(),
+            is_cut: false,
         });
         Some(node)
     }
@@ -536,9 +555,15 @@ impl Explorer<'_, '_> {
     }
 
     fn lead(&mut self, node: u32, to: u32) {
-        let successors = &mut self.nodes[node as usize].successors;
-        if !successors.contains(&to) {
-            successors.push(to);
+        let arm = self.arm;
+        let from = &mut self.nodes[node as usize];
+        if !from.successors.contains(&to) {
+            from.successors.push(to);
+        }
+        if let Some(holds) = arm
+            && !from.arms.contains(&(to, holds))
+        {
+            from.arms.push((to, holds));
         }
     }
 
@@ -574,6 +599,24 @@ impl Explorer<'_, '_> {
     }
 
     fn finish(mut self) -> Graph {
+        if !self.incomplete.is_empty() {
+            let waiting = self.drafts.iter().zip(&mut self.nodes).filter(|(draft, _)| draft.queued);
+            waiting.for_each(|(_, node)| node.is_cut = true);
+            for (node, target, known) in std::mem::take(&mut self.phi_jumps) {
+                let targets = self.constant_targets(target).map_or(usize::MAX, |targets| targets.len());
+                self.nodes[node as usize].is_cut |= targets > known;
+            }
+        }
+        for (index, (draft, node)) in self.drafts.iter().zip(&mut self.nodes).enumerate() {
+            if let Exit::Branch { condition } = node.exit
+                && let Some(phi) = tested_phi(&self.shared.builder, condition, self.base + index as u32)
+                && let Some((Place::Stack(at), _)) = draft.phis.iter().find(|met| *met.1 == phi)
+            {
+                let words =
+                    draft.edges.iter().map(|edge| (edge.from, edge.state.stack.get(*at as usize).copied()));
+                node.met = words.filter_map(|(from, word)| Some((from, word?))).collect();
+            }
+        }
         let mut incomplete = self.incomplete;
         let instructions = &self.shared.code.instructions;
         let mut steps = Vec::with_capacity(self.drafts.len());

@@ -87,6 +87,12 @@ pub(crate) struct Node {
     /// What the condition of the branch has to be, where one of its arms only fails.
     pub(crate) needs: Option<bool>,
     pub(crate) successors: Vec<u32>,
+    /// Which of them a branch that nothing decides leads to, each with whether the tested word is non-zero there.
+    pub(crate) arms: Vec<(u32, bool)>,
+    /// Where the tested word depends on the way here: the nodes before this one, and the word from each.
+    pub(crate) met: Vec<(u32, ExprId)>,
+    /// A budget ended before all that can follow had been explored.
+    pub(crate) is_cut: bool,
 }
 
 /// Everything reachable from one entry. Node 0 is the entry.

@@ -25,6 +25,7 @@ mod explore;
 mod flow;
 mod update;
 mod summary;
+mod authority;
 mod summarize;
 mod lock;
 mod permission;

@@ -2,65 +2,100 @@
 //!
 //! In: the drafts of all entries. Out: [`Permission::Restricted`] where every successful path needs the caller to be an
 //! address held in storage (or in the code), or to hold a role, and only entries that are restricted themselves can
-//! change that storage. A check against something that any user can set is no restriction. An entry that can succeed
-//! once only, such as an initialiser, is restricted as well: it is no part of what users do all the time.
+//! change that storage. Different paths may need different ones: the owner or an operator. A check against something
+//! that any user can set is no restriction. An entry that can succeed once only, such as an initialiser, is restricted as
+//! well: it is no part of what users do all the time.
 
-use alloy_primitives::U256;
-use revm_bytecode::opcode as op;
 use std::collections::BTreeSet;
 
+use alloy_primitives::U256;
+
 use crate::{
-    access::{Access, ByteRange, CallKind, Circumstance, Condition, Effect, Escapes, WriteForm},
-    expression::{Environment, Expressions, Node as Word, Sources, Space},
-    flow::field_of,
+    access::{Access, Circumstance, Condition, Effect, Escapes, WriteForm},
+    authority::{Field, Gate, Tie, is_set_for_good, loaded_field, ties},
+    expression::{Expressions, Node as Word, Space},
     id::ExprId,
     location::{Projection, Root, Slot},
     simplify::Builder,
-    slot::normalise,
     summarize::Draft,
-    summary::{Permission, Summary},
-    update::hull,
+    summary::Permission,
 };
 
 /// What a check of the caller relies on: mappings are named by the slot that they start from.
 type Authority = (Root, Vec<usize>);
 
-/// Some bytes of a slot.
-type Field = (Slot, ByteRange);
+/// What every successful path passes: at least one of these gates.
+type Barrier = Vec<Gate>;
 
 /// Decides the permission of every entry.
 pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
-    let mut candidates: Vec<Vec<(Condition, Option<Field>)>> =
-        drafts.iter().map(|draft| checks(builder, &draft.summary)).collect();
-    for (index, draft) in drafts.iter().enumerate() {
-        candidates[index].extend(once(builder, drafts, draft).map(|condition| (condition, None)));
-    }
+    let candidates: Vec<Vec<Barrier>> =
+        (0..drafts.len()).map(|index| barriers(builder, drafts, index)).collect();
     // Start from the largest set and take entries out whose authority an unrestricted entry can change.
     let mut restricted: BTreeSet<usize> =
         (0..drafts.len()).filter(|index| !candidates[*index].is_empty()).collect();
     loop {
         let open: Vec<usize> = (0..drafts.len()).filter(|index| !restricted.contains(index)).collect();
         let before = restricted.len();
-        restricted = restricted
-            .iter()
-            .copied()
-            .filter(|index| {
-                candidates[*index].iter().any(|(_, authority)| {
-                    authority.as_ref().is_none_or(|field| {
-                        !open.iter().any(|other| can_change(&builder.expressions, &drafts[*other], field))
-                    })
-                })
-            })
-            .collect();
+        restricted
+            .retain(|index| standing(&builder.expressions, drafts, &open, &candidates[*index]).is_some());
         if restricted.len() == before {
-            break;
+            for index in restricted {
+                if let Some(by) = standing(&builder.expressions, drafts, &open, &candidates[index]) {
+                    drafts[index].summary.permission = Permission::Restricted(by);
+                }
+            }
+            return;
         }
     }
-    for index in restricted {
-        if let Some((condition, _)) = candidates[index].first() {
-            drafts[index].summary.permission = Permission::Restricted(*condition);
-        }
+}
+
+/// What may make the entry one that not anyone can call, every way by itself.
+fn barriers(builder: &mut Builder, drafts: &[Draft], index: usize) -> Vec<Barrier> {
+    let draft = &drafts[index];
+    let mut result = Vec::new();
+    for condition in &draft.summary.requires {
+        let ties = ties(builder, &draft.summary.calls, *condition).into_iter().filter(|tie| !tie.is_set_up);
+        result.extend(ties.map(|tie| vec![vec![tie]]));
     }
+    result.extend(
+        once(builder, drafts, draft)
+            .map(|condition| vec![vec![Tie { condition, fields: Vec::new(), is_set_up: false }]]),
+    );
+    for mut gates in draft.gates.clone() {
+        for gate in &mut gates {
+            gate.retain(|tie| {
+                let mut fields = tie.fields.iter();
+                let all = || drafts.iter().map(|it| &it.summary);
+                !tie.is_set_up || fields.all(|field| is_set_for_good(builder, all(), index, field))
+            });
+            // Nobody can change what has been set.
+            gate.iter_mut().filter(|tie| tie.is_set_up).for_each(|tie| tie.fields.clear());
+        }
+        result.push(gates);
+    }
+    result
+}
+
+/// The conditions of the first barrier that stands: each of its gates has a tie that no open entry can change.
+fn standing(
+    expressions: &Expressions,
+    drafts: &[Draft],
+    open: &[usize],
+    barriers: &[Barrier],
+) -> Option<Vec<Condition>> {
+    let holds = |tie: &&Tie| {
+        let mut fields = tie.fields.iter();
+        !fields.any(|field| open.iter().any(|other| can_change(expressions, &drafts[*other], field)))
+    };
+    let conditions = |barrier: &Barrier| {
+        let each = barrier.iter().map(|gate| gate.iter().find(holds).map(|tie| tie.condition));
+        let mut conditions: Vec<Condition> = each.collect::<Option<_>>()?;
+        let mut seen = BTreeSet::new();
+        conditions.retain(|condition| seen.insert(*condition));
+        Some(conditions)
+    };
+    barriers.iter().find_map(conditions)
 }
 
 /// The condition that a call of the entry needs and takes away for good: that a word of storage is still zero, which no
@@ -146,99 +181,6 @@ fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condit
     let all = draft.summary.accesses.iter().filter(stores).all(|access| under(&access.circumstance))
         && draft.summary.calls.iter().all(|call| under(&call.circumstance));
     all.then_some(first)
-}
-
-/// Conditions that tie the caller to something: the authority is the slot that holds it, `None` for the code itself.
-fn checks(builder: &mut Builder, summary: &Summary) -> Vec<(Condition, Option<Field>)> {
-    let mut result = Vec::new();
-    for condition in &summary.requires {
-        if let Word::Binary { op: op::EQ, a, b } = builder.expressions.node(condition.expression)
-            && condition.holds
-        {
-            for (caller, other) in [(a, b), (b, a)] {
-                if !is_caller(&builder.expressions, caller) {
-                    continue;
-                }
-                let whole = field_of(&builder.expressions, other).map_or(other, |field| field.0);
-                // The contract's calls to itself are made by functions that are judged on their own.
-                let is_code = matches!(
-                    builder.expressions.node(whole),
-                    Word::Immutable(_) | Word::Environment(Environment::Address)
-                );
-                let is_code = is_code || is_named_elsewhere(builder, summary, whole);
-                if is_code || builder.value(other).is_some_and(|value| !value.is_zero()) {
-                    result.push((*condition, None));
-                } else if let Some(field) = loaded_field(builder, other)
-                    && field.0.keys().all(|key| !depends_on_input(&builder.expressions, key))
-                {
-                    result.push((*condition, Some(field)));
-                }
-            }
-        }
-        // A role: a flag in a mapping keyed by the caller.
-        let (flag, granted) = match builder.expressions.node(condition.expression) {
-            Word::Binary { op: op::EQ, a, b } if builder.value(b).is_some_and(|value| !value.is_zero()) => {
-                (a, condition.holds)
-            }
-            _ => (condition.expression, condition.holds),
-        };
-        if granted
-            && let Some(field) = loaded_field(builder, flag)
-            && field.0.keys().any(|key| is_caller(&builder.expressions, key))
-            && field.0.keys().all(|key| is_given(builder, key))
-        {
-            result.push((*condition, Some(field)));
-        }
-    }
-    result
-}
-
-/// Whether a key of a role is none that the caller brings along: the caller itself, something fixed, or what is stored
-/// as the role that administers another one. Who has no role at all has none of whatever name that is.
-fn is_given(builder: &mut Builder, key: ExprId) -> bool {
-    is_caller(&builder.expressions, key)
-        || !depends_on_input(&builder.expressions, key)
-        || loaded_field(builder, key).is_some()
-}
-
-/// Whether another contract says who it is, asked without an argument: the configurator of an address book.
-fn is_named_elsewhere(builder: &Builder, summary: &Summary, word: ExprId) -> bool {
-    let Word::ReturnWord { site, .. } = builder.expressions.node(word) else { return false };
-    let pc = builder.expressions.site_pc(site);
-    summary.calls.iter().filter(|call| call.position.pc == pc).any(|call| {
-        call.kind == CallKind::StaticCall
-            && call.selector.is_some()
-            && call.arguments.is_empty()
-            && !depends_on_input(&builder.expressions, call.target)
-    })
-}
-
-fn is_caller(expressions: &Expressions, id: ExprId) -> bool {
-    matches!(expressions.node(id), Word::Environment(Environment::Caller))
-}
-
-fn depends_on_input(expressions: &Expressions, id: ExprId) -> bool {
-    expressions.any(id, |part| {
-        expressions.sources(part).intersects(
-            Sources::CALLDATA
-                .with(Sources::CALLER)
-                .with(Sources::TRANSACTION)
-                .with(Sources::CALL_VALUE)
-                .with(Sources::UNKNOWN)
-                .with(Sources::RETURN_DATA),
-        )
-    })
-}
-
-/// The slot whose word, or a field of it, `id` is, and which bytes of it.
-fn loaded_field(builder: &mut Builder, id: ExprId) -> Option<Field> {
-    let (word, mask) = field_of(&builder.expressions, id).unwrap_or((id, U256::MAX));
-    match builder.expressions.node(word) {
-        Word::Load { space: Space::Storage, slot, .. } => {
-            Some((normalise(builder, slot, &|_, _| None), hull(mask).unwrap_or(ByteRange::WORD)))
-        }
-        _ => None,
-    }
 }
 
 fn authority(slot: &Slot) -> Authority {

@@ -100,6 +100,12 @@ impl Render<'_> {
         }
     }
 
+    /// Conditions of which one holds, such as `caller == owner || isOperator[caller]`.
+    pub fn any_of(&self, conditions: &[Condition]) -> String {
+        let each: Vec<String> = conditions.iter().map(|it| self.condition(*it)).collect();
+        each.join(" || ")
+    }
+
     /// A path condition, such as `from != 0`.
     pub fn condition(&self, condition: Condition) -> String {
         let Condition { expression, holds } = condition;

@@ -3,6 +3,7 @@
 //! In: a [`Graph`]. Out: a [`Draft`]: the summary, and what the contract-wide passes (locks, permissions) still need.
 //! Every event of the graph ends up in the summary; what happens only on paths that always revert is marked, not lost.
 
+mod gates;
 mod shape;
 
 use alloy_primitives::U256;
@@ -16,6 +17,7 @@ use crate::{
         Access, BalanceRead, ByteRange, Call, Circumstance, Condition, Creation, Effect, Escapes, NetZero,
         Position, SelfDestruct, WriteForm,
     },
+    authority::Gate,
     code::Pc,
     expression::{Node as Word, Sources, Space},
     facts::{Facts, strip},
@@ -34,6 +36,8 @@ pub(crate) struct Draft {
     pub(crate) summary: Summary,
     /// For each successful exit: the slots stored to, with the last word stored.
     pub(crate) exits: Vec<Vec<(Space, ExprId, ExprId)>>,
+    /// Sets of gates, of each of which every successful path passes one.
+    pub(crate) gates: Vec<Vec<Gate>>,
 }
 
 /// Conditions kept for one access.
@@ -41,13 +45,15 @@ const MAX_CONDITIONS: usize = 16;
 
 /// The conditions that taking an arm of a branch establishes.
 fn atoms(builder: &mut Builder, condition: ExprId) -> Vec<ExprId> {
-    let mut result = Vec::new();
-    for holds in [true, false] {
-        let mut facts = Facts::default();
-        facts.assume(builder, condition, holds);
-        result.extend(facts.conditions.iter().map(|fact| fact.0));
-    }
-    result
+    let both = [true, false].map(|holds| atoms_of(builder, condition, holds));
+    both.into_iter().flatten().map(|atom| atom.expression).collect()
+}
+
+/// The conditions that hold on one arm of a branch.
+fn atoms_of(builder: &mut Builder, condition: ExprId, holds: bool) -> Vec<Condition> {
+    let mut facts = Facts::default();
+    facts.assume(builder, condition, holds);
+    facts.conditions.iter().map(|&(expression, holds)| Condition { expression, holds }).collect()
 }
 
 struct Summarizer<'g> {
@@ -475,7 +481,8 @@ impl Summarizer<'_> {
             |call| &call.position,
             |call| &mut call.circumstance,
         );
-        Draft { summary, exits }
+        let gates = self.gates(&summary);
+        Draft { summary, exits, gates }
     }
 
     /// Marks what happens only under a condition whose opposite every successful call needs: where paths have met

@@ -26,9 +26,9 @@ pub enum Entry {
 pub enum Permission {
     /// Anyone, as far as the analysis can tell.
     Anyone,
-    /// Every successful path needs the caller to be an address, or to hold a role, that only restricted entries can
-    /// change, or needs that no call has succeeded before: an administrative function, off the hot path.
-    Restricted(Condition),
+    /// Every successful path needs one of these: that the caller is an address, or holds a role, that only restricted
+    /// entries can change, or that no call has succeeded before. An administrative function, off the hot path.
+    Restricted(Vec<Condition>),
 }
 
 /// What one entry of a contract does.

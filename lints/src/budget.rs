@@ -96,7 +96,7 @@ pub fn contract_budget(
 /// Whether users call the entry and it changes something.
 fn is_held(summary: &Summary, contract: &str, names: &ContractNames<'_>, settings: &Settings) -> bool {
     let signature = names.signature(summary.entry);
-    let open = match summary.permission {
+    let open = match &summary.permission {
         Permission::Anyone => !settings.is_administrative(contract, &signature),
         Permission::Restricted(_) => settings.is_hot(contract, &signature),
     };

@@ -181,9 +181,9 @@ fn function(summary: &Summary, names: &ContractNames<'_>, render: Render<'_>) ->
         Entry::Function(selector) => Some(selector),
         Entry::Receive | Entry::Fallback => None,
     };
-    let restricted_to = match summary.permission {
+    let restricted_to = match &summary.permission {
         Permission::Anyone => None,
-        Permission::Restricted(condition) => Some(render.condition(condition)),
+        Permission::Restricted(any) => Some(render.any_of(any)),
     };
     let accesses = || summary.accesses.iter();
     let writes = accesses().filter(is_write).filter(|access| !access.circumstance.reverts);

@@ -153,10 +153,11 @@ impl<'a> ContractView<'a> {
         let acts =
             !summary.calls.is_empty() || !summary.creations.is_empty() || !summary.self_destructs.is_empty();
         let signature = self.names.signature(summary.entry);
-        let open = match summary.permission {
+        let open = match &summary.permission {
             Permission::Anyone => !self.settings.is_administrative(self.contract, &signature),
-            Permission::Restricted(condition) => {
-                self.settings.is_hot(self.contract, &signature) || self.is_range_check(condition)
+            Permission::Restricted(any) => {
+                self.settings.is_hot(self.contract, &signature)
+                    || any.iter().any(|condition| self.is_range_check(*condition))
             }
         };
         let needed = Circumstance { requires: summary.requires.clone(), ..Circumstance::default() };

@@ -11,6 +11,15 @@ use crate::id::ExprId;
 use crate::state::State;
 use crate::step::Machine;
 
+/// Where an arm of a branch leads.
+#[derive(Clone, Copy)]
+enum Arm {
+    /// To a destination: the tested word is non-zero.
+    Target(ExprId),
+    /// To the next instruction: it is zero.
+    Next(usize),
+}
+
 impl Explorer<'_, '_> {
     /// The constants that a jump target can be.
     pub(super) fn constant_targets(&self, target: ExprId) -> Option<Vec<U256>> {
@@ -87,34 +96,39 @@ impl Explorer<'_, '_> {
                 self.go(node, next, taken);
             }
             None => {
-                let exit = Exit::Branch { condition };
-                self.nodes[node as usize].exit = exit.clone();
+                self.nodes[node as usize].exit = Exit::Branch { condition };
                 let constant = self.shared.builder.value(target);
                 let landed = constant.and_then(|target| self.shared.code.destination(&target));
                 // An arm that only fails needs no state.
                 if landed.is_some_and(|index| self.is_failure(index)) {
                     self.nodes[node as usize].needs = Some(false);
                     self.fail(node);
-                    if self.assume(node, &mut taken, condition, false) {
-                        self.go(node, next, taken);
-                    }
+                    self.enter(node, taken, condition, Arm::Next(next));
                 } else if self.is_failure(next) {
                     self.nodes[node as usize].needs = Some(true);
-                    if self.assume(node, &mut taken, condition, true) {
-                        self.jump(node, target, taken, exit);
-                    }
+                    self.enter(node, taken, condition, Arm::Target(target));
                     self.fail(node);
                 } else {
-                    let mut fallen = taken.clone();
-                    if self.assume(node, &mut taken, condition, true) {
-                        self.jump(node, target, taken, exit);
-                    }
-                    if self.assume(node, &mut fallen, condition, false) {
-                        self.go(node, next, fallen);
-                    }
+                    let fallen = taken.clone();
+                    self.enter(node, taken, condition, Arm::Target(target));
+                    self.enter(node, fallen, condition, Arm::Next(next));
                 }
             }
         }
+    }
+
+    /// Follows one arm of a branch that nothing decides, if any execution can.
+    fn enter(&mut self, node: u32, mut state: State, condition: ExprId, arm: Arm) {
+        let holds = matches!(arm, Arm::Target(_));
+        if !self.assume(node, &mut state, condition, holds) {
+            return;
+        }
+        self.arm = Some(holds);
+        match arm {
+            Arm::Target(target) => self.jump(node, target, state, Exit::Branch { condition }),
+            Arm::Next(next) => self.go(node, next, state),
+        }
+        self.arm = None;
     }
 
     /// The arm that a constant condition decides against, unless it only fails.

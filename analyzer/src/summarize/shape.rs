@@ -41,6 +41,28 @@ impl Shape {
         }
     }
 
+    /// The nodes reached by edges that are none of `closed`, if no success is among them, nor any place from where
+    /// something may follow that was not explored. What such places lead to is told apart from what stands before them:
+    /// exploration would have changed nothing that no such place leads to.
+    pub(crate) fn reached_without(graph: &Graph, closed: impl Fn(u32, u32) -> bool) -> Option<Vec<bool>> {
+        let mut seen = vec![false; graph.nodes.len()];
+        *seen.first_mut()? = true;
+        let mut stack = vec![0];
+        while let Some(from) = stack.pop() {
+            let node = &graph.nodes[from as usize];
+            if node.is_cut || matches!(node.exit, Exit::Success { .. } | Exit::Unresolved | Exit::Open) {
+                return None;
+            }
+            for &to in &node.successors {
+                if !seen[to as usize] && !closed(from, to) {
+                    seen[to as usize] = true;
+                    stack.push(to);
+                }
+            }
+        }
+        Some(seen)
+    }
+
     /// Where the node stands in the tree of dominators.
     pub(crate) fn place(&self, node: usize) -> u32 {
         self.dominated[node].0
@@ -328,6 +350,9 @@ mod tests {
             },
             needs: None,
             successors,
+            arms: Vec::new(),
+            met: Vec::new(),
+            is_cut: false,
         };
         Graph { nodes: nodes.into_iter().map(node).collect(), incomplete: Vec::new(), steps: Vec::new() }
     }

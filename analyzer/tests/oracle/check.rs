@@ -227,10 +227,10 @@ impl Check<'_> {
                 self.refute("requires", 0, format!("{condition:?} does not hold"));
             }
         }
-        if let Permission::Restricted(condition) = summary.permission
-            && self.evaluator.holds(condition) == Some(false)
+        if let Permission::Restricted(any) = &summary.permission
+            && any.iter().all(|condition| self.evaluator.holds(*condition) == Some(false))
         {
-            self.refute("permission", 0, format!("{condition:?} does not hold"));
+            self.refute("permission", 0, format!("none of {any:?} holds"));
         }
         for (index, word) in summary.returned.iter().enumerate() {
             let Some(returned) = self.trace.output.get(32 * index..32 * index + 32) else { continue };

@@ -126,9 +126,9 @@ fn template(code_hash: B256, summary: &Summary, analysis: &Analysis) -> Template
         Entry::Receive => ("receive", None),
         Entry::Fallback => ("fallback", None),
     };
-    let restricted_to = match summary.permission {
+    let restricted_to = match &summary.permission {
         Permission::Anyone => None,
-        Permission::Restricted(condition) => Some(render.condition(condition)),
+        Permission::Restricted(any) => Some(render.any_of(any)),
     };
     let accesses = |writes: bool| {
         let all = summary.accesses.iter();

@@ -54,7 +54,7 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{Effect, ExprId, Names, Node, Permission, Sources, WriteForm};
+use deconflict_analyzer::{Effect, Environment, ExprId, Names, Node, Permission, Sources, WriteForm};
 
 use crate::{
     diagnostic::Confidence,
@@ -89,24 +89,31 @@ fn is_push(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     if is_set_up(&view.names.signature(view.analysis.summaries[touch.function].entry)) {
         return false;
     }
-    match view.analysis.summaries[touch.function].permission {
+    match &view.analysis.summaries[touch.function].permission {
         Permission::Anyone => {
             view.users().any(|(function, _)| function == touch.function) && !view.asks_who(touch.function)
         }
-        Permission::Restricted(condition) => {
+        Permission::Restricted(any) => {
             is_stamped(view, touch.function)
-                || is_keeper(view, condition.expression)
-                || is_called_feeder(view, condition.expression)
-                || (is_appointed(view, condition.expression) && decides(view, &touch.field()))
+                || any.iter().any(|condition| {
+                    is_keeper(view, condition.expression)
+                        || is_called_feeder(view, condition.expression)
+                        || (is_appointed(view, condition.expression) && decides(view, &touch.field()))
+                })
         }
     }
 }
 
-/// Whether the call notes the time as well: what is stamped is renewed.
+/// Whether the call notes the time as well: what is stamped is renewed. A stamp that users set too is none of the number,
+/// but says up to when something has been paid by it.
 fn is_stamped(view: &ContractView<'_>, function: usize) -> bool {
+    let by_users = view.writes();
     let mut own = view.everyone().filter(|touch| touch.function == function);
     own.any(|touch| match touch.access.effect {
-        Effect::Write { value, .. } => view.has_time(value),
+        Effect::Write { value, .. } => {
+            view.has_time(value)
+                && !by_users.iter().any(|it| it.function != function && it.touches(&touch.field()))
+        }
         Effect::Read { .. } => false,
     })
 }
@@ -120,12 +127,34 @@ fn is_keeper(view: &ContractView<'_>, check: ExprId) -> bool {
                 touch.access.slot.root == office.slot.root
                     && touch.access.slot.path.len() == office.slot.path.len()
             });
+        let accepts = touch.write().is_some_and(|(value, _)| {
+            matches!(view.analysis.expressions.node(value), Node::Environment(Environment::Caller))
+        });
+        let Some(by) = needed(view, touch.function) else { return false };
         appointed
-            && match view.analysis.summaries[touch.function].permission {
-                Permission::Restricted(by) => view.loads(by.expression).is_disjoint(&offices),
-                Permission::Anyone => false,
-            }
+            && by.is_disjoint(&offices)
+            // Who accepts an office is appointed by who offers it.
+            && (!accepts
+                || view.everyone().any(|offer| {
+                    offer.is_write()
+                        && offer.function != touch.function
+                        && by.iter().any(|field| offer.touches(field))
+                        && needed(view, offer.function).is_some_and(|by| by.is_disjoint(&offices))
+                }))
     })
+}
+
+/// The offices that the caller of a function has to hold one of, if it asks who calls.
+fn needed(view: &ContractView<'_>, function: usize) -> Option<BTreeSet<Field>> {
+    let callers = Sources::CALLER.with(Sources::TRANSACTION);
+    match &view.analysis.summaries[function].permission {
+        Permission::Restricted(any)
+            if any.iter().any(|by| view.analysis.expressions.sources(by.expression).intersects(callers)) =>
+        {
+            Some(any.iter().flat_map(|by| view.loads(by.expression)).collect())
+        }
+        Permission::Restricted(_) | Permission::Anyone => None,
+    }
 }
 
 /// Whether the caller has to hold one office, and its name says that it feeds numbers: the code is that of an owner.

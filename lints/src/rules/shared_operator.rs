@@ -98,7 +98,8 @@ fn is_for_account(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
 /// Whether one address alone may call, rather than whoever has a role.
 fn is_of_one(view: &ContractView<'_>, summary: &Summary) -> bool {
     let expressions = &view.analysis.expressions;
-    let Permission::Restricted(condition) = summary.permission else { return false };
+    let Permission::Restricted(any) = &summary.permission else { return false };
+    let [condition] = any.as_slice() else { return false };
     let is_caller = |word| matches!(expressions.node(word), Node::Environment(Environment::Caller));
     match expressions.node(condition.expression) {
         Node::Binary { op: opcode::EQ, a, b } if condition.holds => {
