@@ -41,7 +41,7 @@
 //! A cap that is the length of an array is reported as `array-push`.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{Escapes, ExprId};
+use deconflict_analyzer::{Escapes, ExprId, Permission};
 
 use super::redundant_hot_check::is_asked;
 use crate::{
@@ -99,7 +99,20 @@ fn runs_out(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     // What a token burns was minted by somebody.
     let is_supply = || view.returned_by(TOTAL_SUPPLY).iter().any(|supply| supply.overlaps(&field));
     let mut writes = view.touching(&field).into_iter().filter(Touch::is_write);
-    takes(touch) && writes.all(|write| takes(&write)) && !is_supply()
+    takes(touch) && writes.all(|write| takes(&write)) && !is_supply() && !is_filled(view, &field)
+}
+
+/// Whether a contract that the code names fills the stock up, as a token does for whoever sends some.
+fn is_filled(view: &ContractView<'_>, field: &Field) -> bool {
+    let in_code = |function: usize| match &view.analysis.summaries[function].permission {
+        Permission::Restricted(any) => any.iter().all(|it| view.loads(it.expression).is_empty()),
+        Permission::Anyone => false,
+    };
+    view.everyone().any(|touch| {
+        touch.touches(field)
+            && touch.sum().is_some_and(|(amount, subtract)| !subtract && view.is_chosen(amount))
+            && in_code(touch.function)
+    })
 }
 
 /// Whether it is a constant, and no bound of a type.

@@ -43,7 +43,7 @@
 //! With the state at hand the target can be looked up; the finding is about what can be said without it.
 
 use alloy_primitives::{U256, uint};
-use deconflict_analyzer::{Call, CallKind, Environment, ExprId, Node, Sources, Summary};
+use deconflict_analyzer::{Call, CallKind, Circumstance, Environment, ExprId, Node, Sources, Summary};
 
 use super::upgrade_slot_written_by_user_path::is_guarded;
 use crate::{
@@ -104,6 +104,14 @@ fn is_holder(view: &ContractView<'_>, function: usize) -> bool {
     })
 }
 
+/// Whether the call is only made if a mapping says yes to the target.
+fn is_listed(view: &ContractView<'_>, circumstance: &Circumstance, target: ExprId) -> bool {
+    circumstance.requires.iter().filter(|condition| condition.holds).any(|condition| {
+        let loads = view.loads(condition.expression);
+        loads.len() == 1 && loads.iter().any(|load| load.slot.keys().any(|key| key == target))
+    })
+}
+
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut spots = Vec::new();
     for (function, summary) in view.users() {
@@ -112,6 +120,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             if (on_this || (is_anything(view, it) && !is_signed(view, summary) && !is_holder(view, function)))
                 && !view.asks_who(function)
                 && is_open(view, function, it.target)
+                && !is_listed(view, &it.circumstance, it.target)
             {
                 spots.push(Spot {
                     function,

@@ -101,7 +101,10 @@ fn is_charged(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let own = Sources::CALLER.with(Sources::TRANSACTION);
     let slot = &touch.access.slot;
     let moved = match touch.write() {
-        Some((_, WriteForm::Delta { amount, .. } | WriteForm::Increment { amount, .. })) => Some(*amount),
+        Some((
+            _,
+            WriteForm::Delta { amount, subtract: true, .. } | WriteForm::Increment { amount, subtract: true },
+        )) => Some(*amount),
         Some((value, WriteForm::ReadModifyWrite)) => Some(value),
         _ => None,
     };

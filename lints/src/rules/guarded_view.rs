@@ -66,12 +66,20 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     guards.iter().filter_map(|guard| report(rule, view, guard)).collect()
 }
 
+/// Whether the lock decides in a call, and not only what is packed beside it.
+fn asks_for(view: &ContractView<'_>, function: usize, guard: &Field) -> bool {
+    let mut conditions = view.conditions(function).into_iter();
+    conditions.any(|it| view.loads(it.expression).iter().any(|load| load.overlaps(guard)))
+}
+
 fn report(rule: &Rule, view: &ContractView<'_>, guard: &Field) -> Option<Finding> {
     let decides = Escapes::REQUIRE.with(Escapes::BRANCH);
     let touching: Vec<Touch<'_>> = view.everyone().filter(|touch| touch.touches(guard)).collect();
     let locks = |function: usize| touching.iter().any(|touch| touch.function == function && touch.is_write());
     let asks = |touch: &&Touch<'_>| match touch.access.effect {
-        Effect::Read { escapes, .. } => escapes.intersects(decides) && !locks(touch.function),
+        Effect::Read { escapes, .. } => {
+            escapes.intersects(decides) && !locks(touch.function) && asks_for(view, touch.function, guard)
+        }
         Effect::Write { .. } => false,
     };
     let spots = touching.iter().filter(asks).map(|touch| Spot {

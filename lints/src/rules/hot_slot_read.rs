@@ -76,7 +76,7 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut found = view.shared_fields(|touch| {
-        touch.write().is_some_and(|(value, _)| !view.is_constant(value))
+        touch.write().is_some_and(|(value, _)| !view.is_of_contract(value))
             && !view.asks_who(touch.function)
             && !view.hands_over(touch)
     });

@@ -80,7 +80,14 @@ fn is_credit(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     touch.access.circumstance.repeated
         && pays
         && matches!(slot.root, Root::Fixed(_))
-        && slot.path.iter().any(|step| matches!(*step, Projection::Mapping { key } if is_member(key)))
+        && slot.path.iter().any(|step| {
+            matches!(*step, Projection::Mapping { key } if is_member(key) && !is_removal(view, touch, key))
+        })
+}
+
+/// Whether the loop takes elements out of the list that the key is from, which puts the last one in their place.
+fn is_removal(view: &ContractView<'_>, touch: &Touch<'_>, key: ExprId) -> bool {
+    view.is_last(key) || view.loads(key).iter().any(|load| view.shrinks(touch.function, &load.slot))
 }
 
 /// Ether that a loop sends to the elements of a list.

@@ -121,7 +121,11 @@ fn is_record(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     if matches!(form, WriteForm::ReadModifyWrite) && is_kept_or_replaced(view, touch, value) {
         return true;
     }
+    // What is added to and taken from is a sum, even where it is cut to a bound.
+    let mut touching = view.touching(&field).into_iter();
+    let adds_up = touching.any(|it| it.sum().is_some_and(|(amount, _)| !view.is_constant(amount)));
     view.is_chosen(value)
+        && !adds_up
         && compared.into_iter().any(|comparison| {
             !comparison.is_equality()
                 && comparison

@@ -93,7 +93,9 @@ fn is_scan(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
             .into_iter()
             .any(|it| it.sides().into_iter().any(|(at, end)| at == *index && view.is_made_from(end, &length)))
     };
-    !touch.is_write() && touch.access.circumstance.repeated && !view.is_chosen(*index) && bounded()
+    // Elements that are taken out one by one are looked at where they are.
+    let is_end = view.is_end(*index, &length) || view.shrinks(touch.function, slot);
+    !touch.is_write() && !is_end && touch.access.circumstance.repeated && !view.is_chosen(*index) && bounded()
 }
 
 fn report(rule: &Rule, view: &ContractView<'_>, scans: &[Touch<'_>], array: Root) -> Option<Finding> {

@@ -557,6 +557,60 @@ impl<'a> ContractView<'a> {
             })
     }
 
+    /// Whether `word` is the same in every call of one contract on one chain: it is made of constants, the contract's
+    /// address and the chain's number.
+    pub(crate) fn is_of_contract(&self, word: ExprId) -> bool {
+        let expressions = &self.analysis.expressions;
+        let own = Sources::IMMUTABLE.with(Sources::ADDRESS).with(Sources::CODE);
+        let moves = |part| match expressions.node(part) {
+            Node::Environment(it) => !matches!(it, Environment::Address | Environment::ChainId),
+            node => matches!(node, Node::BlockHash(_) | Node::CodeSize(_) | Node::CodeHash(_)),
+        };
+        expressions.sources(word).is_within(own)
+            || (expressions.sources(word).is_within(own.with(Sources::BLOCK))
+                && !expressions.any(word, moves))
+    }
+
+    /// Whether a loop of the function takes one element after the other out of the list that has an element at `slot`.
+    pub(crate) fn shrinks(&self, function: usize, slot: &Slot) -> bool {
+        let Some(at) = slot.path.iter().rposition(|step| matches!(step, Projection::Element { .. })) else {
+            return false;
+        };
+        let length = Slot { root: slot.root, path: slot.path[..at].to_vec() };
+        self.analysis.summaries[function].accesses.iter().any(|access| {
+            let takes = match access.effect {
+                Effect::Write { value, .. } => match self.analysis.expressions.node(value) {
+                    Node::Binary { op: opcode::ADD, b, .. } => {
+                        self.analysis.expressions.constant(b).is_some_and(|it| it.bit(255))
+                    }
+                    Node::Binary { op: opcode::SUB, .. } => true,
+                    _ => false,
+                },
+                Effect::Read { .. } => false,
+            };
+            takes && access.circumstance.repeated && access.slot == length
+        })
+    }
+
+    /// Whether `word` is the last element of a list, which takes the place of one that is removed.
+    pub(crate) fn is_last(&self, word: ExprId) -> bool {
+        let element = self.loaded(word).and_then(|slot| self.element(&slot));
+        element.is_some_and(|it| {
+            let length = Field { slot: it.length, bytes: ByteRange::WORD };
+            self.is_end(it.index, &length)
+        })
+    }
+
+    /// Whether the index is what the length says, and no place on the way there.
+    pub(crate) fn is_end(&self, index: ExprId, length: &Field) -> bool {
+        let expressions = &self.analysis.expressions;
+        let word = match expressions.node(index) {
+            Node::Binary { op: opcode::ADD, a, b } if expressions.constant(b).is_some() => a,
+            _ => index,
+        };
+        self.loaded(word).is_some_and(|slot| slot == length.slot)
+    }
+
     /// All accesses of all entry points to lasting storage, administrators' too.
     pub(crate) fn everyone(&self) -> impl Iterator<Item = Touch<'a>> {
         let analysis = self.analysis;
