@@ -105,7 +105,10 @@ fn check(
     let Checkup { project, configuration, levels, .. } = checkup;
     let own = |contract: &&Contract| is_checked(contract);
     if !project.contracts.iter().any(|it| own(&it)) && !project.contracts.is_empty() {
-        console.warn("every contract here belongs to a dependency, a test or a script, so none was checked");
+        console.warn(
+            "nothing here is checked: dependencies, tests and scripts are not the project's own, and libraries run in the \
+             storage of whoever calls them",
+        );
     }
     let excluded =
         |source| configuration.exclude.as_ref().is_some_and(|it| it.matches(project.source(source)));

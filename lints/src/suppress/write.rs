@@ -21,7 +21,7 @@ pub struct Insertion {
     pub source: SourceId,
     /// The byte that it is written before: the start of a line.
     pub offset: u32,
-    /// The comment, indented, without a line break.
+    /// The comment, indented, with its line break.
     pub text: String,
 }
 
@@ -47,12 +47,14 @@ pub fn allow_comments(project: &Project, report: &Report, reason: Option<&str>) 
         rules.sort_unstable();
         let text = &project.source(source).text[offset as usize..];
         let indent = &text[..text.len() - text.trim_start_matches([' ', '\t']).len()];
+        let line = text.split_inclusive('\n').next().unwrap_or_default();
+        let end = if line.ends_with("\r\n") { "\r\n" } else { "\n" };
         let mark = match Language::of(&project.source(source).path) {
             Language::Solidity => "//",
             Language::Vyper => "#",
         };
         let reason = reason.map(|reason| format!(" reason=\"{reason}\"")).unwrap_or_default();
-        let text = format!("{indent}{mark} deconflict: allow({}){reason}", rules.join(", "));
+        let text = format!("{indent}{mark} deconflict: allow({}){reason}{end}", rules.join(", "));
         Insertion { source, offset, text }
     });
     comments.collect()
@@ -70,7 +72,7 @@ pub fn insert_comments(source: &Source, file: &str, insertions: &[Insertion]) ->
     for insertion in insertions.iter().filter(|insertion| insertion.source == source.id) {
         let before = &compiled[(insertion.offset as usize).saturating_sub(mark)..];
         let line = compiled.matches('\n').count() - before.matches('\n').count();
-        own.insert(line, &insertion.text);
+        own.insert(line, insertion.text.trim_end());
     }
     let mut text = String::with_capacity(file.len());
     for (number, line) in file.split_inclusive('\n').enumerate() {
