@@ -127,10 +127,12 @@ fn is_keeper(view: &ContractView<'_>, check: ExprId) -> bool {
                 touch.access.slot.root == office.slot.root
                     && touch.access.slot.path.len() == office.slot.path.len()
             });
+        let Some(by) = needed(view, touch.function) else { return false };
+        // The caller itself, or the record that the caller is held against.
         let accepts = touch.write().is_some_and(|(value, _)| {
             matches!(view.analysis.expressions.node(value), Node::Environment(Environment::Caller))
+                || view.loaded(value).is_some_and(|slot| by.iter().any(|office| office.slot == slot))
         });
-        let Some(by) = needed(view, touch.function) else { return false };
         appointed
             && by.is_disjoint(&offices)
             // Who accepts an office is appointed by who offers it.

@@ -578,16 +578,7 @@ impl<'a> ContractView<'a> {
         };
         let length = Slot { root: slot.root, path: slot.path[..at].to_vec() };
         self.analysis.summaries[function].accesses.iter().any(|access| {
-            let takes = match access.effect {
-                Effect::Write { value, .. } => match self.analysis.expressions.node(value) {
-                    Node::Binary { op: opcode::ADD, b, .. } => {
-                        self.analysis.expressions.constant(b).is_some_and(|it| it.bit(255))
-                    }
-                    Node::Binary { op: opcode::SUB, .. } => true,
-                    _ => false,
-                },
-                Effect::Read { .. } => false,
-            };
+            let takes = Touch { function, access }.sum().is_some_and(|(_, subtract)| subtract);
             takes && access.circumstance.repeated && access.slot == length
         })
     }
