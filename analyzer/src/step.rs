@@ -280,6 +280,7 @@ impl Machine<'_> {
             op::CHAINID => self.builder.environment(Environment::ChainId),
             op::BASEFEE => self.builder.environment(Environment::BaseFee),
             op::BLOBBASEFEE => self.builder.environment(Environment::BlobBaseFee),
+            op::SLOTNUM => self.builder.environment(Environment::OtherBlock),
             op::CALLDATALOAD => {
                 let offset = pop(state)?;
                 self.builder.calldata_word(offset)

@@ -502,6 +502,7 @@ impl Tracer<'_, '_> {
             opcode::CHAINID => self.values.frame(FrameWord::ChainId),
             opcode::BASEFEE => self.values.frame(FrameWord::BaseFee),
             opcode::BLOBBASEFEE => self.values.frame(FrameWord::BlobBaseFee),
+            opcode::SLOTNUM => self.values.frame(FrameWord::SlotNumber),
             opcode::CALLDATALOAD => {
                 let offset = self.pop();
                 self.values.call_data(offset)
@@ -554,6 +555,7 @@ fn since(op: u8) -> SpecId {
             SpecId::CANCUN
         }
         opcode::CLZ => SpecId::OSAKA,
+        opcode::SLOTNUM => SpecId::AMSTERDAM,
         _ => SpecId::FRONTIER,
     }
 }
