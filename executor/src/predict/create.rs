@@ -99,7 +99,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let caller = path.frame.address;
         let limit = if lean { u64::MAX } else { self.gas_at_hand(path) };
         match self.creation(&mut path.world, code, hash, address, (creator, caller, value), (lean, limit)) {
-            Creation::Fails => self.settle_empty(path, false),
+            Creation::Fails => {
+                // The address is taken: all the gas that the creation was given is gone.
+                if !lean {
+                    path.frame.gas += limit;
+                }
+                self.settle_empty(path, false)
+            }
             Creation::Empty(account) => {
                 path.world.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
                 self.settle_created(path, address)
