@@ -127,11 +127,24 @@ def check(server):
     assert all(it["complete"] for it in document["txs"]), "the block's state is there"
     status, answer = post(connection, request("deconflict_hints", {"transactions": transactions()[:1]}))
     assert "plan" not in json.loads(answer)["result"]
+    keyed_by_time(connection)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     assert "deconflict_hints_total" in text, text
     connection.request("GET", "/health")
     assert json.load(connection.getresponse())["status"] == "ok"
+
+
+def keyed_by_time(connection):
+    """What a hint rests on of its block is said, and what of the block is a guess."""
+    single = transactions()[:1]
+    state = {single[0]["to"]: {"balance": "0x0", "nonce": 1, "code": "0x6001425500"}}
+    params = {"transactions": single, "state": state}
+    for environment in ({}, {"timestamp": 1_900_000_000}):
+        status, answer = post(connection, request("deconflict_hints", params | {"environment": environment}))
+        document = json.loads(answer)["result"]
+        assert status == 200 and document["txs"][0]["depends_on_environment"] == ["timestamp"], answer[:300]
+        assert document["basis"]["guessed"] == document["basis"]["computed"] == [], document["basis"]
 
 
 def malformed(server):
@@ -401,6 +414,11 @@ def lines(binary, scratch):
     assert [len(answers[i]["result"]["txs"]) for i in (0, 4)] == [2, 2]
     assert answers[1]["error"]["code"] == -32700 and "error" in answers[2] and len(answers[3]) == 2
     print("lines: five requests, five answers in their order")
+    # Without a block file and a node all of the block is a guess, but for what a request says of it.
+    asked = request("deconflict_hints", {"transactions": transactions()[:1], "environment": {"timestamp": 1_900_000_000}})
+    bare = subprocess.run(command[:2], input=json.dumps(asked) + "\n", capture_output=True, text=True, env=environment, timeout=120)
+    guessed = json.loads(bare.stdout)["result"]["basis"]["guessed"]
+    assert "coinbase" in guessed and "timestamp" not in guessed, guessed
     noise(command, environment)
 
 

@@ -208,6 +208,10 @@ pub(crate) struct Audit {
     /// The state that predictions are made on.
     #[arg(long, value_enum, default_value_t = State::Exact, value_name = "STATE")]
     pub(crate) state: State,
+    /// Predict in the environment of the block in this file (its time, number, fees and so on) instead of that of each
+    /// block: what depends on a word in which the two differ is announced stale.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) environment: Option<PathBuf>,
     /// Analyse every code anew, and leave the user's cache of analysed codes alone.
     #[arg(long)]
     pub(crate) no_cache: bool,

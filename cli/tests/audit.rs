@@ -58,6 +58,50 @@ fn generated_blocks_are_sound_in_both_modes() {
 }
 
 #[test]
+fn predictions_can_be_made_in_the_environment_of_another_block() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let block = folder.path().join("block.json");
+    let other = folder.path().join("other.json");
+    let (block, other) = (block.to_str().expect("a plain path"), other.to_str().expect("a plain path"));
+    // Any transaction of the block calls code that stores where the time says.
+    let mut document: Value =
+        serde_json::from_str(&fs::read_to_string(TRANSFERS_FROM_HERE).expect("a fixture")).expect("JSON");
+    let called = document["transactions"][0]["to"].as_str().expect("a call").to_owned();
+    let code = "0x6001425500";
+    let hash = alloy_primitives::keccak256(alloy_primitives::hex::decode(code).expect("hexadecimal"));
+    document["expected"] = serde_json::json!({});
+    document["transactions"].as_array_mut().expect("a list").truncate(1);
+    document["transactions"][0]["gas_limit"] = 200_000.into();
+    document["codes"] = serde_json::json!({ hash.to_string(): code });
+    document["pre_state"][&called] =
+        serde_json::json!({"balance": "0x0", "nonce": 1, "code_hash": hash.to_string()});
+    fs::write(block, document.to_string()).expect("room");
+    let time = document["header"]["timestamp"].as_u64().expect("a time");
+    document["header"]["timestamp"] = (time + 12).into();
+    document["number"] = 4_321.into();
+    fs::write(other, document.to_string()).expect("room");
+    for state in ["exact", "block"] {
+        for (environment, stale) in [(block, 0), (other, 1)] {
+            let output = run(&["--json", "--state", state, "--environment", environment, "--block", block]);
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let total = &document["total"];
+            assert_eq!(total["depends_on_environment"]["timestamp"], 1, "{document}");
+            assert_eq!(
+                (&total["stale_environment_txs"], &total["stale_txs"]),
+                (&stale.into(), &stale.into())
+            );
+            assert_eq!(total["complete_txs"], 1);
+        }
+    }
+    let human = text(run(&["--environment", other, "--block", block]).stdout);
+    assert!(human.contains("in the environment of block 4321"), "{human}");
+    let output = run(&["--environment", "no/such.json", "--block", block]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(output.stderr).contains("no/such.json"));
+}
+
+#[test]
 fn a_file_that_is_no_block_exits_with_2_and_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let whole = fs::read_to_string(TRANSFERS_FROM_HERE).expect("a fixture");

@@ -5,6 +5,8 @@
 
 use alloy_primitives::{Address, B256, Selector, U256};
 
+use crate::environment::EnvironmentWord;
+
 /// One piece of state that can change on its own.
 ///
 /// Balance, nonce and code are apart, never "the account": two transactions that touch different parts of one account
@@ -76,8 +78,12 @@ pub struct AccessSet {
     pub deltas: Vec<(Address, U256)>,
     /// What is touched of accounts, outside their storage.
     pub accounts: Vec<AccountAccess>,
-    /// The state whose value decides this set: it stays right while none of it changes.
+    /// The state whose value decides this set: it stays right while none of it changes, nor any word of
+    /// `depends_on_environment`.
     pub depends_on: Vec<StateKey>,
+    /// The words of the block whose value decides this set. That the beneficiary is credited with fees is no access that a
+    /// set lists, so that it is none of these.
+    pub depends_on_environment: Vec<EnvironmentWord>,
     /// Why something may be missing from this set; nothing is if the list is empty.
     pub incomplete: Vec<Shortfall>,
     /// An estimate of the gas that the transaction uses.
@@ -87,12 +93,14 @@ pub struct AccessSet {
 impl AccessSet {
     /// Forgets everything but the room for it.
     pub(crate) fn clear(&mut self) {
-        let Self { reads, writes, deltas, accounts, depends_on, incomplete, gas } = self;
+        let Self { reads, writes, deltas, accounts, depends_on, depends_on_environment, incomplete, gas } =
+            self;
         reads.clear();
         writes.clear();
         deltas.clear();
         accounts.clear();
         depends_on.clear();
+        depends_on_environment.clear();
         incomplete.clear();
         *gas = 0;
     }

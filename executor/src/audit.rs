@@ -3,6 +3,7 @@
 //! A transaction whose prediction claims to be complete and that touches something else is *unsound*, the worst thing
 //! that a prediction can be. Predictions are taken as they come: nothing here helps them along.
 
+mod environment;
 mod graph;
 pub mod human;
 pub mod json;
@@ -16,6 +17,9 @@ use alloy_primitives::{Address, B256, Selector, TxKind, U256};
 use revm::{DatabaseRef, context::TxEnv, inspector::NoOpInspector, state::EvmState};
 use rustc_hash::FxHashSet;
 
+pub use self::environment::Environment;
+
+use self::environment::Elsewhere;
 use crate::{
     access_set::{AccessSet, ShortfallReason, StateKey},
     block::{Block, Transaction},
@@ -97,8 +101,14 @@ pub struct Figures {
     /// Those whose prediction claims to be complete, is not announced stale, and misses something.
     pub unsound_txs: u64,
     /// Those whose prediction depends on state that an earlier transaction of the block has changed since the
-    /// prediction was made.
+    /// prediction was made, or on a word of the block in which the environment of the prediction differs.
     pub stale_txs: u64,
+    /// Those that are announced stale because of such a word, whatever else changed.
+    pub stale_environment_txs: u64,
+    /// Those whose prediction depends on any word of the block.
+    pub environment_txs: u64,
+    /// Transactions by the words of the block that their predictions depend on; one can have several.
+    pub environment: BTreeMap<&'static str, u64>,
     /// Those that run code.
     pub contract_txs: u64,
     /// Those that run code and are announced stale.
@@ -164,6 +174,11 @@ impl Figures {
         self.complete_txs += other.complete_txs;
         self.unsound_txs += other.unsound_txs;
         self.stale_txs += other.stale_txs;
+        self.stale_environment_txs += other.stale_environment_txs;
+        self.environment_txs += other.environment_txs;
+        for (word, count) in &other.environment {
+            *self.environment.entry(word).or_default() += count;
+        }
         self.contract_txs += other.contract_txs;
         self.stale_contract_txs += other.stale_contract_txs;
         self.accesses += other.accesses;
@@ -220,7 +235,20 @@ pub fn audit_block(
     mode: StateMode,
     predictor: &mut impl Predict,
 ) -> Result<BlockAudit, ReplayError> {
+    audit_block_in(block, mode, None, predictor)
+}
+
+/// As [`audit_block`], where predictions are made in the environment of another block, if one is given: a prediction that
+/// depends on a word in which it differs from the block's own is announced stale.
+pub fn audit_block_in(
+    block: &Block,
+    mode: StateMode,
+    environment: Option<&Environment>,
+    predictor: &mut impl Predict,
+) -> Result<BlockAudit, ReplayError> {
     let state = BlockState::new(block);
+    let own = Environment::of(block);
+    let environments = Environments { own: &own, predicted: environment.unwrap_or(&own) };
     let mut execute_ns = u64::MAX;
     for _ in 0..ROUNDS {
         execute_ns = execute_ns.min(execute(block, &state)?);
@@ -229,22 +257,31 @@ pub fn audit_block(
     record_states(block, &state, |_, _, record, changes, after| {
         executed.push(Executed { record, changes, after });
     })?;
-    let cold = predict(block, &state, mode, predictor, &executed);
-    let mut warm = predict(block, &state, mode, predictor, &executed);
+    let predicted = environments.predicted;
+    let mut round = || predict(block, (&state, mode), predicted, predictor, &executed);
+    let cold = round();
+    let mut warm = round();
     let sum = |predictions: &[Prediction]| predictions.iter().map(|it| it.nanoseconds).sum::<u64>();
     let mut predict_ns = sum(&warm);
     for _ in 1..ROUNDS {
-        let again = predict(block, &state, mode, predictor, &executed);
+        let again = round();
         predict_ns = predict_ns.min(sum(&again));
         for (prediction, again) in warm.iter_mut().zip(again) {
             prediction.nanoseconds = prediction.nanoseconds.min(again.nanoseconds);
         }
     }
-    let mut audit = compare(block, mode, &warm, &executed);
+    let mut audit = compare(block, mode, environments, &warm, &executed);
     audit.figures.execute_ns = execute_ns;
     audit.figures.predict_ns = predict_ns;
     audit.figures.analyze_ns = sum(&cold).saturating_sub(predict_ns);
     Ok(audit)
+}
+
+/// What a block runs in, and what predictions are made in.
+#[derive(Clone, Copy)]
+struct Environments<'a> {
+    own: &'a Environment,
+    predicted: &'a Environment,
 }
 
 /// A prediction and what it took.
@@ -284,8 +321,8 @@ fn nanoseconds(start: Instant) -> u64 {
 /// One round of predictions.
 fn predict(
     block: &Block,
-    state: &BlockState,
-    mode: StateMode,
+    (state, mode): (&BlockState, StateMode),
+    environment: &Environment,
     predictor: &mut impl Predict,
     executed: &[Executed],
 ) -> Vec<Prediction> {
@@ -300,19 +337,20 @@ fn predict(
         Prediction { nanoseconds: nanoseconds(start), set }
     }
 
-    let env = block.env();
-    let context = BlockContext { env: &env, spec: block.spec, chain_id: block.chain_id };
+    let context = BlockContext { env: &environment.env, spec: block.spec, chain_id: block.chain_id };
     let mut predictions = Vec::with_capacity(block.transactions.len());
     match mode {
         StateMode::BlockStart => {
+            let state = Elsewhere { state, block_hashes: &environment.block_hashes };
             for transaction in &block.transactions {
-                predictions.push(timed(context, transaction, state, predictor));
+                predictions.push(timed(context, transaction, &state, predictor));
             }
         }
         StateMode::Exact => {
             let mut state = state.clone();
             for (transaction, executed) in block.transactions.iter().zip(executed) {
-                predictions.push(timed(context, transaction, &state, predictor));
+                let here = Elsewhere { state: &state, block_hashes: &environment.block_hashes };
+                predictions.push(timed(context, transaction, &here, predictor));
                 state.commit(&executed.after);
             }
         }
@@ -321,7 +359,13 @@ fn predict(
 }
 
 /// Compares what was predicted with what was done. Times are left to the caller.
-fn compare(block: &Block, mode: StateMode, predictions: &[Prediction], executed: &[Executed]) -> BlockAudit {
+fn compare(
+    block: &Block,
+    mode: StateMode,
+    Environments { own, predicted }: Environments<'_>,
+    predictions: &[Prediction],
+    executed: &[Executed],
+) -> BlockAudit {
     let mut audit = BlockAudit {
         number: block.number,
         figures: Figures::default(),
@@ -336,7 +380,9 @@ fn compare(block: &Block, mode: StateMode, predictions: &[Prediction], executed:
         predictions.iter().zip(executed).enumerate()
     {
         let transaction = &block.transactions[index];
-        let stale = mode == StateMode::BlockStart && set.depends_on.iter().any(|key| changed.holds(key));
+        let of_state = mode == StateMode::BlockStart && set.depends_on.iter().any(|key| changed.holds(key));
+        let of_environment = predicted.outdates(set, own);
+        let stale = of_state || of_environment;
         changed.extend(changes);
 
         let (reads, read_extra, mut missed) = differences(&set.reads, &record.reads, false);
@@ -352,6 +398,12 @@ fn compare(block: &Block, mode: StateMode, predictions: &[Prediction], executed:
         figures.extra_of_each.push(extra);
         figures.complete_txs += u64::from(set.is_complete());
         figures.stale_txs += u64::from(stale);
+        figures.stale_environment_txs += u64::from(of_environment);
+        figures.environment_txs += u64::from(!set.depends_on_environment.is_empty());
+        let words: BTreeSet<&str> = set.depends_on_environment.iter().map(|word| word.name()).collect();
+        for word in words {
+            *figures.environment.entry(word).or_default() += 1;
+        }
         if record.ran_code {
             figures.contract_txs += 1;
             figures.stale_contract_txs += u64::from(stale);

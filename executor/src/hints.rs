@@ -18,6 +18,7 @@ mod used_state;
 mod prefetch;
 mod human;
 mod registry;
+mod block_words;
 mod templates;
 mod slices;
 
@@ -36,6 +37,7 @@ use alloy_primitives::{Address, B256, U256};
 use revm::primitives::hardfork::SpecId;
 
 use crate::access_set::{AccessSet, AccountAccess};
+use crate::environment::Assumed;
 
 /// The hints for a block or for a list of transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct BlockHints {
     pub basis: Basis,
     /// The block that this state comes after.
     pub parent: Option<B256>,
+    /// What of the block's environment nobody has said.
+    pub assumed: Assumed,
     /// The transactions, in order.
     pub transactions: Vec<TransactionHint>,
     /// What follows for the block as a whole, if that was asked for.
@@ -78,6 +82,10 @@ pub struct TransactionHint {
     pub from: Address,
     /// Whom it calls; none where it creates.
     pub to: Option<Address>,
+    /// The nonce that its sender has to have.
+    pub nonce: u64,
+    /// The most gas that it may use.
+    pub gas_limit: u64,
     /// What it touches.
     pub set: AccessSet,
     /// For each element of `set.incomplete` an account that has the code, where one is known.

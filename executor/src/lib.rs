@@ -1,5 +1,6 @@
 //! Access sets of transactions before they run, and execution of blocks on revm.
 
+mod environment;
 mod access_set;
 mod block;
 mod state;
@@ -34,6 +35,7 @@ pub use block::{
 };
 pub use cache::{CacheError, SliceCache};
 pub use changes::{AccountChange, FinalWrites, StateChanges, execute_settled};
+pub use environment::{Assumed, EnvironmentWord};
 pub use predict::{BlockContext, Limits, Predictor, Scratch};
 pub use prefetch::{CachedState, SlowState};
 pub use record::{Change, NetChanges, Record, Recorder, Site, record};

@@ -357,6 +357,7 @@ impl Predictor {
         let ledger = &mut workspace.ledger;
         set.accounts.append(&mut ledger.accounts);
         set.depends_on.extend(ledger.sources.of(ledger.needed));
+        set.depends_on_environment.extend(ledger.sources.environment_of(ledger.needed));
         set.incomplete.append(&mut ledger.shortfalls);
         set.gas = (ledger.gas + intrinsic).min(tx.gas_limit);
         settle(&mut set);
@@ -374,6 +375,8 @@ fn settle(set: &mut AccessSet) {
     set.accounts.dedup();
     set.depends_on.sort_unstable();
     set.depends_on.dedup();
+    set.depends_on_environment.sort_unstable();
+    set.depends_on_environment.dedup();
     set.incomplete.sort_unstable();
 }
 
@@ -428,7 +431,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let sender = world.account(tx.caller);
         self.ledger.accounts.push(AccountAccess::NonceWrite(tx.caller));
         self.ledger.accounts.push(AccountAccess::BalanceDebit(tx.caller));
-        world.adjust_balance(sender, fee(tx, self.block).wrapping_neg(), Taint::CLEAN);
+        let of_fee = environment::fee_sources(tx).map(Taint::environment).fold(Taint::CLEAN, Taint::union);
+        world.adjust_balance(sender, fee(tx, self.block).wrapping_neg(), of_fee);
         let value = Word::clean(tx.value);
         match tx.kind {
             TxKind::Call(to) => {

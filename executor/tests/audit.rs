@@ -102,14 +102,14 @@ fn one_access_less_is_unsound() {
         assert_eq!((missed.write, missed.address, missed.slot), (write, address, slot));
 
         let document: Value =
-            serde_json::from_str(&json::render(std::slice::from_ref(&audit), StateMode::Exact))
+            serde_json::from_str(&json::render(std::slice::from_ref(&audit), StateMode::Exact, None))
                 .expect("it is JSON");
         assert_eq!(document["schema"], "deconflict/audit/1");
         assert_eq!(document["blocks"][0]["number"], 2);
         assert_eq!(document["blocks"][0]["unsound_txs"], 1);
         assert_eq!(document["total"]["missed"], 1);
         assert_eq!(document["unsound"][0]["index"], 3);
-        let text = human::render(&[audit], StateMode::Exact);
+        let text = human::render(&[audit], StateMode::Exact, None);
         assert!(text.contains("UNSOUND block 2 transaction 3"), "{text}");
     }
 }
@@ -128,7 +128,7 @@ fn a_prediction_that_says_it_falls_short_is_not_unsound() {
     assert_eq!(figures.complete_txs, figures.txs - 1);
     assert!(figures.missed > 0, "what an incomplete prediction misses counts");
     let document: Value =
-        serde_json::from_str(&json::render(&[audit], StateMode::Exact)).expect("it is JSON");
+        serde_json::from_str(&json::render(&[audit], StateMode::Exact, None)).expect("it is JSON");
     assert_eq!(document["incomplete"]["unknown-key"], 1, "a transaction counts once a reason");
     assert_eq!(document["incomplete"]["step-budget"], 1);
 }

@@ -11,7 +11,7 @@ use alloy_consensus::{
 use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, hex, keccak256};
 use deconflict_executor::{
-    Account, Block, BlockState, Predictor, execute,
+    Account, Block, BlockState, EnvironmentWord, Predictor, execute,
     fetch::{FetchError, FetchFigures, FetchOptions, Node, NodeError, code_of, fetch_block, next_block},
     hints::recover,
     replay,
@@ -242,6 +242,11 @@ fn the_next_block_follows_the_head() {
     assert_eq!(next.block.header.parent_hash, Some(next.hash));
     assert_eq!((next.block.spec, next.block.chain_id), (SpecId::SHANGHAI, 7));
     assert!(next.block.header.timestamp > node.header.timestamp && next.block.header.hash.is_none());
+    assert_eq!(next.assumed.computed, [EnvironmentWord::BaseFee]);
+    let guessed = ["timestamp", "prev_randao", "coinbase", "gas_limit"];
+    assert_eq!(next.assumed.guessed.iter().map(|word| word.name()).collect::<Vec<_>>(), guessed);
+    let later = next_block(&node, Some(SpecId::PRAGUE)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(later.assumed.computed, [EnvironmentWord::BaseFee, EnvironmentWord::BlobBaseFee]);
     // A block that used less than half of its gas makes the next one cheaper, by an eighth at most.
     assert!((9..=10).contains(&next.block.header.base_fee));
     let node = Answers::new().instead("eth_getBlockByNumber", Ok(Value::Null));

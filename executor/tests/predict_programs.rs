@@ -102,6 +102,7 @@ fn what_random_scenes_touch_is_predicted() {
     assert!(10 * tally.compared > 9 * scenes, "too few transactions are valid: {tally:?}");
     assert!(2 * tally.complete > tally.compared, "too few predictions are complete: {tally:?}");
     assert!(tally.accesses > 2 * tally.compared, "too little is touched: {tally:?}");
+    assert!(20 * tally.of_environment > tally.compared, "too little depends on the block: {tally:?}");
     assert!(
         2 * tally.answered > tally.alike,
         "too little is learnt from one transaction for the next: {tally:?}"
@@ -118,6 +119,9 @@ fn what_was_once_missed_is_predicted() {
         assert!(touched, "{claim}: there is nothing to miss");
         for key in &set.depends_on {
             executed.take(key, &predicted);
+        }
+        for word in &set.depends_on_environment {
+            executed.take_word(*word, &predicted);
         }
         let record = execute(&executed).unwrap_or_else(|| panic!("{claim}: it is valid"));
         if !check::missed(&set, &record).is_empty() {

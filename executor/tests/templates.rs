@@ -44,7 +44,7 @@ fn fixture_blocks() -> Vec<Block> {
 
 /// The set without what is an estimate, or may name more than is needed.
 fn accesses(set: AccessSet) -> AccessSet {
-    AccessSet { gas: 0, depends_on: Vec::new(), ..set }
+    AccessSet { gas: 0, depends_on: Vec::new(), depends_on_environment: Vec::new(), ..set }
 }
 
 #[test]

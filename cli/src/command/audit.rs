@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use deconflict_executor::{
     BlockReader, Predictor, SliceCache,
-    audit::{Figures, StateMode, audit_block, human, json},
+    audit::{Environment, Figures, StateMode, audit_block_in, human, json},
 };
 
 use crate::{
@@ -20,19 +20,24 @@ pub(crate) fn run(options: &Audit, console: &Console) -> anyhow::Result<ExitCode
         State::Block => StateMode::BlockStart,
     };
     let mut reader = BlockReader::new(options.codes.as_deref())?;
+    let environment = match &options.environment {
+        Some(file) => Some(Environment::of(&reader.read(file)?)),
+        None => None,
+    };
+    let environment = environment.as_ref();
     let mut predictor = predictor(options, console);
     let mut audits = Vec::with_capacity(options.block.len());
     for file in &options.block {
         let block = reader.read(file)?;
-        let audit = audit_block(&block, mode, &mut predictor).with_context(|| file.display().to_string())?;
-        audits.push(audit);
+        let audit = audit_block_in(&block, mode, environment, &mut predictor);
+        audits.push(audit.with_context(|| file.display().to_string())?);
     }
     if let Some(Err(error)) = predictor.cache().map(SliceCache::flush) {
         console.warn(&format!("analysed codes are not kept for the next time: {error}"));
     }
     console.result(&match console.format {
-        Format::Human => human::render(&audits, mode),
-        Format::Json => json::render(&audits, mode),
+        Format::Human => human::render(&audits, mode, environment),
+        Format::Json => json::render(&audits, mode, environment),
     })?;
     let sound = Figures::total(&audits).unsound_txs == 0;
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -91,7 +91,8 @@ fn of_node(
     let transactions = read_lines(path, next.block.chain_id, next.block.spec)?;
     let state = Arc::new(NodeState::new(node, next.head));
     let view = View::Node(Arc::clone(&state));
-    let hints = hint(options, &next.block, &transactions, &view, lanes, console)?;
+    let mut hints = hint(options, &next.block, &transactions, &view, lanes, console)?;
+    hints.assumed = next.assumed;
     if let Some((count, problem)) = state.unanswered() {
         console.warn(&format!(
             "the node has not answered {count} questions, and the hints that need them say so: {problem}"

@@ -11,7 +11,7 @@ use std::{
 
 use alloy_primitives::B256;
 use deconflict_executor::{
-    Block, BlockState, Expected, Header,
+    Assumed, Block, BlockState, Expected, Header,
     fetch::{Node, next_block},
 };
 use revm::primitives::hardfork::SpecId;
@@ -30,6 +30,8 @@ pub(super) struct Base {
     pub(super) view: View,
     /// The first second that a block on this state can have.
     pub(super) earliest: u64,
+    /// What of the block's environment nobody has said.
+    pub(super) assumed: Assumed,
 }
 
 /// A block of a file with its state.
@@ -44,6 +46,7 @@ struct Head {
     state: Arc<NodeState>,
     hash: B256,
     next: Block,
+    assumed: Assumed,
 }
 
 /// All that requests can be about.
@@ -89,7 +92,12 @@ impl Bases {
         if let Some(node) = &self.node {
             return self.head(node);
         }
-        let nothing = || Base { block: empty_block(), view: View::Nothing, earliest: 0 };
+        let nothing = || Base {
+            block: empty_block(),
+            view: View::Nothing,
+            earliest: 0,
+            assumed: Assumed::everything(),
+        };
         Ok(self.latest.as_ref().map_or_else(nothing, |known| known.base()))
     }
 
@@ -103,17 +111,25 @@ impl Bases {
                 Some(head) if head.hash == found.hash => Arc::clone(&head.state),
                 _ => Arc::new(NodeState::new(Arc::clone(node), found.head)),
             };
-            *known = Some(Head { since: Instant::now(), state, hash: found.hash, next: found.block });
+            *known = Some(Head {
+                since: Instant::now(),
+                state,
+                hash: found.hash,
+                next: found.block,
+                assumed: found.assumed,
+            });
         }
         let head = known.as_ref().ok_or_else(|| Refusal::Internal("the node has no head".to_owned()))?;
         let earliest = head.next.header.timestamp;
-        Ok(Base { block: bare(&head.next), view: View::Node(Arc::clone(&head.state)), earliest })
+        let (view, assumed) = (View::Node(Arc::clone(&head.state)), head.assumed.clone());
+        Ok(Base { block: bare(&head.next), view, earliest, assumed })
     }
 }
 
 impl Known {
     fn base(&self) -> Base {
-        Base { block: bare(&self.block), view: View::Block(Arc::clone(&self.state)), earliest: 0 }
+        let view = View::Block(Arc::clone(&self.state));
+        Base { block: bare(&self.block), view, earliest: 0, assumed: Assumed::default() }
     }
 }
 

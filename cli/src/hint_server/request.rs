@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use deconflict_executor::{
-    Block, Transaction, fork,
+    Block, EnvironmentWord, Transaction, fork,
     hints::{Senders, Which, check_kinds},
     transaction_from_json,
 };
@@ -127,6 +127,19 @@ impl HintParams {
 }
 
 impl EnvironmentParams {
+    /// The words of the block that it says.
+    pub(crate) fn said(&self) -> impl Iterator<Item = EnvironmentWord> {
+        let words = [
+            (self.number.is_some(), EnvironmentWord::Number),
+            (self.timestamp.is_some(), EnvironmentWord::Timestamp),
+            (self.coinbase.is_some(), EnvironmentWord::Coinbase),
+            (self.gas_limit.is_some(), EnvironmentWord::GasLimit),
+            (self.base_fee.is_some(), EnvironmentWord::BaseFee),
+            (self.prev_randao.is_some(), EnvironmentWord::PrevRandao),
+        ];
+        words.into_iter().filter_map(|(is_said, word)| is_said.then_some(word))
+    }
+
     /// Puts what is said in the place of what a block has. The state is one that no block before it, in number or by the
     /// clock, can be executed on.
     pub(crate) fn put_into(&self, block: &mut Block, earliest: u64) -> Result<(), String> {

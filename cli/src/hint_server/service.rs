@@ -208,6 +208,7 @@ impl Service {
             analyzer: env!("CARGO_PKG_VERSION").to_owned(),
             basis: if work.view.is_something() { Basis::StaticAndState } else { Basis::Static },
             parent: block.header.parent_hash,
+            assumed: work.assumed.clone(),
             plan: lanes.map(|lanes| plan(&hints, block.header.coinbase, lanes)),
             transactions: hints,
         };
@@ -298,9 +299,10 @@ impl Service {
 
     /// What a request is about.
     fn prepare(&self, mut params: HintParams, planned: bool) -> Result<Work, Refusal> {
-        let Base { mut block, view: under, earliest } = self.bases.find(params.parent)?;
+        let Base { mut block, view: under, earliest, mut assumed } = self.bases.find(params.parent)?;
         if let Some(environment) = &params.environment {
             environment.put_into(&mut block, earliest).map_err(Refusal::Params)?;
+            environment.said().for_each(|word| assumed.forget(word));
         }
         let transactions = params.transactions(&self.senders, &block).map_err(Refusal::Params)?;
         if planned {
@@ -310,7 +312,7 @@ impl Service {
             Some(accounts) => View::Supplied(accounts, Arc::new(under)),
             None => under,
         };
-        Ok(Work::new(block, transactions, view))
+        Ok(Work::new((block, assumed), transactions, view))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use deconflict_executor::{
-    AccessSet, Block, BlockContext, Limits, Predictor, Scratch, Transaction,
+    AccessSet, Assumed, Block, BlockContext, Limits, Predictor, Scratch, Transaction,
     hints::{TransactionHint, hint_within},
 };
 
@@ -33,6 +33,8 @@ const AT_ONCE_EACH: Duration = Duration::from_micros(20);
 /// What one request is about.
 pub(super) struct Work {
     pub(super) block: Block,
+    /// What of the block's environment nobody has said.
+    pub(super) assumed: Assumed,
     pub(super) transactions: Vec<Transaction>,
     pub(super) view: View,
     found: Mutex<Found>,
@@ -59,9 +61,20 @@ impl Drop for UntilDropped {
 }
 
 impl Work {
-    pub(super) fn new(block: Block, transactions: Vec<Transaction>, view: View) -> Self {
+    pub(super) fn new(
+        (block, assumed): (Block, Assumed),
+        transactions: Vec<Transaction>,
+        view: View,
+    ) -> Self {
         let found = Found { hints: Some(vec![None; transactions.len()]), accesses: 0 };
-        Self { block, transactions, view, found: Mutex::new(found), given_up: AtomicBool::new(false) }
+        Self {
+            block,
+            assumed,
+            transactions,
+            view,
+            found: Mutex::new(found),
+            given_up: AtomicBool::new(false),
+        }
     }
 
     /// Predicts what can be predicted in no time, without any code being analysed and without a node being asked. Whether
@@ -149,7 +162,11 @@ impl Work {
 
 fn accesses(set: &AccessSet) -> usize {
     let slots = set.reads.len() + set.writes.len() + set.deltas.len();
-    slots + set.accounts.len() + set.depends_on.len() + set.incomplete.len()
+    slots
+        + set.accounts.len()
+        + set.depends_on.len()
+        + set.depends_on_environment.len()
+        + set.incomplete.len()
 }
 
 /// A hint that says nothing yet.
@@ -159,6 +176,8 @@ fn pending(transaction: &Transaction) -> TransactionHint {
         hash: transaction.hash,
         from: env.caller,
         to: env.kind.to().copied(),
+        nonce: env.nonce,
+        gas_limit: env.gas_limit,
         set: AccessSet { gas: env.gas_limit, ..AccessSet::default() },
         places: Vec::new(),
         pending: true,

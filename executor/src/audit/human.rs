@@ -2,22 +2,22 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{BlockAudit, Figures, StateMode};
+use super::{BlockAudit, Environment, Figures, StateMode};
 
 /// The most rows of a list of offenders.
 const OFFENDERS: usize = 10;
 /// The most accesses that are shown of a transaction.
 const ACCESSES: usize = 5;
 
-/// The text of an audit.
-pub fn render(blocks: &[BlockAudit], mode: StateMode) -> String {
+/// The text of an audit. Predictions were made in this environment, if it is not that of each block.
+pub fn render(blocks: &[BlockAudit], mode: StateMode, environment: Option<&Environment>) -> String {
     let total = Figures::total(blocks);
     let mut rows = vec![HEADINGS.map(str::to_owned)];
     rows.extend(blocks.iter().map(|block| row(&block.number.to_string(), &block.figures)));
     rows.push(row("total", &total));
     let mut text = table(&rows);
     text.push('\n');
-    text.push_str(&summary(&total, mode));
+    text.push_str(&summary(&total, mode, environment));
     text.push_str(&unsound(blocks));
     text.push_str(&offenders(
         "incomplete predictions, by code, selector and reason",
@@ -111,13 +111,15 @@ fn table(rows: &[[String; 12]]) -> String {
     text
 }
 
-fn summary(total: &Figures, mode: StateMode) -> String {
+fn summary(total: &Figures, mode: StateMode, environment: Option<&Environment>) -> String {
     let state = match mode {
         StateMode::Exact => "just before each transaction",
         StateMode::BlockStart => "at the start of the block",
     };
+    let elsewhere =
+        environment.map(|it| format!(", in the environment of block {}", it.number)).unwrap_or_default();
     let mut lines = vec![
-        format!("predicted on the state {state}"),
+        format!("predicted on the state {state}{elsewhere}"),
         format!(
             "{} of {} transactions complete, {} unsound, {} accesses missed in them",
             total.complete_txs, total.txs, total.unsound_txs, total.missed_in_complete
@@ -140,11 +142,23 @@ fn summary(total: &Figures, mode: StateMode) -> String {
             total.found_edges, total.true_edges, total.predicted_edges
         ),
     ];
-    if mode == StateMode::BlockStart {
+    if mode == StateMode::BlockStart || environment.is_some() {
         lines.push(format!(
             "{} transactions announced stale, {} of the {} that run code",
             total.stale_txs, total.stale_contract_txs, total.contract_txs
         ));
+    }
+    if environment.is_some() {
+        lines.push(format!(
+            "{} of them because they depend on a word in which the environment differs",
+            total.stale_environment_txs
+        ));
+    }
+    let words: Vec<String> =
+        total.environment.iter().map(|(word, count)| format!("{word} {count}")).collect();
+    if !words.is_empty() {
+        let count = total.environment_txs;
+        lines.push(format!("{count} transactions depend on their environment: {}", words.join(", ")));
     }
     if !total.incomplete.is_empty() {
         let reasons: Vec<String> =

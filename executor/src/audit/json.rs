@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, Selector, U256};
 use serde::Serialize;
 
-use super::{BlockAudit, Figures, StateMode};
+use super::{BlockAudit, Environment, Figures, StateMode};
 
-/// The JSON of an audit, on one line.
-pub fn render(blocks: &[BlockAudit], mode: StateMode) -> String {
+/// The JSON of an audit, on one line. Predictions were made in this environment, if it is not that of each block.
+pub fn render(blocks: &[BlockAudit], mode: StateMode, environment: Option<&Environment>) -> String {
     let total = Figures::total(blocks);
     let document = Document {
         schema: "deconflict/audit/1",
         state: mode.name(),
+        environment: environment.map(|it| it.number),
         blocks: blocks
             .iter()
             .map(|block| BlockJson { number: block.number, figures: FiguresJson::new(&block.figures) })
@@ -28,6 +29,8 @@ pub fn render(blocks: &[BlockAudit], mode: StateMode) -> String {
 struct Document {
     schema: &'static str,
     state: &'static str,
+    /// The number of the block whose environment predictions were made in; null if that was each block's own.
+    environment: Option<u64>,
     blocks: Vec<BlockJson>,
     total: FiguresJson,
     incomplete: BTreeMap<&'static str, u64>,
@@ -53,6 +56,7 @@ struct FiguresJson {
     predict_ns: u64,
     execute_ns: u64,
     stale_txs: u64,
+    stale_environment_txs: u64,
     contract_txs: u64,
     stale_contract_txs: u64,
     missed_in_complete: u64,
@@ -62,6 +66,8 @@ struct FiguresJson {
     true_edges: u64,
     predicted_edges: u64,
     found_edges: u64,
+    environment_txs: u64,
+    depends_on_environment: BTreeMap<&'static str, u64>,
     incomplete: BTreeMap<&'static str, u64>,
 }
 
@@ -78,6 +84,7 @@ impl FiguresJson {
             predict_ns: figures.predict_ns,
             execute_ns: figures.execute_ns,
             stale_txs: figures.stale_txs,
+            stale_environment_txs: figures.stale_environment_txs,
             contract_txs: figures.contract_txs,
             stale_contract_txs: figures.stale_contract_txs,
             missed_in_complete: figures.missed_in_complete,
@@ -87,6 +94,8 @@ impl FiguresJson {
             true_edges: figures.true_edges,
             predicted_edges: figures.predicted_edges,
             found_edges: figures.found_edges,
+            environment_txs: figures.environment_txs,
+            depends_on_environment: figures.environment.clone(),
             incomplete: figures.incomplete.clone(),
         }
     }

@@ -8,7 +8,10 @@ use alloy_primitives::B256;
 use revm::primitives::hardfork::SpecId;
 
 use super::{FetchError, Node, header, wire};
-use crate::block::Block;
+use crate::{
+    block::Block,
+    environment::{Assumed, EnvironmentWord},
+};
 
 /// What may follow the head of a chain.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct NextBlock {
     pub head: u64,
     /// The hash of the head.
     pub hash: B256,
+    /// What of the block's environment was guessed or computed. Its number is neither: no other block can come next.
+    pub assumed: Assumed,
 }
 
 /// The block that may follow the head of the node's chain, by these rules or by those that the head's header shows.
@@ -38,5 +43,19 @@ pub fn next_block(node: &dyn Node, spec: Option<SpecId>) -> Result<NextBlock, Fe
     // Nobody knows yet what it will be called and what it will come to.
     block.header.hash = None;
     block.expected = crate::block::Expected::default();
-    Ok(NextBlock { block, head: head.number, hash: head.hash })
+    let assumed = assumed(&block);
+    Ok(NextBlock { block, head: head.number, hash: head.hash, assumed })
+}
+
+/// What of the environment of a next block somebody else has yet to decide, and what follows from its parent by Ethereum's
+/// rules. Words that blocks of its fork do not have are neither.
+fn assumed(block: &Block) -> Assumed {
+    use EnvironmentWord::{BaseFee, BlobBaseFee, Coinbase, GasLimit, PrevRandao, SlotNumber, Timestamp};
+    let since = |fork: SpecId| block.spec.is_enabled_in(fork);
+    let mut guessed = vec![Timestamp, PrevRandao, Coinbase, GasLimit];
+    guessed.extend(since(SpecId::AMSTERDAM).then_some(SlotNumber));
+    let mut computed = Vec::new();
+    computed.extend(since(SpecId::LONDON).then_some(BaseFee));
+    computed.extend(since(SpecId::CANCUN).then_some(BlobBaseFee));
+    Assumed { guessed, computed }
 }

@@ -10,10 +10,11 @@ use super::{Basis, BlockHints, BlockPlan, TransactionHint, interning::Tables, js
 use crate::{
     access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey},
     block::fork,
+    environment::{Assumed, EnvironmentWord},
 };
 
 /// The version of the layout.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"DCFH";
 
@@ -88,6 +89,8 @@ pub(super) fn render(hints: &BlockHints) -> Vec<u8> {
     }
     out.name(spec_name(hints.spec));
     out.name(&hints.analyzer);
+    out.environment(&hints.assumed.guessed);
+    out.environment(&hints.assumed.computed);
     out.count(tables.addresses.len());
     tables.addresses.iter().for_each(|address| out.bytes.extend(address));
     out.count(tables.slots.len());
@@ -142,6 +145,17 @@ impl Writer {
         }
     }
 
+    /// How many words of the block, and each by its number; the hash of a block has that of the block behind it.
+    fn environment(&mut self, words: &[EnvironmentWord]) {
+        self.number(words.len() as u64);
+        for word in words {
+            self.number(word.number() as u64);
+            if let EnvironmentWord::BlockHash(number) = word {
+                self.number(*number);
+            }
+        }
+    }
+
     fn transaction(&mut self, hint: &TransactionHint, tables: &Tables) {
         let bit = |present: bool, bit: u8| if present { bit } else { 0 };
         self.bytes.push(
@@ -153,6 +167,8 @@ impl Writer {
         self.bytes.extend(hint.hash.iter().flatten());
         self.number(tables.address(hint.from));
         hint.to.iter().for_each(|to| self.number(tables.address(*to)));
+        self.number(hint.nonce);
+        self.number(hint.gas_limit);
         let set = &hint.set;
         self.number(set.gas);
         for list in [&set.reads, &set.writes, &set.deltas] {
@@ -179,6 +195,7 @@ impl Writer {
                 StateKey::Code(address) => tables.address(address) << 2 | 3,
             });
         }
+        self.environment(&set.depends_on_environment);
         self.number(set.incomplete.len() as u64);
         for (index, shortfall) in set.incomplete.iter().enumerate() {
             let reason = REASONS.iter().position(|reason| *reason == shortfall.reason);
@@ -229,6 +246,7 @@ pub fn read(bytes: &[u8]) -> Result<BlockHints, BinaryError> {
     let parent = from.when(flags & HAS_PARENT != 0, Reader::hash)?;
     let spec = fork(from.name()?).map_err(|_| from.malformed("there is no fork of this name"))?;
     let analyzer = from.name()?.to_owned();
+    let assumed = Assumed { guessed: from.environment()?, computed: from.environment()? };
     let tables = from.tables()?;
     let count = from.count(1)?;
     let mut transactions = Vec::with_capacity(count);
@@ -240,7 +258,7 @@ pub fn read(bytes: &[u8]) -> Result<BlockHints, BinaryError> {
         return Err(from.malformed("there is something behind the end"));
     }
     let basis = if flags & HAS_STATE == 0 { Basis::Static } else { Basis::StaticAndState };
-    Ok(BlockHints { chain_id, number, hash, spec, analyzer, basis, parent, transactions, plan })
+    Ok(BlockHints { chain_id, number, hash, spec, analyzer, basis, parent, assumed, transactions, plan })
 }
 
 struct Reader<'a> {
@@ -364,6 +382,24 @@ impl<'a> Reader<'a> {
         if rising { Ok(tables) } else { Err(self.malformed("a table is not in order")) }
     }
 
+    /// Words of the block, each one of a higher number than the one before.
+    fn environment(&mut self) -> Result<Vec<EnvironmentWord>, BinaryError> {
+        let count = self.short_count(1)?;
+        let mut words = Vec::with_capacity(count);
+        for _ in 0..count {
+            let number = self.number()?;
+            let hash = EnvironmentWord::FIXED.len() as u64;
+            let word = match usize::try_from(number).ok().and_then(|it| EnvironmentWord::FIXED.get(it)) {
+                Some(word) => *word,
+                None if number == hash => EnvironmentWord::BlockHash(self.number()?),
+                None => return Err(self.malformed("there is no such word of a block")),
+            };
+            words.push(word);
+        }
+        let rises = words.is_sorted_by(|one, other| one < other);
+        if rises { Ok(words) } else { Err(self.malformed("words of the block are not in order")) }
+    }
+
     fn slots(&mut self, tables: &Tables) -> Result<Vec<(Address, U256)>, BinaryError> {
         let list = self.rising()?;
         list.into_iter().map(|index| self.pick(&tables.slots, index)).collect()
@@ -381,6 +417,7 @@ impl<'a> Reader<'a> {
         };
         let from = address(self)?;
         let to = self.when(bits & WITH_TARGET != 0, address)?;
+        let (nonce, gas_limit) = (self.number()?, self.number()?);
         let mut set = AccessSet { gas: self.number()?, ..AccessSet::default() };
         set.reads = self.slots(tables)?;
         set.writes = self.slots(tables)?;
@@ -411,6 +448,7 @@ impl<'a> Reader<'a> {
                 _ => StateKey::Code(address(self)?),
             });
         }
+        set.depends_on_environment = self.environment()?;
         let mut places = Vec::new();
         for _ in 0..self.short_count(8)? {
             let reason = u64::from(self.byte()?);
@@ -428,7 +466,8 @@ impl<'a> Reader<'a> {
             });
         }
         let pending = bits & IS_PENDING != 0;
-        Ok(TransactionHint { hash, from, to, set, places, pending, needs_funds: bits & NEEDS_FUNDS != 0 })
+        let needs_funds = bits & NEEDS_FUNDS != 0;
+        Ok(TransactionHint { hash, from, to, nonce, gas_limit, set, places, pending, needs_funds })
     }
 
     /// A list of transactions, all of them before `end`.
@@ -504,8 +543,10 @@ mod tests {
         let longer = [bytes.as_slice(), &[0]].concat();
         assert!(matches!(read(&longer), Err(BinaryError::Malformed { .. })));
         let mut newer = bytes;
-        newer[4] = 2;
-        assert_eq!(read(&newer), Err(BinaryError::Version(2)));
+        for version in [1, 3] {
+            newer[4] = version;
+            assert_eq!(read(&newer), Err(BinaryError::Version(version.into())));
+        }
     }
 
     proptest! {
@@ -527,7 +568,7 @@ mod tests {
         #[test]
         fn anything_may_be_given(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             let _ = read(&bytes);
-            let _ = read(&[b"DCFH\x01\0\x1f\0".as_slice(), &bytes].concat());
+            let _ = read(&[b"DCFH\x02\0\x1f\0".as_slice(), &bytes].concat());
         }
     }
 }

@@ -70,6 +70,7 @@ pub(super) mod tests {
 
     use super::super::{Basis, BlockHints, TransactionHint, plan};
     use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};
+    use crate::environment::{Assumed, EnvironmentWord};
 
     fn account(number: u8) -> Address {
         Address::with_last_byte(number)
@@ -93,6 +94,7 @@ pub(super) mod tests {
                     StateKey::Nonce(account(to)),
                     StateKey::Code(account(to)),
                 ],
+                depends_on_environment: vec![EnvironmentWord::Timestamp, EnvironmentWord::Number],
                 incomplete: Vec::new(),
                 gas: 50_000 + u64::from(from),
             };
@@ -100,6 +102,8 @@ pub(super) mod tests {
                 hash: Some(B256::repeat_byte(from)),
                 from: account(from),
                 to: Some(account(to)),
+                nonce: 300 * u64::from(from),
+                gas_limit: 100_000,
                 set,
                 places: Vec::new(),
                 pending: false,
@@ -110,6 +114,8 @@ pub(super) mod tests {
         vague.hash = None;
         vague.to = None;
         vague.needs_funds = true;
+        let hashes = [122_000, 123_455].map(EnvironmentWord::BlockHash);
+        vague.set.depends_on_environment = [&[EnvironmentWord::Number][..], &hashes].concat();
         vague.set.incomplete = vec![Shortfall {
             reason: ShortfallReason::UnknownKey,
             code_hash: B256::repeat_byte(9),
@@ -134,6 +140,10 @@ pub(super) mod tests {
             analyzer: "0.1.0".to_owned(),
             basis: Basis::StaticAndState,
             parent: Some(B256::repeat_byte(7)),
+            assumed: Assumed {
+                guessed: vec![EnvironmentWord::Timestamp, EnvironmentWord::Coinbase],
+                computed: vec![EnvironmentWord::BaseFee],
+            },
             plan: Some(plan(&transactions, Address::ZERO, 4)),
             transactions,
         }

@@ -11,6 +11,7 @@ use super::{Basis, BlockHints, BlockPlan, TransactionHint};
 use crate::{
     access_set::{AccountAccess, StateKey},
     block::fork_name,
+    environment::EnvironmentWord,
 };
 
 /// The name and version of the format.
@@ -34,6 +35,8 @@ struct Document<'a> {
 struct BasisDocument {
     kind: &'static str,
     parent: Option<B256>,
+    guessed: Vec<&'static str>,
+    computed: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +45,8 @@ struct TransactionDocument {
     hash: Option<B256>,
     from: Address,
     to: Option<Address>,
+    nonce: u64,
+    gas_limit: u64,
     complete: bool,
     incomplete: Option<&'static str>,
     gas_estimate: u64,
@@ -52,6 +57,8 @@ struct TransactionDocument {
     unknown: Vec<UnknownDocument>,
     depends_on_state: Vec<SlotDocument>,
     depends_on_accounts: Vec<FieldDocument>,
+    depends_on_environment: Vec<&'static str>,
+    depends_on_block_hashes: Vec<u64>,
     needs_funds: bool,
 }
 
@@ -122,6 +129,8 @@ pub(super) fn render(hints: &BlockHints) -> Vec<u8> {
                 Basis::StaticAndState => "static+state",
             },
             parent: hints.parent,
+            guessed: names(&hints.assumed.guessed),
+            computed: names(&hints.assumed.computed),
         },
         txs: hints.transactions.iter().enumerate().map(|(index, hint)| document(index, hint)).collect(),
         plan: hints.plan.as_ref().map(of_plan),
@@ -179,11 +188,17 @@ fn document(index: usize, hint: &TransactionHint) -> TransactionDocument {
         StateKey::Nonce(address) => Some(FieldDocument { address, field: "nonce" }),
         StateKey::Code(address) => Some(FieldDocument { address, field: "code" }),
     });
+    let on_hashes = set.depends_on_environment.iter().filter_map(|word| match word {
+        EnvironmentWord::BlockHash(number) => Some(*number),
+        _ => None,
+    });
     TransactionDocument {
         index,
         hash: hint.hash,
         from: hint.from,
         to: hint.to,
+        nonce: hint.nonce,
+        gas_limit: hint.gas_limit,
         complete: hint.is_complete(),
         incomplete: hint.incomplete(),
         gas_estimate: set.gas,
@@ -198,8 +213,17 @@ fn document(index: usize, hint: &TransactionHint) -> TransactionDocument {
         unknown: unknown.collect(),
         depends_on_state: on_state.collect(),
         depends_on_accounts: on_accounts.collect(),
+        depends_on_environment: names(&set.depends_on_environment),
+        depends_on_block_hashes: on_hashes.collect(),
         needs_funds: hint.needs_funds,
     }
+}
+
+/// The names of words of the block, each once; the words are sorted.
+fn names(words: &[EnvironmentWord]) -> Vec<&'static str> {
+    let mut names: Vec<_> = words.iter().map(|word| word.name()).collect();
+    names.dedup();
+    names
 }
 
 fn place((address, slot): &(Address, U256)) -> SlotDocument {

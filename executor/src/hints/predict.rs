@@ -14,6 +14,7 @@ use super::{Basis, BlockHints, BlockPlan, TransactionHint};
 use crate::{
     access_set::{AccessSet, AccountAccess},
     block::{Block, Transaction},
+    environment::Assumed,
     plan::{Place, Planner, Reach, Rules, Touches, TransactionId},
     predict::{BlockContext, Limits, Predictor, Scratch},
 };
@@ -43,6 +44,7 @@ pub fn hint_block<D: DatabaseRef + Sync>(
         analyzer: env!("CARGO_PKG_VERSION").to_owned(),
         basis,
         parent: block.header.parent_hash,
+        assumed: Assumed::default(),
         transactions,
         plan,
     }
@@ -76,6 +78,8 @@ pub fn hint_within<D: DatabaseRef>(
         hash: transaction.hash,
         from: env.caller,
         to: env.kind.to().copied(),
+        nonce: env.nonce,
+        gas_limit: env.gas_limit,
         needs_funds: needs_funds(env, state),
         set,
         places,

@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::block_words;
+
 /// The name and version of the format.
 pub const SCHEMA: &str = "deconflict/templates/1";
 
@@ -47,6 +49,7 @@ struct Template {
     calls: Vec<Call>,
     balances: Vec<String>,
     creates: bool,
+    depends_on_environment: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -153,6 +156,7 @@ fn template(code_hash: B256, summary: &Summary, analysis: &Analysis) -> Template
         calls: summary.calls.iter().map(|it| call(it, render)).collect(),
         balances: distinct(summary.balance_reads.iter().map(|read| render.expression(read.address))),
         creates: !summary.creations.is_empty(),
+        depends_on_environment: block_words::names(summary, analysis),
     }
 }
 

@@ -8,7 +8,7 @@ use alloy_primitives::{Address, U256};
 use deconflict_analyzer::{CopySource, FrameWord, Op, Operand, QueryOp, Slice, Variant};
 use revm::DatabaseRef;
 
-use super::environment::{block_hash, block_word, clamp};
+use super::environment::{block_hash, block_source, block_word, clamp};
 use super::machine::{Event, Machine, Path, TICKS};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
@@ -452,10 +452,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         FrameWord::CodeSize => Word::clean(U256::from(slice.code.len())),
                         other => {
                             let node = node!(|trail| trail.node(Node::Frame(other)));
-                            Word {
-                                node,
-                                ..Word::clean(block_word(other, self.tx, self.block, self.chain_id))
-                            }
+                            let value = block_word(other, self.tx, self.block, self.chain_id);
+                            let taint = block_source(other, self.tx).map(Taint::environment);
+                            Word { node, ..Word::new(value, taint.unwrap_or_default()) }
                         }
                     };
                     put!(to, word);
@@ -484,7 +483,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         }
                         QueryOp::BlockHash => {
                             let node = node!(|trail| trail.question(&a, Node::BlockHash));
-                            Word { node, ..block_hash(a.value, self.block, state) }
+                            let (word, asked) = block_hash(a.value, self.block, state);
+                            if let Some(number) = asked {
+                                ledger.sources.add_block_hash(number);
+                            }
+                            // A hash that is not to be had is no expression of anything.
+                            if word.taint.is_unknown() { word } else { Word { node, ..word } }
                         }
                         QueryOp::Balance => {
                             let account = world.account(a.address());

@@ -1,83 +1,114 @@
-//! Where a word comes from: which words of the state decided it, and whether it is known at all.
+//! Where a word comes from: which words of the state and of the block decided it, and whether it is known at all.
 //!
-//! A [`Taint`] is a set of sources as bits, so that the union that every operation takes is one instruction. The first
-//! sources of a transaction have a bit each; later ones share the last bits, which can only add sources to a set,
-//! never lose one. [`Marks`] numbers the sets that get into memory, where four bytes share one number.
+//! A [`Taint`] is a set of sources as bits, so that the union that every operation takes is a few instructions. The first
+//! pieces of state of a transaction have a bit each; later ones share the last bits, which can only add sources to a set,
+//! never lose one. Words of the block have bits of their own. [`Marks`] numbers the sets that get into memory, where four
+//! bytes share one number.
 
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::access_set::StateKey;
+use crate::environment::EnvironmentWord;
 
-/// How many bits are for sources.
-const SOURCE_BITS: usize = 120;
+/// How many bits are for pieces of state.
+const SOURCE_BITS: usize = 128;
 
-/// Sources from this one on share bits.
-const SHARED_FROM: usize = 104;
+/// Pieces of state from this one on share bits.
+const SHARED_FROM: usize = 112;
+
+/// The bits of `others` that are for words of the block.
+const ENVIRONMENT_BITS: u64 = (1 << EnvironmentWord::NAMES.len()) - 1;
+
+/// The bits of `others` that say why a word is not known.
+const UNKNOWN_BITS: u64 = !0 << 32;
 
 /// A set of sources of a word.
+///
+/// As words of 64 bits it takes no more room beside a word of the EVM than 128 bits in one would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Taint(u128);
+pub(super) struct Taint {
+    state: [u64; 2],
+    others: u64,
+}
 
 impl Taint {
-    /// No source: the word follows from the transaction and the block alone.
-    pub(super) const CLEAN: Self = Self(0);
+    /// No source: the word follows from the transaction alone.
+    pub(super) const CLEAN: Self = Self::other(0);
     /// The gas that is left decides the word, and gas is not counted.
-    pub(super) const GAS: Self = Self(1 << 120);
+    pub(super) const GAS: Self = Self::other(1 << 32);
     /// The word follows from a signature whose signer has not been recovered yet.
-    pub(super) const SIGNATURE: Self = Self(1 << 121);
-    /// The word is the result of a precompile on curves or large numbers, which is not computed.
-    pub(super) const CURVE: Self = Self(1 << 124);
+    pub(super) const SIGNATURE: Self = Self::other(1 << 33);
     /// The state could not be read.
-    pub(super) const UNAVAILABLE: Self = Self(1 << 122);
+    pub(super) const UNAVAILABLE: Self = Self::other(1 << 34);
     /// The word follows from something that was itself not known.
-    pub(super) const UNKNOWN: Self = Self(1 << 123);
+    pub(super) const UNKNOWN: Self = Self::other(1 << 35);
+    /// The word is the result of a precompile on curves or large numbers, which is not computed.
+    pub(super) const CURVE: Self = Self::other(1 << 36);
 
-    const UNKNOWN_BITS: u128 = !((1 << SOURCE_BITS) - 1);
+    const fn other(bits: u64) -> Self {
+        Self { state: [0; 2], others: bits }
+    }
 
-    /// The set of the source of this number.
+    /// The set of the piece of state of this number.
     pub(super) fn source(number: usize) -> Self {
         let bit =
             if number < SHARED_FROM { number } else { SHARED_FROM + number % (SOURCE_BITS - SHARED_FROM) };
-        Self(1 << bit)
+        let mut set = Self::CLEAN;
+        set.state[bit / 64] = 1 << (bit % 64);
+        set
     }
 
-    /// Whether the source of this number may be in the set.
+    /// The set of a word of the block; the hashes of blocks share a bit.
+    pub(super) fn environment(word: EnvironmentWord) -> Self {
+        Self::other(1 << word.number())
+    }
+
+    /// Whether the piece of state of this number may be in the set.
     pub(super) fn contains(self, number: usize) -> bool {
-        self.0 & Self::source(number).0 != 0
+        let [low, high] = Self::source(number).state;
+        self.state[0] & low | self.state[1] & high != 0
+    }
+
+    /// Whether this word of the block may be in the set.
+    pub(super) fn contains_environment(self, word: EnvironmentWord) -> bool {
+        self.others & Self::environment(word).others != 0
     }
 
     /// Both sets together.
     #[inline]
     pub(super) fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        Self {
+            state: [self.state[0] | other.state[0], self.state[1] | other.state[1]],
+            others: self.others | other.others,
+        }
     }
 
-    /// Whether the word follows from the transaction and the block alone.
+    /// Whether the word follows from the transaction alone.
     #[inline]
     pub(super) fn is_clean(self) -> bool {
-        self.0 == 0
+        self.state[0] | self.state[1] | self.others == 0
     }
 
     /// Whether the word is not known.
     #[inline]
     pub(super) fn is_unknown(self) -> bool {
-        self.0 & Self::UNKNOWN_BITS != 0
+        self.others & UNKNOWN_BITS != 0
     }
 
     /// Whether recovering signers would make the word known, or nearer to it.
     pub(super) fn awaits_signer(self) -> bool {
-        self.0 & Self::SIGNATURE.0 != 0
+        self.others & Self::SIGNATURE.others != 0
     }
 
     /// Whether the state that could not be read stands behind the word.
     pub(super) fn is_unavailable(self) -> bool {
-        self.0 & Self::UNAVAILABLE.0 != 0
+        self.others & Self::UNAVAILABLE.others != 0
     }
 
     /// The known sources alone.
     pub(super) fn sources(self) -> Self {
-        Self(self.0 & !Self::UNKNOWN_BITS)
+        Self { others: self.others & ENVIRONMENT_BITS, ..self }
     }
 }
 
@@ -148,12 +179,15 @@ impl Marks {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources {
     keys: Vec<StateKey>,
+    /// The blocks whose hash was asked for, by number, sorted.
+    block_hashes: Vec<u64>,
 }
 
 impl Sources {
     /// Forgets all sources.
     pub(super) fn clear(&mut self) {
         self.keys.clear();
+        self.block_hashes.clear();
     }
 
     /// The set of a new source.
@@ -162,7 +196,21 @@ impl Sources {
         Taint::source(self.keys.len() - 1)
     }
 
-    /// The sources that are in a set.
+    /// Notes that the hash of a block was asked for. There are 256 blocks at most whose hash can be had.
+    pub(super) fn add_block_hash(&mut self, number: u64) {
+        if let Err(place) = self.block_hashes.binary_search(&number) {
+            self.block_hashes.insert(place, number);
+        }
+    }
+
+    /// The words of the block that are in a set, sorted.
+    pub(super) fn environment_of(&self, taint: Taint) -> impl Iterator<Item = EnvironmentWord> + '_ {
+        let hashes = self.block_hashes.iter().map(|number| EnvironmentWord::BlockHash(*number));
+        let all = EnvironmentWord::FIXED.into_iter().chain(hashes);
+        all.filter(move |word| taint.contains_environment(*word))
+    }
+
+    /// The pieces of state that are in a set.
     pub(super) fn of(&self, taint: Taint) -> impl Iterator<Item = StateKey> + '_ {
         let keys = self.keys.iter().enumerate();
         keys.filter(move |(number, _)| taint.contains(*number)).map(|(_, key)| *key)
@@ -182,6 +230,24 @@ mod tests {
             assert_eq!(taint.union(Taint::GAS).sources(), taint);
         }
         assert!(!Taint::source(3).contains(4));
+    }
+
+    #[test]
+    fn words_of_the_block_are_apart_from_state_and_from_each_other() {
+        let mut sources = Sources::default();
+        sources.add_block_hash(9);
+        sources.add_block_hash(7);
+        sources.add_block_hash(9);
+        let hashes = [7, 9].map(EnvironmentWord::BlockHash);
+        for word in EnvironmentWord::FIXED {
+            let taint = Taint::environment(word).union(Taint::UNKNOWN).union(Taint::source(200));
+            assert_eq!(sources.environment_of(taint.sources()).collect::<Vec<_>>(), [word]);
+            assert!(!Taint::environment(word).is_clean() && !Taint::environment(word).is_unknown());
+            assert!((0..300).all(|number| !Taint::environment(word).contains(number)));
+        }
+        let asked = Taint::environment(EnvironmentWord::BlockHash(0));
+        assert_eq!(sources.environment_of(asked).collect::<Vec<_>>(), hashes);
+        assert_eq!(sources.environment_of(Taint::source(5)).count(), 0);
     }
 
     #[test]

@@ -25,8 +25,11 @@ pub(super) struct Word {
     pub node: NodeId,
 }
 
+// Words are copied by every operation.
+const _: () = assert!(size_of::<Word>() == 64, "a word has grown");
+
 impl Word {
-    /// A word that follows from the transaction and the block alone.
+    /// A word that follows from the transaction alone.
     #[inline]
     pub(super) fn clean(value: U256) -> Self {
         Self { value, taint: Taint::CLEAN, node: NodeId::CONSTANT }

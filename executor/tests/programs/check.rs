@@ -30,10 +30,12 @@ pub(crate) struct Tally {
     pub(crate) predicted: usize,
     /// Accesses that they made of those.
     pub(crate) made: usize,
-    /// Transactions compared on a state that their prediction was not made on.
+    /// Transactions compared on a state, and in a block, that their prediction was not made on.
     pub(crate) aged: usize,
     /// Those of them whose prediction claims to be complete.
     pub(crate) aged_complete: usize,
+    /// Predictions that depend on a word of the block.
+    pub(crate) of_environment: usize,
     /// Transactions that are like one before them, or the same, and were predicted after it.
     pub(crate) alike: usize,
     /// Those of them that a template answered.
@@ -49,6 +51,7 @@ impl std::ops::AddAssign for Tally {
         self.made += other.made;
         self.aged += other.aged;
         self.aged_complete += other.aged_complete;
+        self.of_environment += other.of_environment;
         self.alike += other.alike;
         self.answered += other.answered;
     }
@@ -77,7 +80,12 @@ impl Oracle {
         for _ in 0..3 {
             like.push(scene.sibling(choices));
         }
-        like.push(scene.aged(choices, std::iter::empty()));
+        let mut aged = scene.aged(choices, std::iter::empty());
+        aged.move_to_another_block(choices);
+        like.push(aged);
+        let mut elsewhere = scene.clone();
+        elsewhere.move_to_another_block(choices);
+        like.push(elsewhere);
         for scene in like {
             let before = self.scratch.answered();
             let one = self.hold(&scene, choices, 1).map_err(|what| format!("{what}\nlearnt before"))?;
@@ -88,7 +96,7 @@ impl Oracle {
         Ok(tally)
     }
 
-    /// Predicts and executes a scene, then also where the state is another and where it is not to be had.
+    /// Predicts and executes a scene, then also where state and block are others and where state is not to be had.
     fn hold(&mut self, scene: &Scene, choices: &mut Choices<'_>, ages: usize) -> Result<Tally, String> {
         let mut tally = Tally::default();
         let set = self.predict(scene);
@@ -104,6 +112,7 @@ impl Oracle {
             ));
         }
         tally.compared = 1;
+        tally.of_environment = usize::from(!set.depends_on_environment.is_empty());
         tally.accesses = record.reads.len() + record.writes.len();
         if set.is_complete() {
             tally.complete = 1;
@@ -114,16 +123,21 @@ impl Oracle {
             // Where nothing that the prediction depends on has changed, it still has to hold.
             let slots = record.reads.keys().chain(record.writes.keys()).copied();
             let mut aged = scene.aged(choices, slots);
+            aged.move_to_another_block(choices);
             for key in &set.depends_on {
                 aged.take(key, scene);
+            }
+            for word in &set.depends_on_environment {
+                aged.take_word(*word, scene);
             }
             let Some(record) = execute(&aged) else { continue };
             let missed = self::missed(&set, &record);
             if !missed.is_empty() {
                 return Err(format!(
-                    "missed where nothing changed that was named:\n{}\nnamed were {:?}\n{scene}\nexecuted on\n{}",
+                    "missed where nothing changed that was named:\n{}\nnamed were {:?} {:?}\n{scene}\nexecuted on\n{}",
                     missed.join("\n"),
                     set.depends_on,
+                    set.depends_on_environment,
                     Differences(scene, &aged),
                 ));
             }
@@ -193,6 +207,7 @@ fn well_formed(set: &AccessSet) -> Result<(), String> {
     ascends(&set.deltas)?;
     ascends(&set.accounts)?;
     ascends::<StateKey>(&set.depends_on)?;
+    ascends(&set.depends_on_environment)?;
     match set.deltas.iter().find(|delta| set.writes.binary_search(delta).is_err()) {
         Some(delta) => Err(format!("a delta that is no write: {delta:?}")),
         None => Ok(()),
@@ -204,6 +219,9 @@ struct Differences<'a>(&'a Scene, &'a Scene);
 
 impl std::fmt::Display for Differences<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.block != self.1.block {
+            writeln!(f, "{:?}", self.1.block)?;
+        }
         for (address, after) in &self.1.accounts {
             let before = self.0.accounts.get(address).cloned().unwrap_or_default();
             if before.balance != after.balance {

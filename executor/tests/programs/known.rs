@@ -135,6 +135,44 @@ pub(crate) fn known() -> Vec<Known> {
             it.code(FIRST, &call.concat());
             it.code(SECOND, &[op::PUSH0, op::PUSH0, op::LOG0]);
         }),
+        changed(
+            "the time decides a key",
+            |it| it.code(FIRST, &[op::PUSH1, 1, op::TIMESTAMP, op::SSTORE]),
+            |it| it.block.timestamp += U256::from(12),
+        ),
+        changed(
+            "a block that is out of reach comes into reach",
+            |it| it.code(FIRST, &[op::PUSH2, 0x03, 0xe8, op::BLOCKHASH, op::SLOAD]),
+            |it| it.block.number += U256::from(1),
+        ),
+        changed(
+            "what the sender pays in advance follows the base fee",
+            |it| {
+                it.code(FIRST, &[op::CALLER, op::BALANCE, op::SLOAD]);
+                (it.transaction.tx_type, it.transaction.gas_priority_fee) = (2, Some(1));
+                it.transaction.chain_id = Some(1);
+            },
+            |it| it.block.basefee = 8,
+        ),
+        changed(
+            "a value that is zero now is not zero in every block",
+            |it| {
+                let value = [op::PUSH1, 1, op::TIMESTAMP, op::AND];
+                it.code(FIRST, &[call(SECOND, &[op::GAS], &value), vec![op::POP]].concat());
+                it.code(SECOND, &[vec![op::SELFBALANCE], load_if(true)].concat());
+                it.holder(FIRST).balance = U256::from(5);
+            },
+            |it| it.block.timestamp += U256::from(1),
+        ),
+        changed(
+            "who gets the fees is who is called",
+            |it| {
+                let call = [&[op::PUSH0; 5][..], &[op::COINBASE, op::GAS, op::CALL, op::POP]].concat();
+                it.code(FIRST, &call);
+                it.code(SECOND, &[op::PUSH1, 3, op::SLOAD]);
+            },
+            |it| it.block.beneficiary = SECOND,
+        ),
         same("an instruction that the fork does not have ends the frame", 600_000, |it| {
             it.spec = SpecId::LONDON;
             it.block.prevrandao = None;

@@ -866,16 +866,23 @@ impl<'a, 'b> Writer<'a, 'b> {
             self.number(3);
         }
         if opcode == op::NUMBER && self.choices.below(2) == 0 {
-            self.number(1);
+            // Of some block before, or of one that may be out of reach now or in some block to come.
+            let back = self.choices.pick(&[1_usize, 2, 256, 257, 0]);
+            self.number(back);
             self.raw(&[op::SWAP1]);
             self.apply(op::SUB, 2, 1);
+            if self.choices.once_in(3) {
+                let number = self.choices.pick(&[999_usize, 744, 743, 1_000, 1_001]);
+                self.apply(op::POP, 1, 0);
+                self.number(number);
+            }
             self.apply(op::BLOCKHASH, 1, 1);
         }
     }
 
     /// Pushes an account.
     fn target(&mut self) {
-        match self.choices.weighted(&[9, 2, 2, 2, 2, 1]) {
+        match self.choices.weighted(&[9, 2, 2, 2, 2, 1, 1]) {
             0 => {
                 let account = self.choices.pick(self.around.accounts);
                 self.constant(account.into_word().into());
@@ -892,6 +899,10 @@ impl<'a, 'b> Writer<'a, 'b> {
             4 => {
                 let precompile = 1 + self.choices.below(18);
                 self.number(precompile);
+            }
+            5 => {
+                self.raw(&[op::COINBASE]);
+                self.height += 1;
             }
             _ => {
                 self.raw(&[op::CALLER]);

@@ -6,7 +6,7 @@
 use std::{cell::Cell, collections::BTreeMap, fmt};
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, TxKind, U256, hex, keccak256};
-use deconflict_executor::StateKey;
+use deconflict_executor::{EnvironmentWord, StateKey};
 use revm::{
     DatabaseRef,
     bytecode::Bytecode,
@@ -51,6 +51,9 @@ pub(crate) struct Scene {
     pub(crate) block: BlockEnv,
     pub(crate) accounts: BTreeMap<Address, Holder>,
     pub(crate) transaction: TxEnv,
+    /// Decides the hashes of blocks, but for those of some blocks, which another number decides.
+    chain: u8,
+    hashes: BTreeMap<u64, u8>,
     /// Every so many questions one is not answered; zero if all are.
     pub(crate) silent: u8,
     asked: Cell<u8>,
@@ -88,7 +91,16 @@ impl Scene {
         let transaction =
             TxEnv { caller: SENDER, gas_price: 10, gas_limit: 2_000_000, chain_id: None, ..TxEnv::default() };
         let accounts = BTreeMap::from([(SENDER, sender)]);
-        Self { spec, block, accounts, transaction, silent: 0, asked: Cell::new(0) }
+        Self {
+            spec,
+            block,
+            accounts,
+            transaction,
+            chain: 0,
+            hashes: BTreeMap::new(),
+            silent: 0,
+            asked: Cell::new(0),
+        }
     }
 
     /// The scene that these choices lead to.
@@ -166,6 +178,16 @@ impl Scene {
             tx.gas_limit += 20_000;
             let storage_keys = vec![B256::ZERO, B256::with_last_byte(2)];
             tx.access_list = AccessList(vec![AccessListItem { address: contracts[0], storage_keys }]);
+        } else if self.spec.is_enabled_in(SpecId::LONDON) && choices.once_in(3) {
+            tx.tx_type = 2;
+            tx.chain_id = Some(1);
+            // At times as much as it pays at the most, so that the price does not follow the base fee.
+            tx.gas_priority_fee = Some(choices.pick(&[1, 0, 2, 10]));
+            if self.spec.is_enabled_in(SpecId::CANCUN) && tx.kind.is_call() && choices.once_in(4) {
+                tx.tx_type = 3;
+                tx.max_fee_per_blob_gas = 2_000;
+                tx.blob_hashes = vec![versioned_hash()];
+            }
         }
     }
 
@@ -212,6 +234,76 @@ impl Scene {
             StateKey::Nonce(_) => here.nonce = there.nonce,
             StateKey::Code(_) => here.code = there.code,
         }
+    }
+
+    /// Puts the scene into another block of its fork, as far as choices say so.
+    pub(crate) fn move_to_another_block(&mut self, choices: &mut Choices<'_>) {
+        let known: Vec<Address> = self.accounts.keys().copied().collect();
+        let since = |fork: SpecId| self.spec.is_enabled_in(fork);
+        let mut changes = || choices.below(2) == 0;
+        let changes: [bool; 9] = std::array::from_fn(|_| changes());
+        let block = &mut self.block;
+        if changes[0] {
+            block.timestamp += U256::from(1 + choices.below(200));
+        }
+        if changes[1] {
+            block.number += U256::from(choices.pick(&[1_u64, 2, 3, 255, 256, 300]));
+        }
+        if changes[2] {
+            let word = word(choices, &known);
+            block.difficulty = word;
+            block.prevrandao = block.prevrandao.map(|_| word.into());
+        }
+        if changes[3] {
+            let others = [Address::repeat_byte(0xcc), PERSON];
+            let all: Vec<Address> = known.iter().copied().chain(others).collect();
+            block.beneficiary = choices.pick(&all);
+        }
+        if changes[4] && since(SpecId::LONDON) {
+            block.basefee = choices.pick(&[0, 1, 8, 9]);
+        }
+        if changes[5] {
+            block.gas_limit = choices.pick(&[31_000_000, 60_000_000, 5_000_000]);
+        }
+        if changes[6] && since(SpecId::CANCUN) {
+            let blob_gasprice = choices.pick(&[2, 7, 1_000]);
+            block.blob_excess_gas_and_price =
+                Some(BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice });
+        }
+        if changes[7] {
+            block.slot_num += 1;
+        }
+        if changes[8] {
+            self.chain = self.chain.wrapping_add(1);
+        }
+    }
+
+    /// Gives a word of the block the value that another scene has for it.
+    pub(crate) fn take_word(&mut self, word: EnvironmentWord, from: &Self) {
+        let (here, there) = (&mut self.block, &from.block);
+        match word {
+            EnvironmentWord::Timestamp => here.timestamp = there.timestamp,
+            EnvironmentWord::Number => here.number = there.number,
+            EnvironmentWord::PrevRandao => {
+                (here.prevrandao, here.difficulty) = (there.prevrandao, there.difficulty);
+            }
+            EnvironmentWord::Coinbase => here.beneficiary = there.beneficiary,
+            EnvironmentWord::BaseFee => here.basefee = there.basefee,
+            EnvironmentWord::GasLimit => here.gas_limit = there.gas_limit,
+            EnvironmentWord::BlobBaseFee => {
+                here.blob_excess_gas_and_price = there.blob_excess_gas_and_price;
+            }
+            EnvironmentWord::SlotNumber => here.slot_num = there.slot_num,
+            EnvironmentWord::BlockHash(number) => {
+                self.hashes.insert(number, from.hash_number(number));
+            }
+            other => panic!("{other:?} is a word that scenes do not have"),
+        }
+    }
+
+    /// What decides the hash of a block.
+    fn hash_number(&self, number: u64) -> u8 {
+        self.hashes.get(&number).copied().unwrap_or(self.chain)
     }
 
     /// The same transaction in a world in which other transactions came before: balances, words, nonces and codes are
@@ -277,6 +369,13 @@ fn word(choices: &mut Choices<'_>, known: &[Address]) -> U256 {
     }
 }
 
+/// The hash of a blob, of the version that there is.
+fn versioned_hash() -> B256 {
+    let mut hash = B256::repeat_byte(0xb1);
+    hash[0] = 1;
+    hash
+}
+
 /// A proxy by EIP-1167.
 fn minimal_proxy(to: Address) -> Vec<u8> {
     let (before, after) = (hex!("363d3d373d3d3d363d73"), hex!("5af43d82803e903d91602b57fd5bf3"));
@@ -323,7 +422,8 @@ impl DatabaseRef for Scene {
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, Unavailable> {
         self.ask()?;
-        Ok(keccak256(number.to_be_bytes()))
+        let of_chain = self.hash_number(number).to_be_bytes();
+        Ok(keccak256([&number.to_be_bytes()[..], &of_chain].concat()))
     }
 }
 
@@ -337,6 +437,8 @@ impl fmt::Display for Scene {
             tx.kind, tx.tx_type, tx.gas_limit, tx.value
         )?;
         writeln!(f, "  data 0x{}", hex::encode(&tx.data))?;
+        let price = (tx.gas_price, tx.gas_priority_fee, tx.blob_hashes.len());
+        writeln!(f, "  price, priority fee, blobs {price:?}\n{:?}, chain {}", self.block, self.chain)?;
         for authorization in &tx.authorization_list {
             writeln!(f, "  authorization {authorization:?}")?;
         }

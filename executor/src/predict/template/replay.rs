@@ -11,12 +11,13 @@ use revm::{
     precompile::{PrecompileSpecId, Precompiles},
 };
 
-use super::super::environment::{block_hash, block_word, clamp};
+use super::super::environment::{block_hash, block_source, block_word, clamp, fee_sources};
 use super::super::results::Results;
 use super::super::{BlockContext, MAX_GAS, fee, words};
 use super::node::TouchKind;
 use super::program::{BalanceQuery, Leaf, Operand, PrecompileCall, Program, Span, Step};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
+use crate::environment::EnvironmentWord;
 
 /// A transaction and what it runs on.
 pub(in super::super) struct Subject<'a, D> {
@@ -274,7 +275,10 @@ impl Replay {
             Step::CallDataSize { to } => (to, U256::from(tx.data.len())),
             Step::To { to } => (to, subject.to.into_word().into()),
             Step::Value { to } => (to, tx.value),
-            Step::Frame { to, word } => (to, block_word(word, tx, block, subject.chain_id)),
+            Step::Frame { to, word } => {
+                set.depends_on_environment.extend(block_source(word, tx));
+                (to, block_word(word, tx, block, subject.chain_id))
+            }
             Step::Modular { multiply, to, operands } => {
                 let [a, b, modulus] =
                     program.triples[operands as usize].map(|operand| *self.word(program, operand));
@@ -295,6 +299,7 @@ impl Replay {
                 let mut balance = state.basic_ref(address).ok()?.unwrap_or_default().balance;
                 if address == tx.caller {
                     balance = balance.wrapping_sub(subject.fee);
+                    set.depends_on_environment.extend(fee_sources(tx));
                 }
                 for [from, into, value] in list(&program.triples, transfers) {
                     let value = *self.word(program, *value);
@@ -326,10 +331,14 @@ impl Replay {
                 (to, U256::from(Precompiles::new(subject.rules).contains(&address)))
             }
             Step::BlockHash { to, number } => {
-                let word = block_hash(*self.word(program, number), block, *state);
+                let (word, asked) = block_hash(*self.word(program, number), block, *state);
                 if word.taint.is_unknown() {
                     return None;
                 }
+                if !word.taint.is_clean() {
+                    set.depends_on_environment.push(EnvironmentWord::Number);
+                }
+                set.depends_on_environment.extend(asked.map(EnvironmentWord::BlockHash));
                 (to, word.value)
             }
             Step::BlobHash { to, number } => {
