@@ -42,6 +42,18 @@ impl Slice {
     /// Every trace that the code is seen to reach is compiled. `all_destinations` adds one for every valid jump
     /// destination: for codes that turn out to compute jump targets in ways that are not seen.
     pub fn compile(bytes: Bytes, variant: Variant, all_destinations: bool) -> Self {
+        let slice = Self::compile_until(bytes, variant, all_destinations, &|| false);
+        slice.expect("nothing says that it is enough")
+    }
+
+    /// The same, unless `stop` says that it is enough. It is asked every few instructions, so that little is done after it
+    /// has said so; what was done before is lost.
+    pub fn compile_until(
+        bytes: Bytes,
+        variant: Variant,
+        all_destinations: bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Self> {
         let code = Code::new(bytes);
         let keeps_memory_size = code.instructions.iter().any(|it| it.opcode == opcode::MSIZE);
         let mut compiler = Compiler {
@@ -57,6 +69,8 @@ impl Slice {
             operations: 0,
             computes_targets: false,
             destinations: FxHashMap::default(),
+            stop,
+            stopped: false,
         };
         let entry = compiler.id(0);
         let selectors = candidates(&code);
@@ -64,7 +78,9 @@ impl Slice {
             .into_iter()
             .map(|selector| {
                 let id = compiler.reserve();
-                compiler.compile(id, 0, Some(selector));
+                if !compiler.stopped {
+                    compiler.compile(id, 0, Some(selector));
+                }
                 (selector, id)
             })
             .collect();
@@ -77,11 +93,14 @@ impl Slice {
             }
             compiler.run();
         }
+        if compiler.stopped {
+            return None;
+        }
         let all_destinations = all_destinations || compiler.computes_targets;
         let Compiler { pool, traces, destinations, .. } = compiler;
         let (ops, starts) = lay_out(&traces);
         let start = |id: TraceId| TraceId(starts[id.0 as usize]);
-        Self {
+        Some(Self {
             variant,
             code: code.bytes.clone(),
             hash: code.hash,
@@ -93,7 +112,7 @@ impl Slice {
             entry: start(entry),
             destinations: map_values(destinations, start),
             all_destinations,
-        }
+        })
     }
 }
 
@@ -161,6 +180,10 @@ struct Compiler<'a> {
     operations: usize,
     computes_targets: bool,
     destinations: FxHashMap<u32, TraceId>,
+    /// Says whether it is enough.
+    stop: &'a dyn Fn() -> bool,
+    /// Whether it has said so; nothing that is made then is whole.
+    stopped: bool,
 }
 
 impl Compiler<'_> {
@@ -181,7 +204,9 @@ impl Compiler<'_> {
     }
 
     fn run(&mut self) {
-        while let Some((id, pc)) = self.pending.pop_front() {
+        while !self.stopped
+            && let Some((id, pc)) = self.pending.pop_front()
+        {
             self.compile(id, pc, None);
         }
     }
@@ -196,7 +221,8 @@ impl Compiler<'_> {
             }
             Err(_) => self.code.instructions.len(),
         };
-        let Self { code, folder, variant, reverting, traces, ids, pending, keeps_memory_size, .. } = self;
+        let Self { code, folder, variant, reverting, traces, ids, pending, keeps_memory_size, stop, .. } =
+            self;
         let mut trace_at = |pc: u32| trace_id(ids, traces, pending, pc);
         let mut workshop = Workshop {
             code,
@@ -206,8 +232,12 @@ impl Compiler<'_> {
             trace_at: &mut trace_at,
             keeps_memory_size: *keeps_memory_size,
             short: self.operations > MAX_OPERATIONS,
+            stop: *stop,
         };
-        let draft = trace::trace(&mut workshop, index, selector);
+        let Some(draft) = trace::trace(&mut workshop, index, selector) else {
+            self.stopped = true;
+            return;
+        };
         let trace = allocate::allocate(&draft, pc, &mut self.pool, self.keeps_memory_size);
         self.operations += trace.len();
         self.traces[id.0 as usize] = trace;
@@ -253,4 +283,51 @@ fn candidates(code: &Code) -> Vec<[u8; 4]> {
     found.dedup();
     found.truncate(MAX_SELECTORS);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Branches on one word of calldata after the other, and loads a slot of its own on each way.
+    fn code() -> Bytes {
+        let mut code = Vec::new();
+        for number in 0..40_u8 {
+            let target = (u16::from(number) * 13 + 10).to_be_bytes();
+            code.extend([
+                0x60, number, 0x35, 0x61, target[0], target[1], 0x57, 0x60, number, 0x54, 0x5b, 0x50, 0x00,
+            ]);
+        }
+        code.into()
+    }
+
+    #[test]
+    fn what_is_enough_ends_at_once_and_makes_no_difference_before() {
+        for variant in [Variant::Lean, Variant::Strict] {
+            for all_destinations in [false, true] {
+                let whole = Slice::compile(code(), variant, all_destinations);
+                let asked = Cell::new(0);
+                let count = || {
+                    asked.set(asked.get() + 1);
+                    false
+                };
+                let slice = Slice::compile_until(code(), variant, all_destinations, &count);
+                let slice = slice.expect("it is never enough");
+                assert_eq!(format!("{:?}", slice.ops), format!("{:?}", whole.ops));
+                let all = asked.get();
+                assert!(all > 1, "{all}");
+                for last in [1, 2, all / 2, all] {
+                    asked.set(0);
+                    let stop = || {
+                        asked.set(asked.get() + 1);
+                        asked.get() >= last
+                    };
+                    assert!(Slice::compile_until(code(), variant, all_destinations, &stop).is_none());
+                    assert_eq!(asked.get(), last, "nothing is begun after that");
+                }
+            }
+        }
+    }
 }

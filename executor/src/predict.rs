@@ -167,7 +167,7 @@ impl Predictor {
     }
 
     /// The same within limits. None where they have ended it: then nothing is known, and nothing has been learnt but what
-    /// codes have come to.
+    /// codes have come to. The analysis of a code is not broken off: it is there for the next transaction.
     pub fn predict_within<D: DatabaseRef>(
         &self,
         scratch: &mut Scratch,
@@ -176,6 +176,32 @@ impl Predictor {
         state: &D,
         limits: Limits<'_>,
     ) -> Option<AccessSet> {
+        self.predict_between(scratch, tx, block, state, (limits, &|| false))
+    }
+
+    /// The same until `stop` says that it is enough, whatever it is at, the analysis of a code included.
+    pub fn predict_until<D: DatabaseRef>(
+        &self,
+        scratch: &mut Scratch,
+        tx: &TxEnv,
+        block: BlockContext<'_>,
+        state: &D,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<AccessSet> {
+        if stop() {
+            return None;
+        }
+        self.predict_between(scratch, tx, block, state, (Limits { stop, analyses: true }, stop))
+    }
+
+    fn predict_between<D: DatabaseRef>(
+        &self,
+        scratch: &mut Scratch,
+        tx: &TxEnv,
+        block: BlockContext<'_>,
+        state: &D,
+        (limits, ends): (Limits<'_>, &dyn Fn() -> bool),
+    ) -> Option<AccessSet> {
         let mut asked = match self.answer(&mut scratch.workspace, tx, block, state) {
             Answer::Set(set) => return Some(set),
             Answer::Missing => true,
@@ -183,17 +209,23 @@ impl Predictor {
         };
         let mut eager = false;
         for _ in 0..MAX_RESTARTS {
-            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, (eager, asked), limits);
+            let how = (eager, asked);
+            let (set, again) = self.attempt(&mut scratch.workspace, tx, block, state, how, (limits, ends));
             asked = true;
             match again {
                 None => return Some(set),
                 Some(Again::Never) => return None,
                 Some(Again::Widen(_)) if !limits.analyses => return None,
                 Some(Again::Signers) => eager = true,
-                Some(Again::Widen(slice)) => self.codes.widen(&mut scratch.workspace.at_hand, &slice),
+                Some(Again::Widen(slice)) => {
+                    if !self.codes.widen(&mut scratch.workspace.at_hand, &slice, ends) {
+                        return None;
+                    }
+                }
             }
         }
-        let (mut set, again) = self.attempt(&mut scratch.workspace, tx, block, state, (true, true), limits);
+        let how = (true, true);
+        let (mut set, again) = self.attempt(&mut scratch.workspace, tx, block, state, how, (limits, ends));
         if matches!(again, Some(Again::Never)) {
             return None;
         }
@@ -213,7 +245,7 @@ impl Predictor {
         block: BlockContext<'_>,
         state: &D,
         (eager, asked): (bool, bool),
-        limits: Limits<'_>,
+        (limits, ends): (Limits<'_>, &dyn Fn() -> bool),
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
         let rules = PrecompileSpecId::from_spec_id(spec);
@@ -243,6 +275,7 @@ impl Predictor {
             noted_shortfalls: 0,
             widen: None,
             limits,
+            ends,
             ticks: 0,
             stopped: false,
         };

@@ -46,6 +46,16 @@ pub(crate) struct Scene<'s> {
     pub(crate) committed: &'s AtomicUsize,
     /// Whether it has ended.
     pub(crate) over: &'s AtomicBool,
+    /// Set where somebody wants it to end.
+    pub(crate) cancel: Option<&'s AtomicBool>,
+}
+
+impl Scene<'_> {
+    /// Whether nobody needs what is read ahead any more.
+    pub(crate) fn is_over(&self) -> bool {
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        is_set(self.over) || self.cancel.is_some_and(is_set)
+    }
 }
 
 /// What is known of what transactions touch.
@@ -108,14 +118,17 @@ impl<D: DatabaseRef + Sync> CachedState<'_, D> {
                     && let Some(transaction) = transactions.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let start = Instant::now();
-                    let predict = || predictor.predict_with(&mut scratch, &transaction.env, context, self);
+                    let stop = || scene.is_over();
+                    let predict =
+                        || predictor.predict_until(&mut scratch, &transaction.env, context, self, &stop);
                     let set = catch_unwind(AssertUnwindSafe(predict));
                     let time = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
                     took.fetch_add(time, Ordering::Relaxed);
                     match set {
-                        Ok(set) => lock(&reading.wanted).by_prediction(&set),
-                        // Whoever needs what makes the state panic meets the panic again.
-                        Err(_) => scratch = Scratch::default(),
+                        Ok(Some(set)) => lock(&reading.wanted).by_prediction(&set),
+                        // What was begun and given up may have taken much room, and whoever needs what makes the state
+                        // panic meets the panic again.
+                        Ok(None) | Err(_) => scratch = Scratch::default(),
                     }
                     open.fetch_sub(1, Ordering::Release);
                     return Find::Something;

@@ -329,11 +329,12 @@ impl Executor {
         }
         let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
         let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
-        let board = Board::new(transactions, rules, predictions, threads, eager, !is_sure);
+        let board = Board::new(transactions, rules, predictions, threads, (eager, !is_sure), watch.cancel);
         let mut committer = Committer::new(&board, rules, watch, room);
         let schedule = start.elapsed();
         let (committed, over) = board.progress();
-        let scene = Scene { rules, transactions, store: &store, fees: &fees, committed, over };
+        let scene =
+            Scene { rules, transactions, store: &store, fees: &fees, committed, over, cancel: watch.cancel };
         let (committed, reading) = std::thread::scope(|scope| {
             let reading = read_ahead.and_then(|read_ahead| {
                 std::thread::Builder::new().spawn_scoped(scope, || read_ahead(&scene)).ok()

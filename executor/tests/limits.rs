@@ -72,3 +72,46 @@ fn nothing_is_analysed_where_it_may_not_be() {
     assert_eq!(set.as_ref().map(|set| set.reads.clone()), Some(vec![(THERE, U256::from(7))]));
     assert_eq!(ask(&predictor, &mut Scratch::default(), &state, known), set);
 }
+
+#[test]
+fn an_analysis_ends_with_its_prediction_where_that_is_wanted() {
+    // Loads slot 7, behind a branch or two.
+    let state = state(&[
+        0x5f, 0x35, 0x60, 6, 0x57, 0x00, 0x5b, 0x60, 7, 0x54, 0x5f, 0x35, 0x60, 16, 0x57, 0x00, 0x5b, 0x00,
+    ]);
+    let env = BlockEnv::default();
+    let context = BlockContext { env: &env, spec: SpecId::PRAGUE, chain_id: 1 };
+    let transaction = TxEnv {
+        kind: TxKind::Call(THERE),
+        gas_limit: 100_000,
+        data: Bytes::from(vec![1; 32]),
+        ..TxEnv::default()
+    };
+    let mut scratch = Scratch::default();
+    let whole = Predictor::new().predict_with(&mut scratch, &transaction, context, &state);
+    assert_eq!(whole.reads, [(THERE, U256::from(7))]);
+    let known = Limits { stop: &|| false, analyses: false };
+    let is_analysed = |predictor: &Predictor, scratch: &mut Scratch| {
+        predictor.predict_within(scratch, &transaction, context, &state, known).is_some()
+    };
+    // However far it has come by then.
+    for last in 1.. {
+        let (predictor, asked) = (Predictor::new(), Cell::new(0));
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() >= last
+        };
+        let mut scratch = Scratch::default();
+        let set = predictor.predict_until(&mut scratch, &transaction, context, &state, &stop);
+        if let Some(set) = set {
+            assert!(last > 3, "it was asked before, at the start, and while the code was analysed");
+            assert_eq!(set, whole);
+            assert!(is_analysed(&predictor, &mut scratch));
+            break;
+        }
+        assert_eq!(asked.get(), last, "it ends at once");
+        assert!(last > 2 || !is_analysed(&predictor, &mut Scratch::default()));
+        // Whoever asks next with the same room knows all of it.
+        assert_eq!(predictor.predict_with(&mut scratch, &transaction, context, &state), whole);
+    }
+}

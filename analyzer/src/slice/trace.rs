@@ -30,6 +30,9 @@ const MAX_INSTRUCTIONS: u32 = 4_000;
 /// A trace that comes by one jump destination more often than this ends there.
 const MAX_VISITS: u32 = 40;
 
+/// The bits of the number of instructions that are zero where it is asked whether to go on.
+const GLANCE: u32 = 63;
+
 /// One trace before registers are given out.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -70,11 +73,13 @@ pub(super) struct Workshop<'a> {
     pub keeps_memory_size: bool,
     /// Whether traces end at every jump.
     pub short: bool,
+    /// Says whether it is enough.
+    pub stop: &'a dyn Fn() -> bool,
 }
 
-/// Follows `workshop.code` from the instruction of this index.
-pub(super) fn trace(workshop: &mut Workshop<'_>, start: usize, selector: Option<[u8; 4]>) -> Draft {
-    let Workshop { code, folder, variant, reverting, trace_at, keeps_memory_size, short } = workshop;
+/// Follows `workshop.code` from the instruction of this index. None where it is enough before the end.
+pub(super) fn trace(workshop: &mut Workshop<'_>, start: usize, selector: Option<[u8; 4]>) -> Option<Draft> {
+    let Workshop { code, folder, variant, reverting, trace_at, keeps_memory_size, short, stop } = workshop;
     let mut tracer = Tracer {
         code,
         variant: *variant,
@@ -94,7 +99,7 @@ pub(super) fn trace(workshop: &mut Workshop<'_>, start: usize, selector: Option<
         seen_by_logs: FxHashSet::default(),
         guards: Vec::new(),
     };
-    tracer.run(start)
+    tracer.run(start, *stop)
 }
 
 struct Tracer<'a, 'b> {
@@ -124,7 +129,7 @@ struct Tracer<'a, 'b> {
 }
 
 impl Tracer<'_, '_> {
-    fn run(&mut self, start: usize) -> Draft {
+    fn run(&mut self, start: usize, stop: &dyn Fn() -> bool) -> Option<Draft> {
         let gas_table = const { gas_table_spec(SpecId::OSAKA) };
         let mut index = start;
         let mut gas = 0_u32;
@@ -134,6 +139,10 @@ impl Tracer<'_, '_> {
         let exit = loop {
             let Some(instruction) = self.code.instructions.get(index).copied() else { break Op::Stop };
             let op = instruction.opcode;
+            // A branch may look at hundreds of instructions of each arm.
+            if (instructions & GLANCE == 0 || op == opcode::JUMPI) && stop() {
+                return None;
+            }
             let too_long = self.values.operations.len() > MAX_OPERATIONS
                 || self.values.len() > 8 * MAX_OPERATIONS
                 || instructions > MAX_INSTRUCTIONS;
@@ -190,7 +199,7 @@ impl Tracer<'_, '_> {
                 }
             }
         };
-        self.finish(exit, gas)
+        Some(self.finish(exit, gas))
     }
 
     fn finish(&mut self, exit: Op<Value>, gas: u32) -> Draft {

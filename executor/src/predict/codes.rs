@@ -69,27 +69,32 @@ impl CodeCache {
         Self { disk: Some(disk), ..Self::default() }
     }
 
-    /// What the code with this hash leads to. `bytes` is asked only where it has not been compiled yet.
+    /// What the code with this hash leads to. `bytes` is asked only where it has not been compiled yet. None where `stop`
+    /// has said that it is enough before it was.
     pub(super) fn get<E>(
         &self,
         at_hand: &mut CodesAtHand,
         hash: B256,
         variant: Variant,
         bytes: impl FnOnce() -> Result<Bytes, E>,
-    ) -> Result<Runnable, E> {
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Runnable>, E> {
         if hash == KECCAK256_EMPTY {
-            return Ok(Runnable::Nothing);
+            return Ok(Some(Runnable::Nothing));
         }
         let key = (hash, variant);
         if let Some(code) = at_hand.get(&key) {
-            return Ok(code.clone());
+            return Ok(Some(code.clone()));
         }
         let code = if let Some(code) = self.shared.get(&key) {
             code
         } else {
             let code = match self.disk.as_ref().and_then(|disk| disk.load(hash, variant)) {
                 Some(slice) => Runnable::Slice(Arc::new(slice)),
-                None => self.keep(compile(bytes()?, variant, false)),
+                None => match compile(bytes()?, variant, false, stop) {
+                    Some(code) => self.keep(code),
+                    None => return Ok(None),
+                },
             };
             self.shared.insert(key, code.clone());
             code
@@ -98,7 +103,7 @@ impl CodeCache {
             at_hand.clear();
         }
         at_hand.insert(key, code.clone());
-        Ok(code)
+        Ok(Some(code))
     }
 
     /// Whether the code with this hash has been compiled, and is in memory.
@@ -107,12 +112,15 @@ impl CodeCache {
         hash == KECCAK256_EMPTY || at_hand.contains_key(&key) || self.shared.peek(&key).is_some()
     }
 
-    /// Compiles a code again so that computed jumps may land anywhere.
-    pub(super) fn widen(&self, at_hand: &mut CodesAtHand, slice: &Slice) {
+    /// Compiles a code again so that computed jumps may land anywhere. False where `stop` has said that it is enough
+    /// before that was done.
+    pub(super) fn widen(&self, at_hand: &mut CodesAtHand, slice: &Slice, stop: &dyn Fn() -> bool) -> bool {
         let key = (slice.hash, slice.variant);
-        let code = self.keep(compile(slice.code.clone(), slice.variant, true));
+        let Some(code) = compile(slice.code.clone(), slice.variant, true, stop) else { return false };
+        let code = self.keep(code);
         self.shared.insert(key, code.clone());
         at_hand.insert(key, code);
+        true
     }
 
     /// Lets the next process find what was compiled.
@@ -124,14 +132,20 @@ impl CodeCache {
     }
 }
 
-fn compile(bytes: Bytes, variant: Variant, all_destinations: bool) -> Runnable {
+fn compile(
+    bytes: Bytes,
+    variant: Variant,
+    all_destinations: bool,
+    stop: &dyn Fn() -> bool,
+) -> Option<Runnable> {
     if bytes.is_empty() {
-        return Runnable::Nothing;
+        return Some(Runnable::Nothing);
     }
     if let Some(address) = delegate(&bytes) {
-        return Runnable::Delegation(address);
+        return Some(Runnable::Delegation(address));
     }
-    Runnable::Slice(Arc::new(Slice::compile(bytes, variant, all_destinations)))
+    let slice = Slice::compile_until(bytes, variant, all_destinations, stop)?;
+    Some(Runnable::Slice(Arc::new(slice)))
 }
 
 /// The account that a designator names, by EIP-7702.

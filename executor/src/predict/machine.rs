@@ -90,6 +90,8 @@ pub(super) struct Machine<'a, D> {
     /// A code that computes jump targets in a way that was not seen when it was compiled.
     pub widen: Option<Arc<Slice>>,
     pub limits: Limits<'a>,
+    /// Asked while a code is analysed: whether that is to be given up as well.
+    pub ends: &'a dyn Fn() -> bool,
     /// How many traces were entered.
     pub ticks: u32,
     /// Whether the prediction was given up.
@@ -111,7 +113,9 @@ impl<D> Machine<'_, D> {
             self.stopped = true;
             return None;
         }
-        self.codes.get(self.at_hand, hash, variant, bytes).ok()
+        let found = self.codes.get(self.at_hand, hash, variant, bytes, self.ends).ok()?;
+        self.stopped |= found.is_none();
+        found
     }
 }
 

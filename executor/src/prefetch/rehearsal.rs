@@ -86,7 +86,7 @@ impl<'r> Rehearsal<'r> {
             if self.is_known[index] {
                 continue;
             }
-            if self.peek.is_over() {
+            if self.scene.is_over() {
                 break;
             }
             let missing = self.peek.count();
@@ -157,6 +157,7 @@ mod tests {
             fees: &fees,
             committed: &committed,
             over: &over,
+            cancel: None,
         };
         let peek = Peek::new(&cached.kept, &over);
         let mut rehearsal = Rehearsal::new(&scene, &peek);

@@ -75,6 +75,8 @@ pub(super) struct Board<'a, E> {
     planner: Mutex<Planner<'a>>,
     committed: AtomicUsize,
     over: AtomicBool,
+    /// Set where somebody wants it to end.
+    cancel: Option<&'a AtomicBool>,
     /// The thread that commits.
     committer: Thread,
     /// Guesses that somebody has still to learn from.
@@ -145,8 +147,8 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         rules: &'a Rules,
         predictions: Predictions<'a>,
         threads: usize,
-        eager: bool,
-        is_alone: bool,
+        (eager, is_alone): (bool, bool),
+        cancel: Option<&'a AtomicBool>,
     ) -> Self {
         let knowledge = match predictions {
             Predictions::None => Knowledge::None,
@@ -174,6 +176,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             )),
             committed: AtomicUsize::new(0),
             over: AtomicBool::new(false),
+            cancel,
             committer: thread::current(),
             judged: Mutex::default(),
             held: AtomicU64::new(0),
@@ -356,7 +359,9 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
                 spec: self.rules.cfg.spec,
                 chain_id: self.rules.cfg.chain_id,
             };
-            Hint::Made(predictor.predict_with(scratch.get_or_insert_default(), env, context, state))
+            let stop = || self.is_over();
+            let set = predictor.predict_until(scratch.get_or_insert_default(), env, context, state, &stop);
+            set.map_or(Hint::None, Hint::Made)
         };
         // A state that panics now will do so again for whoever executes the transaction.
         catch_unwind(AssertUnwindSafe(predict)).unwrap_or_else(|_| {
@@ -462,6 +467,12 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     /// The number of final transactions, and whether everybody may go home.
     pub(super) fn progress(&self) -> (&AtomicUsize, &AtomicBool) {
         (&self.committed, &self.over)
+    }
+
+    /// Whether nobody needs to know more of transactions that are not final.
+    fn is_over(&self) -> bool {
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        is_set(&self.over) || self.cancel.is_some_and(is_set)
     }
 
     /// Sends everybody home.
