@@ -13,6 +13,8 @@ mod timeline;
 pub use timeline::{Lanes, Preview};
 pub use touches::{Reach, Rules, Touches};
 
+use std::collections::VecDeque;
+
 use alloy_primitives::{Address, U256};
 use rustc_hash::FxHashMap;
 
@@ -21,7 +23,8 @@ use groups::Groups;
 use timeline::Timeline;
 use uses::{Kind, Rank, Uses};
 
-/// A transaction in a plan. Stays what it is when others come, go or move; is never given to another.
+/// A transaction in a plan. Stays what it is when others come, go or move; is not given to another while it is known, and
+/// long after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub u32);
 
@@ -46,14 +49,30 @@ pub struct Planner {
     keys: FxHashMap<StateKey, u32>,
     names: Vec<StateKey>,
     uses: Vec<Uses>,
-    nodes: Vec<Node>,
-    bundles: Vec<Vec<TransactionId>>,
+    /// How many transactions know each piece of state, and the numbers of those that none knows any more.
+    known_by: Vec<u32>,
+    free: Vec<u32>,
+    nodes: FxHashMap<TransactionId, Node>,
+    bundles: FxHashMap<BundleId, Bundle>,
+    /// The numbers that transactions and bundles are looked for from.
+    next: (u32, u32),
+    /// What was taken out and can come back, in that order, with the number of its leaving.
+    gone: VecDeque<(BundleId, u64)>,
+    leavings: u64,
     order: Vec<TransactionId>,
     /// Transactions whose touches are not all known, in no particular order.
     vague: Vec<TransactionId>,
     gas: u64,
     groups: Groups,
     timeline: Timeline,
+}
+
+/// Transactions that stay together.
+#[derive(Clone, Debug)]
+struct Bundle {
+    members: Vec<TransactionId>,
+    /// The number of its last leaving, if it is out.
+    left: Option<u64>,
 }
 
 /// A transaction, whether or not it is in the plan at present.
@@ -66,6 +85,9 @@ struct Node {
     gas: u64,
 }
 
+/// How many bundles are known that were taken out and may come back.
+const GONE: usize = 4_096;
+
 /// The distance between the ranks of neighbours, which leaves room for others in between.
 const GAP: Rank = 1 << 24;
 
@@ -76,8 +98,13 @@ impl Planner {
             keys: FxHashMap::default(),
             names: Vec::new(),
             uses: Vec::new(),
-            nodes: Vec::new(),
-            bundles: Vec::new(),
+            known_by: Vec::new(),
+            free: Vec::new(),
+            nodes: FxHashMap::default(),
+            bundles: FxHashMap::default(),
+            next: (0, 0),
+            gone: VecDeque::new(),
+            leavings: 0,
             order: Vec::new(),
             vague: Vec::new(),
             gas: 0,
@@ -89,30 +116,83 @@ impl Planner {
     /// Adds a transaction behind everything.
     pub fn push(&mut self, touches: &Touches) -> TransactionId {
         let bundle = self.insert(std::slice::from_ref(touches), Place::Last);
-        self.bundles[bundle.0 as usize][0]
+        self.bundles[&bundle].members[0]
     }
 
     /// Adds transactions that stay together. A place that does not exist any more counts as the end.
     pub fn insert(&mut self, touches: &[Touches], place: Place) -> BundleId {
-        let bundle = BundleId(self.bundles.len() as u32);
+        let bundle =
+            BundleId(unused(&mut self.next.1, |number| self.bundles.contains_key(&BundleId(number))));
         let mut members = Vec::with_capacity(touches.len());
         for touches in touches {
-            members.push(TransactionId(self.nodes.len() as u32));
+            let is_known = |number| self.nodes.contains_key(&TransactionId(number));
+            let id = TransactionId(unused(&mut self.next.0, is_known));
+            members.push(id);
             let keys = self.intern(touches);
             let (reach, gas) = (touches.reach.clone(), touches.gas);
-            self.nodes.push(Node { bundle, rank: None, keys, reach, gas });
+            self.nodes.insert(id, Node { bundle, rank: None, keys, reach, gas });
         }
-        self.bundles.push(members);
+        self.bundles.insert(bundle, Bundle { members, left: None });
         self.link(bundle, place);
         bundle
     }
 
-    /// Takes a bundle out. False if it was not in. It can come back by [`Planner::reinsert`].
+    /// Takes a bundle out. False if it was not in. It can come back by [`Planner::reinsert`] until some thousands of others
+    /// were taken out after it; then nothing is known of it any more, as if it had been forgotten.
     pub fn remove(&mut self, bundle: BundleId) -> bool {
+        if !self.unlink(bundle) {
+            return false;
+        }
+        self.leavings += 1;
+        if let Some(it) = self.bundles.get_mut(&bundle) {
+            it.left = Some(self.leavings);
+        }
+        self.gone.push_back((bundle, self.leavings));
+        if self.gone.len() > GONE
+            && let Some((oldest, left)) = self.gone.pop_front()
+            // It may have come back since, and even have left again.
+            && self.bundles.get(&oldest).is_some_and(|it| it.left == Some(left))
+        {
+            self.free(oldest);
+        }
+        true
+    }
+
+    /// Takes a bundle out for good, if it is in, and frees what it took. False if it is not known.
+    pub fn forget(&mut self, bundle: BundleId) -> bool {
+        self.unlink(bundle);
+        self.free(bundle)
+    }
+
+    /// How many transactions take memory: those that are in, and those that could come back.
+    pub fn known(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn free(&mut self, bundle: BundleId) -> bool {
+        let Some(Bundle { members, .. }) = self.bundles.remove(&bundle) else { return false };
+        for id in members {
+            self.timeline.forget(id);
+            for (key, _) in self.nodes.remove(&id).map(|node| node.keys).unwrap_or_default() {
+                let count = &mut self.known_by[key as usize];
+                *count -= 1;
+                if *count == 0 {
+                    self.keys.remove(&self.names[key as usize]);
+                    // What it held of memory goes with it.
+                    self.uses[key as usize] = Uses::default();
+                    self.free.push(key);
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes a bundle out of the order. False if it was not in.
+    fn unlink(&mut self, bundle: BundleId) -> bool {
         let Some(start) = self.position_of(bundle) else { return false };
-        let count = self.bundles[bundle.0 as usize].len();
+        let count = self.bundles[&bundle].members.len();
         for id in self.order.drain(start..start + count).collect::<Vec<_>>() {
-            let node = &mut self.nodes[id.0 as usize];
+            let Some(node) = self.nodes.get_mut(&id) else { continue };
             let Some(rank) = node.rank.take() else { continue };
             self.gas -= node.gas;
             for &(key, kind) in &node.keys {
@@ -125,12 +205,15 @@ impl Planner {
         true
     }
 
-    /// Puts a bundle that was taken out back in. False if it is in already, or was never made.
+    /// Puts a bundle that was taken out back in. False if it is in already, or nothing is known of it.
     pub fn reinsert(&mut self, bundle: BundleId, place: Place) -> bool {
-        let known = self.bundles.get(bundle.0 as usize).is_some_and(|members| !members.is_empty());
-        if !known || self.position_of(bundle).is_some() {
+        if self.position_of(bundle).is_some() {
             return false;
         }
+        let Some(known) = self.bundles.get_mut(&bundle).filter(|it| !it.members.is_empty()) else {
+            return false;
+        };
+        known.left = None;
         self.link(bundle, place);
         true
     }
@@ -140,17 +223,17 @@ impl Planner {
         if place == Place::Before(bundle) {
             return self.position_of(bundle).is_some();
         }
-        self.remove(bundle) && self.reinsert(bundle, place)
+        self.unlink(bundle) && self.reinsert(bundle, place)
     }
 
     /// The bundle that a transaction belongs to.
     pub fn bundle_of(&self, id: TransactionId) -> Option<BundleId> {
-        self.nodes.get(id.0 as usize).map(|node| node.bundle)
+        self.nodes.get(&id).map(|node| node.bundle)
     }
 
     /// The transactions of a bundle.
     pub fn members(&self, bundle: BundleId) -> &[TransactionId] {
-        self.bundles.get(bundle.0 as usize).map_or(&[], Vec::as_slice)
+        self.bundles.get(&bundle).map_or(&[], |it| it.members.as_slice())
     }
 
     /// The transactions in their order.
@@ -160,8 +243,8 @@ impl Planner {
 
     /// Where a transaction stands in the order.
     pub fn position(&self, id: TransactionId) -> Option<usize> {
-        let rank = self.nodes.get(id.0 as usize)?.rank?;
-        self.order.binary_search_by_key(&Some(rank), |other| self.nodes[other.0 as usize].rank).ok()
+        let rank = self.nodes.get(&id)?.rank?;
+        self.order.binary_search_by_key(&Some(rank), |other| self.nodes[other].rank).ok()
     }
 
     /// The gas that all transactions are likely to use.
@@ -188,29 +271,28 @@ impl Planner {
 
     /// The same, where the dependencies are known.
     pub(crate) fn possible_beside(&self, id: TransactionId, certain: &[TransactionId]) -> Vec<TransactionId> {
-        let Some(node) = self.nodes.get(id.0 as usize) else { return Vec::new() };
+        let Some(node) = self.nodes.get(&id) else { return Vec::new() };
         let Some(rank) = node.rank else { return Vec::new() };
         let mut possible: Vec<TransactionId> = if node.reach == Reach::Known {
             self.vague.iter().copied().filter(|other| self.may_write_for(*other, id)).collect()
         } else {
             self.order.iter().copied().filter(|other| self.may_write_for(*other, id)).collect()
         };
-        possible.retain(|other| {
-            self.nodes[other.0 as usize].rank.is_some_and(|it| it < rank) && !certain.contains(other)
-        });
-        possible.sort_unstable_by_key(|other| self.nodes[other.0 as usize].rank);
+        possible
+            .retain(|other| self.nodes[other].rank.is_some_and(|it| it < rank) && !certain.contains(other));
+        possible.sort_unstable_by_key(|other| self.nodes[other].rank);
         possible
     }
 
     /// Whether it is so unclear what a transaction touches that it had better run on its own.
     pub fn is_serial(&self, id: TransactionId) -> bool {
-        self.nodes.get(id.0 as usize).is_some_and(|node| node.reach == Reach::Anything)
+        self.nodes.get(&id).is_some_and(|node| node.reach == Reach::Anything)
     }
 
     /// Transactions that can influence each other, in whatever order they stand; whoever shares nothing that is written is
     /// in a group of its own. Transactions that may touch anything join nobody, see [`Planner::is_serial`].
     pub fn groups(&mut self) -> Vec<Vec<TransactionId>> {
-        self.groups.refresh(self.nodes.len(), &self.uses, self.order.len());
+        self.groups.refresh(&self.uses, self.order.len());
         let mut numbers: FxHashMap<u32, usize> = FxHashMap::default();
         let mut groups: Vec<Vec<TransactionId>> = Vec::new();
         for id in &self.order {
@@ -225,8 +307,8 @@ impl Planner {
 
     /// Which group a transaction is in: the same number for all of it, until something is added or removed.
     pub fn group(&mut self, id: TransactionId) -> Option<u32> {
-        self.nodes.get(id.0 as usize)?.rank?;
-        self.groups.refresh(self.nodes.len(), &self.uses, self.order.len());
+        self.nodes.get(&id)?.rank?;
+        self.groups.refresh(&self.uses, self.order.len());
         Some(self.groups.find(id.0))
     }
 
@@ -275,7 +357,7 @@ impl Planner {
 
     /// What a transaction is predicted to touch: what to fetch before it runs, sorted.
     pub fn prefetch_of(&self, id: TransactionId) -> Vec<StateKey> {
-        let node = self.nodes.get(id.0 as usize);
+        let node = self.nodes.get(&id);
         let mut keys: Vec<StateKey> =
             node.into_iter().flat_map(|it| &it.keys).map(|(key, _)| self.names[*key as usize]).collect();
         keys.sort_unstable();
@@ -284,7 +366,7 @@ impl Planner {
 
     /// What a transaction is the first in the order to touch, sorted: what its coming has added to what is to be fetched.
     pub fn first_touched_by(&self, id: TransactionId) -> Vec<StateKey> {
-        let Some(node) = self.nodes.get(id.0 as usize) else { return Vec::new() };
+        let Some(node) = self.nodes.get(&id) else { return Vec::new() };
         let first = |(key, _): &&(u32, Kind)| self.uses[*key as usize].first() == node.rank;
         let mut keys: Vec<StateKey> =
             node.keys.iter().filter(first).map(|(key, _)| self.names[*key as usize]).collect();
@@ -333,6 +415,7 @@ impl Planner {
         self.keys.reserve(keys);
         self.names.reserve(keys);
         self.uses.reserve(keys);
+        self.known_by.reserve(keys);
     }
 
     /// The pieces of state that more than one transaction writes, with the gas of all that do; the largest first.
@@ -346,19 +429,28 @@ impl Planner {
     /// The numbers of what a transaction touches; what nobody has touched before gets one.
     fn intern(&mut self, touches: &Touches) -> Vec<(u32, Kind)> {
         let keys = touches.by_kind().map(|(key, kind)| {
-            let next = self.names.len() as u32;
+            let next = self.free.last().copied().unwrap_or(self.names.len() as u32);
             let number = *self.keys.entry(*key).or_insert(next);
             if number == next {
-                self.names.push(*key);
-                self.uses.push(Uses::default());
+                if self.free.pop().is_some() {
+                    self.names[next as usize] = *key;
+                } else {
+                    self.names.push(*key);
+                    self.uses.push(Uses::default());
+                    self.known_by.push(0);
+                }
             }
             (number, kind)
         });
-        uses::merged(keys.collect())
+        let keys = uses::merged(keys.collect());
+        for (key, _) in &keys {
+            self.known_by[*key as usize] += 1;
+        }
+        keys
     }
 
     fn position_of(&self, bundle: BundleId) -> Option<usize> {
-        self.position(*self.bundles.get(bundle.0 as usize)?.first()?)
+        self.position(*self.bundles.get(&bundle)?.members.first()?)
     }
 
     /// Puts a bundle that is not in the order into it.
@@ -368,15 +460,15 @@ impl Planner {
             Place::Before(other) => self.position_of(other).unwrap_or(self.order.len()),
             Place::Last => self.order.len(),
         };
-        let members = self.bundles[bundle.0 as usize].clone();
-        let rank_at = |index: usize| self.order.get(index).and_then(|id| self.nodes[id.0 as usize].rank);
+        let members = self.bundles[&bundle].members.clone();
+        let rank_at = |index: usize| self.order.get(index).and_then(|id| self.nodes[id].rank);
         let before = position.checked_sub(1).and_then(rank_at).unwrap_or(0);
         let after = rank_at(position).unwrap_or_else(|| before + GAP * (members.len() as Rank + 1));
         let step = (after - before) / (members.len() as Rank + 1);
         let last = position == self.order.len();
         self.order.splice(position..position, members.iter().copied());
         for (index, id) in members.iter().enumerate() {
-            let node = &mut self.nodes[id.0 as usize];
+            let Some(node) = self.nodes.get_mut(id) else { continue };
             self.gas += node.gas;
             if node.reach != Reach::Known {
                 self.vague.push(*id);
@@ -387,7 +479,7 @@ impl Planner {
             self.rank_anew();
         } else {
             for id in members {
-                let node = &self.nodes[id.0 as usize];
+                let node = &self.nodes[&id];
                 let Some(rank) = node.rank else { continue };
                 for &(key, kind) in &node.keys {
                     let uses = &mut self.uses[key as usize];
@@ -406,7 +498,7 @@ impl Planner {
         self.uses.iter_mut().for_each(Uses::clear);
         for (index, id) in self.order.iter().enumerate() {
             let rank = GAP * (index as Rank + 1);
-            let node = &mut self.nodes[id.0 as usize];
+            let Some(node) = self.nodes.get_mut(id) else { continue };
             node.rank = Some(rank);
             for &(key, kind) in &node.keys {
                 self.uses[key as usize].insert(rank, *id, kind, node.gas);
@@ -416,7 +508,7 @@ impl Planner {
     }
 
     fn writers_before(&self, id: TransactionId, all: bool) -> Vec<TransactionId> {
-        let Some(node) = self.nodes.get(id.0 as usize) else { return Vec::new() };
+        let Some(node) = self.nodes.get(&id) else { return Vec::new() };
         let Some(rank) = node.rank else { return Vec::new() };
         let mut found = Vec::new();
         for (key, kind) in &node.keys {
@@ -429,13 +521,13 @@ impl Planner {
     }
 
     fn in_order(&self, ids: &mut Vec<TransactionId>) {
-        ids.sort_unstable_by_key(|id| self.nodes[id.0 as usize].rank);
+        ids.sort_unstable_by_key(|id| self.nodes[id].rank);
         ids.dedup();
     }
 
     /// Whether `writer` may write something that `reader` may read, as far as it is not known what one of them touches.
     fn may_write_for(&self, writer: TransactionId, reader: TransactionId) -> bool {
-        let (first, second) = (&self.nodes[writer.0 as usize], &self.nodes[reader.0 as usize]);
+        let (first, second) = (&self.nodes[&writer], &self.nodes[&reader]);
         let slots_in = |node: &Node, accounts: &[_], only_written: bool| {
             node.keys.iter().any(|(key, kind)| match self.names[*key as usize] {
                 StateKey::Storage(address, _) => {
@@ -459,9 +551,98 @@ impl Planner {
 
     fn refresh(&mut self) {
         let mut timeline = std::mem::take(&mut self.timeline);
-        timeline.refresh(&self.order, self.nodes.len(), |id| {
-            (self.dependencies(id), self.nodes[id.0 as usize].gas)
-        });
+        timeline.refresh(&self.order, |id| (self.dependencies(id), self.nodes[&id].gas));
         self.timeline = timeline;
+    }
+}
+
+/// The next number that is not in use. They start anew after the last: by then nobody has the first in mind.
+fn unused(next: &mut u32, is_used: impl Fn(u32) -> bool) -> u32 {
+    loop {
+        let number = *next;
+        *next = next.wrapping_add(1);
+        if !is_used(number) {
+            return number;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a piece of state of its own, and one of a few that all share.
+    fn touches(number: u64) -> Touches {
+        let key = |slot: u64| StateKey::Storage(Address::with_last_byte(1), U256::from(slot));
+        Touches { writes: vec![key(1_000 + number), key(number % 7)], gas: 1, ..Touches::default() }
+    }
+
+    fn sizes(planner: &Planner) -> [usize; 9] {
+        [
+            planner.keys.len(),
+            planner.names.len(),
+            planner.uses.len(),
+            planner.nodes.len(),
+            planner.bundles.len(),
+            planner.gone.len(),
+            planner.timeline.len(),
+            planner.groups.len(),
+            planner.order.len(),
+        ]
+    }
+
+    #[test]
+    fn what_has_left_is_freed_however_many_come_and_go() {
+        let mut planner = Planner::new(4);
+        let stays = planner.push(&touches(0));
+        for number in 0..20_000_u64 {
+            let id = planner.push(&touches(number));
+            if number % 100 == 0 {
+                planner.lanes();
+                planner.groups();
+            }
+            let bundle = planner.bundle_of(id).expect("it is in");
+            assert!(if number % 3 == 0 { planner.forget(bundle) } else { planner.remove(bundle) });
+        }
+        planner.lanes();
+        planner.groups();
+        for size in sizes(&planner) {
+            assert!(size <= GONE + 10, "{:?}", sizes(&planner));
+        }
+        assert_eq!(planner.known(), GONE + 1);
+        assert_eq!((planner.order(), planner.gas()), (&[stays][..], 1));
+        assert_eq!(planner.prefetch_of(stays).len(), 2);
+    }
+
+    #[test]
+    fn what_left_last_can_come_back_and_what_is_forgotten_cannot() {
+        let mut planner = Planner::new(4);
+        let bundles: Vec<BundleId> = (0..=GONE as u64)
+            .map(|number| {
+                let id = planner.push(&touches(number));
+                planner.bundle_of(id).expect("it is in")
+            })
+            .collect();
+        // Moving is no leaving, and neither is coming back.
+        assert!(planner.relocate(bundles[0], Place::First));
+        assert!(planner.remove(bundles[0]) && planner.reinsert(bundles[0], Place::Last));
+        for bundle in &bundles {
+            assert!(planner.remove(*bundle));
+        }
+        assert!(planner.reinsert(bundles[0], Place::First), "its last leaving counts");
+        assert!(!planner.reinsert(bundles[0], Place::First), "it is in");
+        assert!(planner.forget(bundles[0]) && !planner.forget(bundles[0]));
+        assert!(!planner.reinsert(bundles[0], Place::First));
+        assert!(planner.members(bundles[0]).is_empty());
+        assert!(planner.reinsert(bundles[GONE], Place::First));
+        assert_eq!(planner.order().len(), 1);
+    }
+
+    #[test]
+    fn numbers_start_anew_without_meeting() {
+        let used = [0, 1, u32::MAX];
+        let mut next = u32::MAX - 1;
+        let found = [(); 3].map(|()| unused(&mut next, |number| used.contains(&number)));
+        assert_eq!(found, [u32::MAX - 1, 2, 3]);
     }
 }

@@ -3,12 +3,15 @@
 //! In: the uses of each piece of state. Out: a representative of each transaction's group. Transactions that come are
 //! joined at once; when one goes, groups are found anew the next time that somebody asks.
 
+use rustc_hash::FxHashMap;
+
 use super::{TransactionId, uses::Uses};
 
 /// The groups.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
-    parents: Vec<u32>,
+    /// The next member on the way to the representative; whoever has none is one.
+    parents: FxHashMap<u32, u32>,
     /// Keys whose users are to be joined.
     pending: Vec<u32>,
     /// Whether something has gone since groups were found.
@@ -20,6 +23,7 @@ impl Groups {
     pub(super) fn forget(&mut self) {
         self.stale = true;
         self.pending.clear();
+        self.parents.clear();
     }
 
     /// A piece of state has got another user.
@@ -29,13 +33,8 @@ impl Groups {
         }
     }
 
-    /// Finds the groups of `count` transactions that were ever made.
-    pub(super) fn refresh(&mut self, count: usize, uses: &[Uses], in_order: usize) {
-        if self.stale {
-            self.parents.clear();
-        }
-        let known = self.parents.len() as u32;
-        self.parents.extend(known..count as u32);
+    /// Finds the groups.
+    pub(super) fn refresh(&mut self, uses: &[Uses], in_order: usize) {
         if std::mem::take(&mut self.stale) {
             if in_order > 0 {
                 for uses in uses.iter().filter(|uses| uses.joins()) {
@@ -54,9 +53,9 @@ impl Groups {
 
     /// The representative of a transaction's group: its smallest member that was ever joined to it.
     pub(super) fn find(&mut self, mut at: u32) -> u32 {
-        while self.parents[at as usize] != at {
-            let above = self.parents[self.parents[at as usize] as usize];
-            self.parents[at as usize] = above;
+        while let Some(&parent) = self.parents.get(&at) {
+            let Some(&above) = self.parents.get(&parent) else { return parent };
+            self.parents.insert(at, above);
             at = above;
         }
         at
@@ -68,7 +67,15 @@ impl Groups {
         for TransactionId(other) in users {
             let (one, two) = (self.find(first), self.find(other));
             // The smaller becomes the representative, so that it does not depend on the order of joining.
-            self.parents[one.max(two) as usize] = one.min(two);
+            if one != two {
+                self.parents.insert(one.max(two), one.min(two));
+            }
         }
+    }
+
+    /// How much is held.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.parents.len() + self.pending.len()
     }
 }

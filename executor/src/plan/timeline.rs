@@ -3,6 +3,8 @@
 //! In: the order, and for each transaction what it waits for and its gas. Out: the critical path and a schedule on a given
 //! number of lanes. What was computed for the start of the order is kept when something behind it changes.
 
+use rustc_hash::FxHashMap;
+
 use super::TransactionId;
 
 /// A schedule.
@@ -39,7 +41,7 @@ pub(super) struct Timeline {
     /// When each lane is free, behind the transactions that are scheduled.
     free: Vec<u64>,
     /// By transaction: when it ends with as many lanes as there could be, when it ends on its lane, and which that is.
-    slots: Vec<Slot>,
+    slots: FxHashMap<TransactionId, Slot>,
     /// How many transactions from the start are scheduled.
     valid: usize,
     /// Whether `free` and `longest` stand for more than the part that is scheduled.
@@ -60,6 +62,17 @@ impl Timeline {
         Self { count, free: vec![0; count], ..Self::default() }
     }
 
+    /// A transaction is not known any more.
+    pub(super) fn forget(&mut self, id: TransactionId) {
+        self.slots.remove(&id);
+    }
+
+    /// How much is held.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Something at this position, or behind it, is not what it was.
     pub(super) fn change_at(&mut self, position: usize) {
         if position < self.valid {
@@ -72,15 +85,13 @@ impl Timeline {
     pub(super) fn refresh(
         &mut self,
         order: &[TransactionId],
-        made: usize,
         ask: impl Fn(TransactionId) -> (Vec<TransactionId>, u64),
     ) {
-        self.slots.resize(made, Slot::default());
         if std::mem::take(&mut self.rewound) {
             self.free.fill(0);
             self.longest = 0;
             for id in &order[..self.valid] {
-                let slot = self.slots[id.0 as usize];
+                let slot = self.slots[id];
                 self.free[slot.lane] = self.free[slot.lane].max(slot.finish);
                 self.longest = self.longest.max(slot.depth);
             }
@@ -92,19 +103,19 @@ impl Timeline {
             let slot = Slot { depth: depth + gas, finish: start + gas, lane };
             self.free[lane] = slot.finish;
             self.longest = self.longest.max(slot.depth);
-            self.slots[id.0 as usize] = slot;
+            self.slots.insert(*id, slot);
         }
         self.valid = order.len();
     }
 
     pub(super) fn critical_path_gas(&self, order: &[TransactionId]) -> u64 {
-        order.iter().map(|id| self.slots[id.0 as usize].depth).max().unwrap_or(0)
+        order.iter().map(|id| self.slots[id].depth).max().unwrap_or(0)
     }
 
     /// The transaction at the end of the critical path.
     pub(super) fn last_to_finish(&self, order: &[TransactionId]) -> Option<TransactionId> {
         // The first of those that end last.
-        order.iter().rev().copied().max_by_key(|id| self.slots[id.0 as usize].depth)
+        order.iter().rev().copied().max_by_key(|id| self.slots[id].depth)
     }
 
     /// The one that ends last of these, by the critical path; of equals the first.
@@ -115,7 +126,7 @@ impl Timeline {
     pub(super) fn lanes(&self, order: &[TransactionId]) -> Lanes {
         let mut lanes = vec![Vec::new(); self.count];
         for id in order {
-            lanes[self.slots[id.0 as usize].lane].push(*id);
+            lanes[self.slots[id].lane].push(*id);
         }
         lanes.retain(|lane| !lane.is_empty());
         Lanes { lanes, makespan_gas: self.makespan() }
@@ -141,7 +152,7 @@ impl Timeline {
 
     /// When all of these are done: without end of lanes, and on those that there are.
     fn ready(&self, ids: &[TransactionId]) -> (u64, u64) {
-        let slots = ids.iter().map(|id| self.slots[id.0 as usize]);
+        let slots = ids.iter().map(|id| self.slots[id]);
         slots.fold((0, 0), |(depth, finish), slot| (depth.max(slot.depth), finish.max(slot.finish)))
     }
 
@@ -149,7 +160,7 @@ impl Timeline {
     /// has been free for the shortest time.
     fn choose(&self, ready: u64, after: Option<TransactionId>) -> (usize, u64) {
         if let Some(id) = after {
-            let lane = self.slots[id.0 as usize].lane;
+            let lane = self.slots[&id].lane;
             if self.free[lane] <= ready {
                 return (lane, ready);
             }
