@@ -3,12 +3,12 @@
 //! In: slices, by the hash and the variant of their code. Out: the same slices, in a later process. A cache is never
 //! needed: whatever is wrong with it, its file is built anew or left alone, and slices are compiled. Every entry
 //! carries a checksum and the code that it was compiled from, which has to have the hash that is asked for. A file
-//! that another analyser wrote counts as empty.
+//! that another analyser wrote counts as empty. Never: a file of another program's, lost; it is set aside.
 
 use std::{
     fs,
     hash::Hasher as _,
-    io,
+    io::{self, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -46,6 +46,12 @@ const MAX_FILE: u64 = 2 << 30;
 
 /// How much is kept to be written, in bytes of memory, before it is.
 const MAX_PENDING: usize = 256 << 20;
+
+/// What every store begins with.
+const MAGIC: [u8; 9] = *b"redb\x1a\n\xa9\r\n";
+
+/// How many files of others may stand beside the cache.
+const MOST_ASIDE: u32 = 100;
 
 /// How much of the file the store may keep in memory.
 const STORE_MEMORY: usize = 16 << 20;
@@ -178,11 +184,15 @@ fn open_reader(path: &Path) -> Result<Option<Reader>, CacheError> {
     loop {
         let opened = catch_unwind(|| -> Result<_, DatabaseError> {
             let database = Builder::new().set_cache_size(STORE_MEMORY).open_read_only(path)?;
-            let current = is_current(&database);
-            Ok(current.then_some(Reader(database)))
+            let origin = origin(&database);
+            Ok((origin, Reader(database)))
         });
         return match opened {
-            Ok(Ok(Some(reader))) => Ok(Some(reader)),
+            Ok(Ok((Origin::Current, reader))) => Ok(Some(reader)),
+            Ok(Ok((Origin::Foreign, reader))) => {
+                drop(reader);
+                set_aside(path).map(|()| None)
+            }
             Ok(Err(DatabaseError::Storage(StorageError::Io(error))))
                 if error.kind() == io::ErrorKind::NotFound =>
             {
@@ -198,25 +208,73 @@ fn open_reader(path: &Path) -> Result<Option<Reader>, CacheError> {
             {
                 Err(CacheError::Unusable { path: path.to_owned(), reason: error.to_string() })
             }
-            // Of another analyser, damaged, or not a store at all: in the folder for caches nobody misses it.
-            Ok(Ok(None) | Err(_)) | Err(_) => match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(CacheError::Unusable { path: path.to_owned(), reason: error.to_string() })
-                }
-                _ => Ok(None),
-            },
+            // Of another analyser, damaged, or not a store at all.
+            Ok(Ok((Origin::Older, _)) | Err(_)) | Err(_) => clear(path).map(|()| None),
         };
     }
 }
 
-/// Whether this analyser has written the file.
-fn is_current(database: &ReadOnlyDatabase) -> bool {
-    let version = || {
-        let table = database.begin_read().ok()?.open_table(ABOUT).ok()?;
+/// Who has written a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// This analyser.
+    Current,
+    /// Another analyser, or nobody: there is nothing in it.
+    Older,
+    /// Another program.
+    Foreign,
+}
+
+fn origin(database: &ReadOnlyDatabase) -> Origin {
+    let read = || {
+        let read = database.begin_read().ok()?;
+        if read.list_tables().ok()?.next().is_none() {
+            return Some(Origin::Older);
+        }
+        let Ok(table) = read.open_table(ABOUT) else { return Some(Origin::Foreign) };
         let version = table.get("version").ok()??;
-        Some(version.value() == VERSION)
+        Some(if version.value() == VERSION { Origin::Current } else { Origin::Older })
     };
-    version().unwrap_or_default()
+    // What cannot be read of it is damaged.
+    read().unwrap_or(Origin::Older)
+}
+
+/// Makes room for a new file: nobody misses a store of ours that cannot be read, and all else is set aside.
+fn clear(path: &Path) -> Result<(), CacheError> {
+    let mut start = [0; MAGIC.len()];
+    let read = fs::File::open(path).and_then(|mut file| file.read(&mut start));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(length) if length == 0 || start == MAGIC => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(CacheError::Unusable { path: path.to_owned(), reason: error.to_string() })
+            }
+            _ => Ok(()),
+        },
+        _ => set_aside(path),
+    }
+}
+
+/// Gives a file that is not ours another name.
+fn set_aside(path: &Path) -> Result<(), CacheError> {
+    let mut reason = "it is no cache of Deconflict's".to_owned();
+    for number in 1..=MOST_ASIDE {
+        let other = path.with_extension(format!("set-aside-{number}"));
+        // A link is never made where something is.
+        match fs::hard_link(path, &other) {
+            Ok(()) => match fs::remove_file(path) {
+                Ok(()) => return Ok(()),
+                Err(error) => reason = error.to_string(),
+            },
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                reason = format!("it is no cache of Deconflict's, and cannot be set aside: {error}");
+            }
+        }
+        break;
+    }
+    Err(CacheError::Unusable { path: path.to_owned(), reason })
 }
 
 fn write(path: &Path, slices: &[Arc<Slice>]) -> Result<(), CacheError> {
@@ -266,7 +324,7 @@ fn open_writer(path: &Path) -> Result<Database, CacheError> {
             Err(DatabaseError::DatabaseAlreadyOpen) => {
                 return Err(CacheError::InUse { path: path.to_owned() });
             }
-            Err(_) if !replaced && fs::remove_file(path).is_ok() => replaced = true,
+            Err(_) if !replaced && clear(path).is_ok() => replaced = true,
             Err(error) => {
                 return Err(CacheError::Unusable { path: path.to_owned(), reason: error.to_string() });
             }
@@ -392,12 +450,39 @@ mod tests {
     fn what_is_no_store_is_replaced() {
         for foreign in [vec![], b"something else".to_vec(), vec![0; 100_000], vec![0xff; 5_000]] {
             let folder = tempfile::tempdir().expect("a folder");
-            fs::write(folder.path().join(FILE), foreign).expect("room");
+            fs::write(folder.path().join(FILE), &foreign).expect("room");
             let cache = SliceCache::open_in(folder.path()).expect("it is replaced");
+            // What may be somebody else's is not lost.
+            let aside = fs::read(folder.path().join("slices.set-aside-1"));
+            assert_eq!(aside.ok(), (!foreign.is_empty()).then_some(foreign));
             assert!(find(&cache, 1).is_none());
             cache.store(&slice(1));
             cache.flush().expect("it is replaced");
             assert!(find(&cache, 1).is_some());
+        }
+    }
+
+    #[test]
+    fn the_store_of_another_program_is_set_aside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fill = |word: &str| -> Result<(), redb::Error> {
+            let database = Database::create(folder.path().join(FILE))?;
+            let transaction = database.begin_write()?;
+            let table: TableDefinition<'static, &str, &str> = TableDefinition::new("words");
+            transaction.open_table(table)?.insert("word", word)?;
+            transaction.commit()?;
+            Ok(())
+        };
+        for (word, name) in [("one", "slices.set-aside-1"), ("two", "slices.set-aside-2")] {
+            fill(word).expect("room");
+            let before = fs::read(folder.path().join(FILE)).expect("it is there");
+            let cache = SliceCache::open_in(folder.path()).expect("it is set aside");
+            assert_eq!(fs::read(folder.path().join(name)).ok(), Some(before), "{name}");
+            cache.store(&slice(1));
+            cache.flush().expect("there is room for ours");
+            assert!(find(&cache, 1).is_some());
+            drop(cache);
+            fs::remove_file(folder.path().join(FILE)).expect("it is there");
         }
     }
 
