@@ -184,7 +184,7 @@ impl Server {
         }
         let mut paths: BTreeSet<PathBuf> =
             self.snapshots.values().flat_map(|it| it.files.keys().cloned()).collect();
-        paths.extend(self.published.keys().filter_map(|it| uri::to_path(&it.clone().into())));
+        paths.extend(self.published.keys().cloned());
         for path in paths {
             self.send(&path);
         }
@@ -204,9 +204,14 @@ impl Server {
         let uri = self.uri_of(path);
         let items = Value::Array(self.diagnostics(path));
         let nothing = Value::Array(Vec::new());
-        let before = self.published.get(&uri.0).unwrap_or(&nothing);
-        if *before == items {
+        let before = self.published.get(path);
+        if before.map_or(items == nothing, |(name, before)| *name == uri && *before == items) {
             return;
+        }
+        // A file that is called otherwise than before has its findings once.
+        if let Some((name, _)) = before.filter(|(name, _)| *name != uri) {
+            let parameters = json!({ "uri": name, "diagnostics": [] });
+            self.client.notify("textDocument/publishDiagnostics", parameters);
         }
         let mut parameters = json!({ "uri": uri, "diagnostics": items });
         if let Some(document) = self.documents.get(path) {
@@ -214,9 +219,9 @@ impl Server {
         }
         self.client.notify("textDocument/publishDiagnostics", parameters);
         if items == nothing {
-            self.published.remove(&uri.0);
+            self.published.remove(path);
         } else {
-            self.published.insert(uri.0, items);
+            self.published.insert(path.to_owned(), (uri, items));
         }
     }
 

@@ -34,6 +34,12 @@ impl Server {
         let Notification { method, params } = notification;
         let uri = params.pointer("/textDocument/uri").and_then(Value::as_str).map(|it| it.to_owned().into());
         let path = uri.as_ref().and_then(uri::to_path);
+        if let ("textDocument/didOpen", Some(uri), None) = (method.as_str(), &uri, &path)
+            && uri::is_of_another_host(uri)
+        {
+            let text = format!("{} lies on another machine: there are no findings for it", uri.0);
+            self.client.say(Urgency::Log, &text);
+        }
         match (method.as_str(), path) {
             ("initialized", _) => self.initialized(),
             ("textDocument/didOpen", Some(path)) => {

@@ -2,35 +2,37 @@
 //!
 //! In: a rule, or a page. Out: the URI of a file in a folder of the server's own, which goes when the server does.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Mutex};
 
 use deconflict_lints::{find_rule, report::rule_page};
 use gen_lsp_types::Uri;
+use tempfile::TempDir;
 
 use super::uri;
+
+/// What the names of the folders begin with.
+const PREFIX: &str = "deconflict-lsp-";
 
 /// The folder with the pages.
 #[derive(Debug)]
 pub(super) struct Pages {
-    folder: PathBuf,
+    /// None where there is no room for temporary files.
+    folder: Option<TempDir>,
     written: Mutex<BTreeMap<String, Uri>>,
 }
 
 impl Pages {
     /// Pages that are written when they are first asked for.
     pub(super) fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("deconflict-lsp-{}", std::process::id()));
+        // Nobody else can have made it, and nobody else can put anything into it.
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir().ok();
         Self { folder, written: Mutex::default() }
     }
 
     /// The server's own folder.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
+    pub(super) fn folder(&self) -> PathBuf {
+        // Where it cannot be made, nothing can be put into it either.
+        self.folder.as_ref().map_or_else(|| std::env::temp_dir().join(PREFIX), |it| it.path().to_owned())
     }
 
     /// The page of a rule.
@@ -48,17 +50,10 @@ impl Pages {
     pub(super) fn write(&self, name: &str, text: &str) -> Option<Uri> {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
         let file: String = name.chars().map(|letter| if plain(letter) { letter } else { '-' }).collect();
-        let path = self.folder.join(file).with_extension("md");
-        fs::create_dir_all(&self.folder).and_then(|()| fs::write(&path, text)).ok()?;
+        let path = self.folder.as_ref()?.path().join(file).with_extension("md");
+        fs::write(&path, text).ok()?;
         let uri = uri::from_path(&path);
         self.written.lock().ok()?.insert(name.to_owned(), uri.clone());
         Some(uri)
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        // What is left of it belongs to the system's temporary files.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use gen_lsp_types::InitializeParams;
+use gen_lsp_types::{InitializeParams, Uri};
 use lsp_server::{Message, Request, RequestId, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -71,8 +71,8 @@ pub(super) struct Server {
     pub(super) settings: Settings,
     pub(super) pages: Pages,
     pub(super) pending: BTreeMap<RequestId, Pending>,
-    /// What was last sent for a file.
-    pub(super) published: BTreeMap<String, Value>,
+    /// What was last sent for a file, and what the file was called then.
+    pub(super) published: BTreeMap<PathBuf, (Uri, Value)>,
     /// What is to be compiled, from when on.
     pub(super) saved: BTreeMap<PathBuf, (Instant, BTreeSet<PathBuf>)>,
     /// What is to be read again, from when on.
@@ -314,7 +314,7 @@ impl Server {
             let options = serde_json::to_value(options).unwrap_or_default();
             self.settings = Settings::read(&options).unwrap_or_default();
         }
-        let (jobs, worker) = worker::start(self.events.clone(), self.pages.folder().to_owned());
+        let (jobs, worker) = worker::start(self.events.clone(), self.pages.folder());
         (self.jobs, self.worker) = (Some(jobs), Some(worker));
         self.job(Job::Configure(Box::new(self.settings.clone())));
         let value = serde_json::to_value(parameters).unwrap_or_default();

@@ -5,3 +5,4 @@ mod editing;
 mod pieces;
 mod robustness;
 mod transcript;
+mod uris;
