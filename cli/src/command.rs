@@ -13,14 +13,18 @@ pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod simulate;
 
-use std::{fs, io::Read as _, path::Path};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use alloy_primitives::Address;
 use anyhow::{Context, bail};
 use deconflict_executor::fetch::code_of;
 use deconflict_lints::{LoadOptions, Project, load, load_bytes};
 
-use crate::{arguments::NodeOptions, console::Console, node};
+use crate::{arguments::NodeOptions, console::Console, files, node};
 
 /// Reads one input and says how that went.
 fn read(path: &Path, no_build: bool, console: &Console) -> anyhow::Result<Project> {
@@ -65,13 +69,61 @@ fn read_or_ask(
     Ok(project)
 }
 
-/// Writes a file of ours, and never over JSON that is not: a slip on the command line must not cost an artifact.
+/// Writes a file of ours, and never over one that is not: a slip on the command line must not cost an artifact.
 fn replace(path: &Path, schema: &str, text: &str) -> anyhow::Result<()> {
-    let old = fs::read(path).unwrap_or_default();
-    if let Ok(old) = serde_json::from_slice::<serde_json::Value>(&old)
-        && !old["schema"].as_str().is_some_and(|found| found.starts_with(schema))
-    {
-        bail!("{} is another kind of file and is not written over: name a new file", path.display());
+    let name = path.display();
+    let old = match fs::metadata(path) {
+        // What can be read only once holds nothing that could be lost.
+        Ok(there) if !there.is_file() => Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        _ => fs::read(path).with_context(|| format!("cannot read {name}, which is to be written over"))?,
+    };
+    if !is_ours(&old, schema) {
+        bail!("{name} is another kind of file and is not written over: name a new file");
     }
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    files::write(path, text.as_bytes())
+}
+
+/// Whether a file of this content was written by us, whole or not: half a file, or one with the marks of two versions that
+/// could not be merged, is to be written anew.
+fn is_ours(old: &[u8], schema: &str) -> bool {
+    let old = old.trim_ascii();
+    if let Ok(old) = serde_json::from_slice::<serde_json::Value>(old) {
+        return old["schema"].as_str().is_some_and(|found| found.starts_with(schema));
+    }
+    let begins = old.starts_with(b"{") || old.starts_with(b"<<<<<<<");
+    let named = format!("\"{schema}");
+    old.is_empty() || begins && old.windows(named.len()).any(|part| part == named.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn what_is_not_ours_is_known() {
+        let schema = "deconflict/baseline/";
+        let ours: [&[u8]; 5] = [
+            b"",
+            b" \n",
+            b"{\"schema\": \"deconflict/baseline/1\", \"findings\": []}",
+            b"{\n  \"schema\": \"deconflict/baseline/1\",\n  \"findi",
+            b"{\n  \"schema\": \"deconflict/baseline/1\",\n<<<<<<< ours\n=======\n>>>>>>> theirs\n}\n",
+        ];
+        for old in ours {
+            assert!(is_ours(old, schema), "{}", String::from_utf8_lossy(old));
+        }
+        let others: [&[u8]; 7] = [
+            b"{}",
+            b"[]",
+            b"0x6001",
+            b"{\"abi\": [",
+            b"{\"schema\": \"deconflict/budget/1\"}",
+            b"see \"deconflict/baseline/1\"",
+            b"\xff\xfe{",
+        ];
+        for old in others {
+            assert!(!is_ours(old, schema), "{}", String::from_utf8_lossy(old));
+        }
+    }
 }

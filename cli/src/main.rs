@@ -7,6 +7,7 @@ mod arguments;
 mod command;
 mod configuration;
 mod console;
+mod files;
 mod hint_server;
 mod language_server;
 mod node;

@@ -9,11 +9,12 @@ use std::{
     env, fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
-    process,
 };
 
 use deconflict_lints::{Checked, Project};
 use etcetera::BaseStrategy as _;
+
+use crate::files;
 
 /// What the file begins with.
 const MAGIC: &[u8] = b"deconflict/check-results/1\n";
@@ -61,10 +62,7 @@ impl Results {
         let entries: BTreeMap<u128, Vec<u8>> = found.into_iter().filter_map(kept).collect();
         let written = || {
             fs::create_dir_all(path.parent()?).ok()?;
-            // Whoever reads meanwhile sees the old file or the new one, never half of one.
-            let beside = path.with_extension(format!("{}.new", process::id()));
-            fs::write(&beside, encode(&entries)).ok()?;
-            fs::rename(&beside, path).or_else(|_| fs::remove_file(&beside)).ok()
+            files::write(path, &encode(&entries)).ok()
         };
         let _ = written();
     }

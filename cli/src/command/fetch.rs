@@ -13,10 +13,10 @@ use deconflict_executor::{
     fork, write_block,
 };
 
-use super::hints::write;
 use crate::{
     arguments::Fetch,
     console::Console,
+    files::{keep_apart, write},
     node::{ALONE, connect},
 };
 
@@ -30,6 +30,12 @@ pub(crate) fn run(options: &Fetch, console: &Console) -> anyhow::Result<ExitCode
     let fetch = FetchOptions { spec, without_tracer: options.no_tracer };
     let predictor = Predictor::new();
     let Some((from, to)) = options.range else {
+        if options.access_list.as_ref() == Some(&options.output) {
+            bail!("`--access-list` and `--output` are the same file: name two");
+        }
+        if let Some(list) = &options.access_list {
+            keep_apart(list, [options.output.as_path()])?;
+        }
         let number = options.block.as_deref().context("name a block")?;
         let block = one(&node, number, &options.output, fetch, &predictor, console)?;
         if let Some(path) = &options.access_list {
@@ -45,13 +51,19 @@ pub(crate) fn run(options: &Fetch, console: &Console) -> anyhow::Result<ExitCode
         .with_context(|| format!("cannot make {}", options.output.display()))?;
     for number in from..=to {
         let path: PathBuf = options.output.join(format!("{number}.json.zst"));
-        // A file is only there if it was whole and right; one that cannot be read is taken again.
-        let there = BlockReader::new(None)?.read(&path).is_ok_and(|block| block.number == number);
-        if there {
-            console.note(&format!("{} is there already", path.display()));
-        } else {
+        if path.symlink_metadata().is_err() {
             one(&node, &number.to_string(), &path, fetch, &predictor, console)?;
+            continue;
         }
+        // A snapshot is only there if it was whole and right; all else is not ours, and nobody has named it.
+        let read = BlockReader::new(None)?.read(&path);
+        if !read.is_ok_and(|block| block.number == number) {
+            bail!(
+                "{} is there, and is no snapshot of block {number} that can be read: move it away, or name another folder",
+                path.display()
+            );
+        }
+        console.note(&format!("{} is there already", path.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,23 +1,25 @@
 //! `deconflict init`, `completions` and `man`: what goes with an installation.
 
-use std::{fs, io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::CommandFactory as _;
 use deconflict_lints::{FILE_NAME, template};
 
 use crate::{
     arguments::{Arguments, Completions, Init},
     console::Console,
+    files,
 };
 
 /// Writes the commented configuration.
 pub(crate) fn init(options: &Init, console: &Console) -> anyhow::Result<ExitCode> {
     let path = options.folder.join(FILE_NAME);
-    if path.exists() && !options.force {
+    if options.force {
+        files::write(&path, template().as_bytes())?;
+    } else if !files::create(&path, template().as_bytes())? {
         bail!("{} is there already: `--force` writes over it", path.display());
     }
-    fs::write(&path, template()).with_context(|| format!("cannot write {}", path.display()))?;
     console.note(&format!("wrote {}", path.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use deconflict_lints::{allow_comments, insert_comments, report::human::plural};
 
 use super::Checkup;
-use crate::console::Console;
+use crate::{console::Console, files::Prepared};
 
 /// Writes a comment above every reported line. All new texts are made before the first file is written.
 pub(super) fn write(checkups: &[Checkup], reason: &str, console: &Console) -> anyhow::Result<ExitCode> {
@@ -34,8 +34,10 @@ pub(super) fn write(checkups: &[Checkup], reason: &str, console: &Console) -> an
     if count == 0 && checkups.iter().any(|it| !it.report.diagnostics.is_empty()) {
         bail!("no finding has a line that a comment could be written to: compile the project again first");
     }
-    for (path, text) in &files {
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    // All of them stand beside the old ones before the first takes a place.
+    let prepared = files.iter().map(|(path, text)| Prepared::new(path, text.as_bytes()));
+    for file in prepared.collect::<anyhow::Result<Vec<_>>>()? {
+        file.put()?;
     }
     let (comments, files) = (plural(count, "comment"), plural(files.len(), "file"));
     console.note(&format!("wrote {comments} to {files}: compile the project again"));

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use deconflict_lints::Baseline;
 
 use super::Checkup;
@@ -18,6 +18,12 @@ const DEFAULT: &str = "deconflict-baseline.json";
 pub(super) fn apply(options: &Check, checkups: &mut [Checkup], console: &Console) -> anyhow::Result<()> {
     if options.no_baseline {
         return Ok(());
+    }
+    if options.write_baseline.is_some() && options.changed_since.is_some() {
+        bail!(
+            "a baseline holds all findings, and `--changed-since` leaves some out: the others would be new the next time. \
+             Leave out one of the two"
+        );
     }
     let configured = || checkups.iter().find_map(|it| it.configuration.baseline.clone());
     let named = options.baseline.clone().or_else(configured);
