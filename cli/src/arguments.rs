@@ -282,6 +282,18 @@ fn processors(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The most lanes of a plan: each transaction looks at all of them.
+pub(crate) const MOST_LANES: usize = 1_024;
+
+fn lanes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("there is at least one lane".to_owned()),
+        Ok(number @ 1..=MOST_LANES) => Ok(number),
+        Ok(_) => Err(format!("there are {MOST_LANES} lanes at most")),
+        Err(error) => Err(format!("{error}; give a number from 1 to {MOST_LANES}")),
+    }
+}
+
 /// The arguments of `hints`.
 #[derive(Debug, Args)]
 pub(crate) struct Hints {
@@ -304,8 +316,8 @@ pub(crate) struct Hints {
     /// What to tell: what each transaction touches, or that and a plan for the block.
     #[arg(long, value_enum, default_value_t = Tier::Plan, value_name = "TIER")]
     pub(crate) tier: Tier,
-    /// The number of lanes of the plan.
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = processors)]
+    /// The number of lanes of the plan, 1024 at most.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = lanes)]
     pub(crate) lanes: usize,
     /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
@@ -398,6 +410,10 @@ pub(crate) struct Serve {
     /// A file with the token that requests have to bear; needed beyond the loopback addresses.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// A host that requests may name beside this machine's, where it is asked through another server; else those at a
+    /// loopback address have to name that, or `localhost`.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
     /// The most bytes of a request.
     #[arg(long, default_value_t = 4 << 20, value_name = "N")]
     pub(crate) max_body: u32,
@@ -410,8 +426,8 @@ pub(crate) struct Serve {
     /// Milliseconds that a request waits for the analysis of codes that were never seen; it goes on in the background.
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) analysis_ms: u64,
-    /// The number of lanes of plans.
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = processors)]
+    /// The number of lanes of plans, 1024 at most.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = lanes)]
     pub(crate) lanes: usize,
     /// Take analysed codes from this file, so that they need not be analysed.
     #[arg(long, value_name = "FILE", conflicts_with = "no_cache")]

@@ -3,7 +3,10 @@
 //! In: requests, and states to predict on. Out: hints, plans and templates. Whatever is asked, a worker is held no longer
 //! than its budget, memory is bounded by the limits, and what is not known is marked in the answer.
 
+mod admission;
 mod bases;
+mod head;
+mod http;
 mod limits;
 mod lines;
 mod listen;
@@ -11,13 +14,16 @@ mod methods;
 mod pool;
 mod metrics;
 mod request;
+mod rpc;
 mod service;
+mod socket;
 mod state;
+mod upstream;
 mod work;
 
 pub(crate) use limits::Limits;
 pub(crate) use lines::serve_lines;
-pub(crate) use listen::{Door, serve};
-pub(crate) use methods::methods;
+pub(crate) use listen::{Door, Guests, serve};
 pub(crate) use service::Service;
 pub(crate) use state::{NodeState, View};
+pub(crate) use upstream::Upstream;

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{IsTerminal as _, Read as _, Write as _},
-    path::Path,
+    io::{IsTerminal as _, Read as _},
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use deconflict_executor::{
     Block, BlockReader, BlockState, Predictor, SliceCache, Transaction,
     block_access_list::{self, Comparison, Lack},
-    fetch::{Node, next_block},
+    fetch::next_block,
     fork,
     hints::{Basis, BlockHints, export_slices, export_templates, hint_block, import_slices, parse_lines},
 };
@@ -21,9 +21,13 @@ use revm::{DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId};
 use crate::{
     arguments::{Hints, Tier},
     console::Console,
-    hint_server::{NodeState, View},
+    files::{keep_apart, write},
+    hint_server::{NodeState, Upstream, View},
     node::{ALONE, connect},
 };
+
+/// What a file with the codes of many blocks is called, which is read where it stands beside one of them.
+const CODES: &str = "codes.jsonl.zst";
 
 /// Writes the hints for a block or for a list of transactions.
 pub(crate) fn run(options: &Hints, console: &Console) -> anyhow::Result<ExitCode> {
@@ -33,6 +37,9 @@ pub(crate) fn run(options: &Hints, console: &Console) -> anyhow::Result<ExitCode
     }
     if !format.is_text && options.output.is_none() && std::io::stdout().is_terminal() {
         bail!("`--format {}` is not text: name a file with `--output`, or redirect the output", format.name);
+    }
+    if let Some(output) = options.output.as_deref().or(options.export_templates.as_deref()) {
+        keep_apart(output, inputs(options).iter().map(PathBuf::as_path))?;
     }
     let lanes = (options.tier == Tier::Plan).then_some(options.lanes);
     let hints = if let Some(url) = &options.rpc_url {
@@ -55,6 +62,15 @@ pub(crate) fn run(options: &Hints, console: &Console) -> anyhow::Result<ExitCode
         None => console.bytes(&bytes)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// All files that are read, the codes beside a block file among them.
+fn inputs(options: &Hints) -> Vec<PathBuf> {
+    let named =
+        [&options.block, &options.transactions, &options.codes, &options.templates, &options.access_list];
+    let folder = options.block.iter().map(|block| block.parent().unwrap_or(Path::new("")));
+    let codes = folder.flat_map(|folder| [folder.join(CODES), folder.join("..").join(CODES)]);
+    named.into_iter().flatten().cloned().chain(codes).collect()
 }
 
 /// Hints on the state before a block.
@@ -85,15 +101,14 @@ fn of_node(
     console: &Console,
 ) -> anyhow::Result<BlockHints> {
     let spec = options.spec.as_deref().map(fork).transpose().map_err(anyhow::Error::msg)?;
-    let node: Arc<dyn Node + Send + Sync> = Arc::new(connect(url, &options.node, ALONE)?);
+    let node = Arc::new(Upstream::new(Box::new(connect(url, &options.node, ALONE)?), None));
     let next = next_block(&*node, spec).with_context(|| url.to_owned())?;
     let path = options.transactions.as_deref().context("name the transactions by `--transactions`")?;
     let transactions = read_lines(path, next.block.chain_id, next.block.spec)?;
-    let state = Arc::new(NodeState::new(node, next.head));
-    let view = View::Node(Arc::clone(&state));
+    let view = View::Node(Arc::new(NodeState::new(Arc::clone(&node), next.head)));
     let mut hints = hint(options, &next.block, &transactions, &view, lanes, console)?;
     hints.assumed = next.assumed;
-    if let Some((count, problem)) = state.unanswered() {
+    if let Some((count, problem)) = node.unanswered() {
         console.warn(&format!(
             "the node has not answered {count} questions, and the hints that need them say so: {problem}"
         ));
@@ -202,18 +217,4 @@ pub(crate) fn predictor(
         console.note(&format!("{name}: {count} analysed codes"));
     }
     Ok(Predictor::with_cache(cache))
-}
-
-/// Writes a file whole or not at all.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let name = path.display();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let context = || format!("cannot write {name}");
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).with_context(context)?;
-    file.write_all(bytes).with_context(context)?;
-    file.persist(path).with_context(context)?;
-    Ok(())
 }

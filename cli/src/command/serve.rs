@@ -1,9 +1,9 @@
 //! `deconflict serve`: hints for whoever asks.
 
-use std::{fs, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{fs, io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use deconflict_executor::{BlockReader, fetch::Node};
+use deconflict_executor::BlockReader;
 use jsonrpsee::server::stop_channel;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -12,12 +12,18 @@ use super::hints::predictor;
 use crate::{
     arguments::Serve,
     console::Console,
-    hint_server::{Door, Limits, Service, methods, serve, serve_lines},
+    hint_server::{Door, Guests, Limits, Service, Upstream, serve, serve_lines},
     node::{SERVING, connect},
 };
 
 /// How long a request may take to arrive and be answered.
 const REQUEST: Duration = Duration::from_secs(30);
+
+/// How long a node may leave all questions unanswered before it is not asked more than it takes to see that it answers again.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// How often a node is asked for the head of its chain where nobody else wants to know it.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How often what was analysed is written to the store.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -32,7 +38,9 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
     let mut reader = BlockReader::new(options.codes.as_deref())?;
     let blocks = options.block.iter().map(|file| reader.read(file)).collect::<Result<Vec<_>, _>>()?;
     let node = match &options.rpc_url {
-        Some(url) => Some(Arc::new(connect(url, &options.node, SERVING)?) as Arc<dyn Node + Send + Sync>),
+        Some(url) => {
+            Some(Arc::new(Upstream::new(Box::new(connect(url, &options.node, SERVING)?), Some(SILENCE))))
+        }
         None => None,
     };
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -57,7 +65,8 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
         .max_blocking_threads(limits.workers * 2)
         .build()
         .context("cannot start the threads of the server")?;
-    let ended = runtime.block_on(all(options, &service, token));
+    let guests = Guests { token, hosts: options.allow_host.clone() };
+    let ended = runtime.block_on(all(options, &service, guests));
     // Work that nobody waits for any more does not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(2));
     service.flush();
@@ -66,8 +75,7 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
 }
 
 /// Opens every door that was asked for, or reads lines where none was.
-async fn all(options: &Serve, service: &Arc<Service>, token: Option<Arc<str>>) -> anyhow::Result<()> {
-    let methods = methods(service)?;
+async fn all(options: &Serve, service: &Arc<Service>, guests: Guests) -> anyhow::Result<()> {
     let flushing = tokio::spawn({
         let service = Arc::clone(service);
         async move {
@@ -78,27 +86,36 @@ async fn all(options: &Serve, service: &Arc<Service>, token: Option<Arc<str>>) -
             }
         }
     });
+    let looking = tokio::spawn({
+        let service = Arc::clone(service);
+        async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                service.look();
+            }
+        }
+    });
     let mut doors: Vec<Door> = options.listen.map(Door::Tcp).into_iter().collect();
     doors.extend(options.ipc.clone().map(Door::Unix));
     if doors.is_empty() {
         let ended = tokio::select! {
-            ended = serve_lines(service, &methods) => ended.context("cannot read or write lines"),
+            ended = serve_lines(service) => ended.context("cannot read or write lines"),
             () = told_to_stop() => Ok(()),
         };
         flushing.abort();
+        looking.abort();
         return ended;
     }
     let (stop, server) = stop_channel();
     let mut open = tokio::task::JoinSet::new();
     for door in doors {
-        let (service, methods, token, stop) =
-            (Arc::clone(service), methods.clone(), token.clone(), stop.clone());
+        let (service, guests, stop) = (Arc::clone(service), guests.clone(), stop.clone());
         open.spawn(async move {
-            let name = format!("{door:?}");
+            let name = door.to_string();
             let opened = |at: &str| tracing::info!(at, "listening");
-            serve(service, methods, door, token, stop, opened)
+            serve(service, door, guests, stop, opened)
                 .await
-                .with_context(|| format!("cannot listen: {name}"))
+                .with_context(|| format!("cannot listen at {name}"))
         });
     }
     drop(stop);
@@ -113,6 +130,7 @@ async fn all(options: &Serve, service: &Arc<Service>, token: Option<Arc<str>>) -
         other.unwrap_or_else(|error| Err(error.into()))?;
     }
     flushing.abort();
+    looking.abort();
     ended
 }
 
@@ -134,6 +152,7 @@ fn token(options: &Serve) -> anyhow::Result<Option<Arc<str>>> {
         Some(path) => {
             let name = path.display();
             let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+            warn_of_readers(path);
             let token = text.trim();
             if token.len() < MIN_TOKEN {
                 bail!("{name}: the token is shorter than {MIN_TOKEN} characters");
@@ -147,6 +166,21 @@ fn token(options: &Serve) -> anyhow::Result<Option<Arc<str>>> {
         bail!("others than this machine could ask: name a file with a token by `--token-file`");
     }
     Ok(token)
+}
+
+/// Says so where a token is no secret.
+fn warn_of_readers(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(path).map_or(0, |there| there.permissions().mode());
+        if mode & 0o006 != 0 {
+            let path = path.display();
+            tracing::warn!(
+                "every user of this machine can read or write the token in {path}: `chmod 600` it"
+            );
+        }
+    }
 }
 
 /// Writes the log to standard error, as much as `DECONFLICT_LOG` says.

@@ -1,28 +1,16 @@
 //! What requests are about where they bring no state themselves.
 //!
-//! In: blocks of files, and a node. Out: a block to predict in and the state before it. The head of a node's chain is asked for
-//! once for all requests of half a second.
+//! In: blocks of files, and a node. Out: a block to predict in and the state before it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::B256;
-use deconflict_executor::{
-    Assumed, Block, BlockState, Expected, Header,
-    fetch::{Node, next_block},
-};
+use deconflict_executor::{Assumed, Block, BlockState, Expected, Header};
 use revm::primitives::hardfork::SpecId;
 
-use super::{
-    service::Refusal,
-    state::{NodeState, View},
-};
+use serde_json::Value;
 
-/// How long the head of a node's chain is taken for the head.
-const HEAD_HOLDS: Duration = Duration::from_millis(500);
+use super::{head::Heads, service::Refusal, state::View, upstream::Upstream};
 
 /// A block to predict in, and the state before it.
 pub(super) struct Base {
@@ -40,25 +28,15 @@ struct Known {
     state: Arc<BlockState>,
 }
 
-/// What is known of the head of a node's chain.
-struct Head {
-    since: Instant,
-    state: Arc<NodeState>,
-    hash: B256,
-    next: Block,
-    assumed: Assumed,
-}
-
 /// All that requests can be about.
 pub(super) struct Bases {
     known: BTreeMap<B256, Arc<Known>>,
     latest: Option<Arc<Known>>,
-    node: Option<Arc<dyn Node + Send + Sync>>,
-    head: Mutex<Option<Head>>,
+    head: Option<Arc<Heads>>,
 }
 
 impl Bases {
-    pub(super) fn new(blocks: Vec<Block>, node: Option<Arc<dyn Node + Send + Sync>>) -> Self {
+    pub(super) fn new(blocks: Vec<Block>, node: Option<Arc<Upstream>>) -> Self {
         let mut known = BTreeMap::new();
         let mut latest = None;
         for block in blocks {
@@ -66,17 +44,32 @@ impl Bases {
             known.extend(entry.block.header.parent_hash.map(|parent| (parent, Arc::clone(&entry))));
             latest = Some(entry);
         }
-        Self { known, latest, node, head: Mutex::default() }
+        let bases = Self { known, latest, head: node.map(Heads::new) };
+        // The first request need not wait for it.
+        bases.look();
+        bases
     }
 
-    /// How many states there are by the hash of the block that they come after.
+    /// How many states of files requests can be about: those that are known by the hash of the block that they come after,
+    /// and the last, which needs no name.
     pub(super) fn count(&self) -> usize {
-        self.known.len()
+        let is_named = |latest: &Arc<Known>| latest.block.header.parent_hash.is_some();
+        self.known.len() + usize::from(self.latest.as_ref().is_some_and(|latest| !is_named(latest)))
     }
 
     /// Whether finding a base may take as long as a node takes to answer.
     pub(super) fn may_wait(&self) -> bool {
-        self.node.is_some()
+        self.head.is_some()
+    }
+
+    /// Has the node asked for the head of its chain if that may have changed. Waits for nobody.
+    pub(super) fn look(&self) {
+        self.head.iter().for_each(Heads::look);
+    }
+
+    /// What is known of the node, and whether that is stale; none without a node.
+    pub(super) fn node(&self) -> Option<(bool, Value)> {
+        self.head.as_ref().map(Heads::health)
     }
 
     /// The base after the block with this hash, or the one that is the latest.
@@ -89,8 +82,11 @@ impl Bases {
             })?;
             return Ok(known.base());
         }
-        if let Some(node) = &self.node {
-            return self.head(node);
+        if let Some(head) = &self.head {
+            let head = head.get().map_err(Refusal::Internal)?;
+            let earliest = head.next.header.timestamp;
+            let (view, assumed) = (View::Node(head.state), (*head.assumed).clone());
+            return Ok(Base { block: bare(&head.next), view, earliest, assumed });
         }
         let nothing = || Base {
             block: empty_block(),
@@ -99,30 +95,6 @@ impl Bases {
             assumed: Assumed::everything(),
         };
         Ok(self.latest.as_ref().map_or_else(nothing, |known| known.base()))
-    }
-
-    /// The state at the head of the node's chain, and a block like the next one.
-    fn head(&self, node: &Arc<dyn Node + Send + Sync>) -> Result<Base, Refusal> {
-        let mut known = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|head| head.since.elapsed() >= HEAD_HOLDS) {
-            let found = next_block(&**node, None).map_err(|error| Refusal::Internal(error.to_string()))?;
-            // What is known of a state stays while the chain has the same head.
-            let state = match &*known {
-                Some(head) if head.hash == found.hash => Arc::clone(&head.state),
-                _ => Arc::new(NodeState::new(Arc::clone(node), found.head)),
-            };
-            *known = Some(Head {
-                since: Instant::now(),
-                state,
-                hash: found.hash,
-                next: found.block,
-                assumed: found.assumed,
-            });
-        }
-        let head = known.as_ref().ok_or_else(|| Refusal::Internal("the node has no head".to_owned()))?;
-        let earliest = head.next.header.timestamp;
-        let (view, assumed) = (View::Node(Arc::clone(&head.state)), head.assumed.clone());
-        Ok(Base { block: bare(&head.next), view, earliest, assumed })
     }
 }
 

@@ -1,29 +1,21 @@
-//! HTTP, over TCP and over Unix sockets.
+//! Doors: addresses and Unix sockets at which connections come in.
 //!
-//! In: connections. Out: answers, `/metrics` and `/health`. Connections beyond the limit are closed at once, requests that
-//! take too long to arrive are given up, and without the right token nothing is answered but 401.
+//! In: connections. Out: conversations. Connections beyond the limit are closed at once, and whoever is being answered when
+//! it is time to go is answered still.
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use jsonrpsee::{
-    RpcModule,
     core::BoxError,
-    server::{
-        BatchRequestConfig, HttpBody, HttpRequest, HttpResponse, Server, ServerConfig, StopHandle,
-        serve_with_graceful_shutdown,
-    },
+    server::{HttpBody, HttpRequest, StopHandle, serve_with_graceful_shutdown},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tower::Service as _;
 
-use super::service::Service;
-
-/// The most bytes of an answer.
-const MAX_ANSWER: u32 = 256 << 20;
+use super::{admission::Admission, http, service::Service, socket};
 
 /// Where connections come in.
 #[derive(Clone, Debug)]
@@ -34,21 +26,41 @@ pub(crate) enum Door {
     Unix(PathBuf),
 }
 
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Who may come in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Guests {
+    /// What requests have to bear.
+    pub(crate) token: Option<Arc<str>>,
+    /// The hosts that requests may name beside those of this machine.
+    pub(crate) hosts: Vec<String>,
+}
+
 /// Opens a door and answers who comes in, until `stop` says that it is enough. The address is told to `opened`.
 pub(crate) async fn serve(
     service: Arc<Service>,
-    methods: RpcModule<Arc<Service>>,
     door: Door,
-    token: Option<Arc<str>>,
+    guests: Guests,
     stop: StopHandle,
     opened: impl FnOnce(&str),
-) -> io::Result<()> {
+) -> anyhow::Result<()> {
     let room = Arc::new(Semaphore::new(service.limits.connections as usize));
-    let host = Arc::new(Host { service, methods, token });
+    let Guests { token, hosts } = guests;
     match door {
         Door::Tcp(address) => {
             let listener = TcpListener::bind(address).await?;
-            opened(&format!("http://{}", listener.local_addr()?));
+            let address = listener.local_addr()?;
+            let admission = Admission::at_address(token, address, &hosts);
+            let host = Arc::new(Host { service: Arc::clone(&service), admission });
+            opened(&format!("http://{address}"));
             loop {
                 let accepted = tokio::select! {
                     accepted = listener.accept() => accepted.map(|(stream, _)| stream),
@@ -62,11 +74,10 @@ pub(crate) async fn serve(
             }
         }
         Door::Unix(path) => {
-            // What a server that was killed has left behind is in nobody's use.
-            if std::os::unix::net::UnixStream::connect(&path).is_err() {
-                let _ = std::fs::remove_file(&path);
-            }
-            let listener = UnixListener::bind(&path)?;
+            let host =
+                Arc::new(Host { service: Arc::clone(&service), admission: Admission::at_socket(token) });
+            let (listener, identity) = socket::listen(&path)?;
+            let listener = UnixListener::from_std(listener)?;
             opened(&path.display().to_string());
             loop {
                 let accepted = tokio::select! {
@@ -75,20 +86,23 @@ pub(crate) async fn serve(
                 };
                 admit(&host, accepted, &room, &stop).await;
             }
-            let _ = std::fs::remove_file(&path);
+            // Nobody listens any more, so that it can be told from the socket of a server that comes now.
+            drop(listener);
+            if let Err(error) = socket::remove(&path, identity) {
+                tracing::warn!(%error, "the socket stays");
+            }
         }
     }
     // Whoever is being answered still is answered; the connections know that it is time to go.
-    let all = host.service.limits.connections;
-    let _ = tokio::time::timeout(host.service.limits.request, room.acquire_many(all)).await;
+    let all = service.limits.connections;
+    let _ = tokio::time::timeout(service.limits.request, room.acquire_many(all)).await;
     Ok(())
 }
 
 /// What all connections share.
 struct Host {
     service: Arc<Service>,
-    methods: RpcModule<Arc<Service>>,
-    token: Option<Arc<str>>,
+    admission: Admission,
 }
 
 /// Answers a connection if there is room for it.
@@ -119,38 +133,10 @@ where
 {
     let connections = host.service.metrics.connections.clone();
     connections.inc();
-    let limits = host.service.limits;
-    let config = ServerConfig::builder()
-        .http_only()
-        .max_request_body_size(limits.body)
-        .max_response_body_size(MAX_ANSWER)
-        .max_connections(limits.connections)
-        .set_batch_request_config(BatchRequestConfig::Limit(limits.batch))
-        .build();
-    let builder = Server::builder().set_config(config).to_service_builder();
-    let handle = stop.clone();
     let answer = tower::service_fn(move |request: HttpRequest<_>| {
         let host = Arc::clone(&host);
-        let mut inner = builder.clone().build(host.methods.clone(), handle.clone());
-        async move {
-            if !host.admits(&request) {
-                return Ok(respond(401, "text/plain", "the token is missing or wrong\n".to_owned()));
-            }
-            match (request.method().as_str(), request.uri().path()) {
-                ("GET", "/metrics") => {
-                    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                    return Ok(respond(200, kind, host.service.metrics.text()));
-                }
-                ("GET", "/health") => {
-                    return Ok(respond(200, "application/json", host.service.health().to_string()));
-                }
-                _ => {}
-            }
-            let answered = tokio::time::timeout(limits.request, inner.call(request)).await;
-            answered.unwrap_or_else(|_| {
-                Ok::<_, BoxError>(respond(408, "text/plain", "the request took too long\n".to_owned()))
-            })
-        }
+        let request = request.map(HttpBody::new);
+        async move { Ok::<_, BoxError>(http::answer(&host.service, &host.admission, request).await) }
     });
     let ended: Result<(), BoxError> =
         boxed(serve_with_graceful_shutdown(stream, answer, stop.shutdown())).await;
@@ -166,28 +152,4 @@ fn boxed<T>(
     future: impl Future<Output = T> + Send + 'static,
 ) -> std::pin::Pin<Box<dyn Future<Output = T> + Send>> {
     Box::pin(future)
-}
-
-impl Host {
-    /// Whether a request bears the token, if one is needed.
-    fn admits<B>(&self, request: &HttpRequest<B>) -> bool {
-        let Some(token) = &self.token else { return true };
-        let given = request.headers().get("authorization").map_or(&[][..], |value| value.as_bytes());
-        let Some(given) = given.strip_prefix(b"Bearer ") else { return false };
-        // In a time that does not depend on where they differ.
-        let differs = given.iter().zip(token.as_bytes()).fold(0, |all, (one, other)| all | (one ^ other));
-        given.len() == token.len() && differs == 0
-    }
-}
-
-fn respond(status: u16, kind: &'static str, text: String) -> HttpResponse<HttpBody> {
-    let mut response = HttpResponse::new(HttpBody::from(text));
-    // All of these are numbers that there are.
-    if let Ok(status) = status.try_into() {
-        *response.status_mut() = status;
-    }
-    if let Ok(kind) = kind.try_into() {
-        response.headers_mut().insert("content-type", kind);
-    }
-    response
 }

@@ -10,7 +10,6 @@ use std::{
 
 use deconflict_executor::{
     Block, Predictor, SliceCache,
-    fetch::Node,
     hints::{Basis, BlockHints, Format, Senders, TransactionHint, check_nonces, plan},
 };
 use deconflict_lints::{inspect, load_bytes, report::inspect_json};
@@ -20,13 +19,16 @@ use tokio::sync::{
     oneshot::{self, Receiver},
 };
 
+use crate::arguments::MOST_LANES;
+
 use super::{
     bases::{Base, Bases},
     limits::Limits,
     metrics::Metrics,
     pool::Pool,
-    request::{FEW, HintParams, MAX_CODE, TemplateParams, index},
+    request::{FEW, HintParams, MAX_CODE, Quantity, TemplateParams, index},
     state::View,
+    upstream::Upstream,
     work::{MOST_ACCESSES, TooMuch, UntilDropped, Work},
 };
 
@@ -72,7 +74,7 @@ impl Service {
     pub(crate) fn new(
         predictor: Predictor,
         blocks: Vec<Block>,
-        node: Option<Arc<dyn Node + Send + Sync>>,
+        node: Option<Arc<Upstream>>,
         limits: Limits,
         lanes: usize,
     ) -> std::io::Result<Self> {
@@ -98,7 +100,12 @@ impl Service {
             let most = self.limits.batch;
             return Err(Refusal::TooMuch(format!("{count} transactions are more than {most}: ask in parts")));
         }
-        let lanes = planned.then(|| params.lanes.unwrap_or(self.lanes).clamp(1, 1_024));
+        let lanes = params.lanes.map_or(self.lanes as u64, |Quantity(lanes)| lanes);
+        let lanes = usize::try_from(lanes).unwrap_or(usize::MAX);
+        if planned && !(1..=MOST_LANES).contains(&lanes) {
+            return Err(Refusal::Params(format!("lanes: {lanes} is not from 1 to {MOST_LANES}")));
+        }
+        let lanes = planned.then_some(lanes);
         let worker = self.worker(&self.workers).await?;
         let (work, answer) = if count <= FEW && !self.bases.may_wait() {
             // Handing a few transactions to another thread takes longer than reading and predicting them.
@@ -280,14 +287,25 @@ impl Service {
         })
     }
 
-    /// Whether it works.
+    /// Whether it works, and what of a node's chain is stale.
     pub(crate) fn health(&self) -> Value {
-        json!({
-            "status": "ok",
+        let node = self.bases.node();
+        let is_stale = node.as_ref().is_some_and(|(is_stale, _)| *is_stale);
+        let mut health = json!({
+            "status": if is_stale { "stale" } else { "ok" },
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_s": self.started.elapsed().as_secs(),
             "free_workers": self.workers.available_permits(),
-        })
+        });
+        if let Some((_, node)) = node {
+            health["node"] = node;
+        }
+        health
+    }
+
+    /// Has the node asked for the head of its chain if that may have changed.
+    pub(crate) fn look(&self) {
+        self.bases.look();
     }
 
     /// Writes what was analysed, so that the next process finds it.

@@ -7,13 +7,14 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
 };
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
-use deconflict_executor::{BlockState, StateError, fetch::Node};
+use deconflict_executor::{BlockState, StateError};
 use revm::{DatabaseRef, bytecode::Bytecode, database_interface::DBErrorMarker, state::AccountInfo};
 use serde_json::{Value, json};
+
+use super::upstream::{Stop, Upstream};
 
 /// Something that is not known.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +60,36 @@ pub(super) trait Answers: DatabaseRef<Error = Unknown> {
     fn lacks_something(&self) -> bool;
 }
 
-impl Answers for View {
+/// A view whose node is waited for as long as somebody wants the answer.
+pub(super) struct Asking<'a> {
+    pub(super) view: &'a View,
+    pub(super) stop: Stop<'a>,
+}
+
+impl Answers for Asking<'_> {
     fn lacks_something(&self) -> bool {
         false
+    }
+}
+
+impl DatabaseRef for Asking<'_> {
+    type Error = Unknown;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
+        self.view.account(address, Some(self.stop))
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Unknown> {
+        // Whoever knows the account has its code.
+        self.view.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
+        self.view.word(address, slot, Some(self.stop))
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Unknown> {
+        self.view.hash(number, Some(self.stop))
     }
 }
 
@@ -95,7 +123,7 @@ impl DatabaseRef for AtHand<'_> {
     type Error = Unknown;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
-        self.note(self.view.account(address, false))
+        self.note(self.view.account(address, None))
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Unknown> {
@@ -104,11 +132,11 @@ impl DatabaseRef for AtHand<'_> {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
-        self.note(self.view.word(address, slot, false))
+        self.note(self.view.word(address, slot, None))
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, Unknown> {
-        self.note(self.view.hash(number, false))
+        self.note(self.view.hash(number, None))
     }
 }
 
@@ -116,7 +144,7 @@ impl DatabaseRef for View {
     type Error = Unknown;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Unknown> {
-        self.account(address, true)
+        self.account(address, Some(&|| false))
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Unknown> {
@@ -138,11 +166,11 @@ impl DatabaseRef for View {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Unknown> {
-        self.word(address, slot, true)
+        self.word(address, slot, Some(&|| false))
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, Unknown> {
-        self.hash(number, true)
+        self.hash(number, Some(&|| false))
     }
 }
 
@@ -152,8 +180,8 @@ impl View {
         !matches!(self, Self::Nothing)
     }
 
-    /// An account; a node is only asked for it where `asks` says so.
-    fn account(&self, address: Address, asks: bool) -> Result<Option<AccountInfo>, Unknown> {
+    /// An account; a node is only asked for it where there is an `asks`, which says when to wait no longer.
+    fn account(&self, address: Address, asks: Option<Stop<'_>>) -> Result<Option<AccountInfo>, Unknown> {
         match self {
             Self::Nothing => Err(Unknown::Absent),
             Self::Block(state) => Ok(state.basic_ref(address)?),
@@ -185,7 +213,7 @@ impl View {
         }
     }
 
-    fn word(&self, address: Address, slot: U256, asks: bool) -> Result<U256, Unknown> {
+    fn word(&self, address: Address, slot: U256, asks: Option<Stop<'_>>) -> Result<U256, Unknown> {
         match self {
             Self::Nothing => Err(Unknown::Absent),
             Self::Block(state) => Ok(state.storage_ref(address, slot)?),
@@ -199,7 +227,7 @@ impl View {
         }
     }
 
-    fn hash(&self, number: u64, asks: bool) -> Result<B256, Unknown> {
+    fn hash(&self, number: u64, asks: Option<Stop<'_>>) -> Result<B256, Unknown> {
         match self {
             Self::Block(state) => Ok(state.block_hash_ref(number)?),
             Self::Supplied(_, under) => under.hash(number, asks),
@@ -212,31 +240,19 @@ impl View {
 /// How many words of a node's state are kept.
 const KEPT: usize = 1 << 20;
 
-/// How long a node that has not answered is not asked again: else each piece of state would wait as long.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// The state at one block of a node, each piece asked for once.
 pub(crate) struct NodeState {
-    node: Arc<dyn Node + Send + Sync>,
+    node: Arc<Upstream>,
     /// The block, as JSON-RPC names it.
     block: String,
     accounts: Mutex<HashMap<Address, Option<AccountInfo>>>,
     words: Mutex<HashMap<(Address, U256), U256>>,
     codes: Mutex<HashMap<B256, Bytecode>>,
     hashes: Mutex<HashMap<u64, B256>>,
-    silence: Mutex<Silence>,
-}
-
-/// What a node has not answered.
-#[derive(Default)]
-struct Silence {
-    until: Option<Instant>,
-    questions: usize,
-    last: Option<String>,
 }
 
 impl NodeState {
-    pub(crate) fn new(node: Arc<dyn Node + Send + Sync>, block: u64) -> Self {
+    pub(crate) fn new(node: Arc<Upstream>, block: u64) -> Self {
         Self {
             node,
             block: format!("{block:#x}"),
@@ -244,57 +260,43 @@ impl NodeState {
             words: Mutex::default(),
             codes: Mutex::default(),
             hashes: Mutex::default(),
-            silence: Mutex::default(),
         }
     }
 
-    /// How many questions the node has not answered, and what was wrong the last time.
-    pub(crate) fn unanswered(&self) -> Option<(usize, String)> {
-        let silence = lock(&self.silence);
-        silence.last.clone().map(|last| (silence.questions, last))
-    }
-
-    fn ask<T: serde::de::DeserializeOwned>(&self, method: &str, params: Value) -> Result<T, Unknown> {
-        if lock(&self.silence).until.is_some_and(|until| Instant::now() < until) {
-            lock(&self.silence).questions += 1;
-            return Err(Unknown::Absent);
-        }
-        let answer = self.node.call(method, params).map_err(|error| error.to_string());
+    fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Value,
+        stop: Stop<'_>,
+    ) -> Result<T, Unknown> {
+        let answer = self.node.ask(method, params, stop);
         let parsed = answer.and_then(|it| serde_json::from_value(it).map_err(|error| error.to_string()));
         parsed.map_err(|error| {
-            tracing::warn!(method, %error, "the node has not answered");
-            let mut silence = lock(&self.silence);
-            silence.until = Some(Instant::now() + PAUSE);
-            silence.questions += 1;
-            silence.last = Some(error);
+            tracing::debug!(method, %error, "the node has not answered");
             Unknown::Absent
         })
     }
 
-    fn hash(&self, number: u64, asks: bool) -> Result<B256, Unknown> {
+    fn hash(&self, number: u64, asks: Option<Stop<'_>>) -> Result<B256, Unknown> {
         if let Some(hash) = lock(&self.hashes).get(&number) {
             return Ok(*hash);
         }
-        if !asks {
-            return Err(Unknown::NotAsked);
-        }
-        let block: Value = self.ask("eth_getBlockByNumber", json!([format!("{number:#x}"), false]))?;
+        let Some(stop) = asks else { return Err(Unknown::NotAsked) };
+        let block: Value = self.ask("eth_getBlockByNumber", json!([format!("{number:#x}"), false]), stop)?;
         let hash = serde_json::from_value(block["hash"].clone()).map_err(|_| Unknown::Absent)?;
         keep(&self.hashes, number, hash);
         Ok(hash)
     }
 
-    fn account(&self, address: Address, asks: bool) -> Result<Option<AccountInfo>, Unknown> {
+    fn account(&self, address: Address, asks: Option<Stop<'_>>) -> Result<Option<AccountInfo>, Unknown> {
         if let Some(known) = lock(&self.accounts).get(&address) {
             return Ok(known.clone());
         }
-        if !asks {
-            return Err(Unknown::NotAsked);
-        }
+        let Some(stop) = asks else { return Err(Unknown::NotAsked) };
         let params = json!([address, self.block]);
-        let balance: U256 = self.ask("eth_getBalance", params.clone())?;
-        let nonce: U64 = self.ask("eth_getTransactionCount", params.clone())?;
-        let code: Bytes = self.ask("eth_getCode", params)?;
+        let balance: U256 = self.ask("eth_getBalance", params.clone(), stop)?;
+        let nonce: U64 = self.ask("eth_getTransactionCount", params.clone(), stop)?;
+        let code: Bytes = self.ask("eth_getCode", params, stop)?;
         let exists = !(balance.is_zero() && nonce.is_zero() && code.is_empty());
         let info = AccountInfo {
             balance,
@@ -315,15 +317,13 @@ impl NodeState {
         lock(&self.codes).get(&hash).cloned().ok_or(Unknown::Absent)
     }
 
-    fn word(&self, address: Address, slot: U256, asks: bool) -> Result<U256, Unknown> {
+    fn word(&self, address: Address, slot: U256, asks: Option<Stop<'_>>) -> Result<U256, Unknown> {
         if let Some(word) = lock(&self.words).get(&(address, slot)) {
             return Ok(*word);
         }
-        if !asks {
-            return Err(Unknown::NotAsked);
-        }
+        let Some(stop) = asks else { return Err(Unknown::NotAsked) };
         let params = json!([address, B256::from(slot), self.block]);
-        let word: B256 = self.ask("eth_getStorageAt", params)?;
+        let word: B256 = self.ask("eth_getStorageAt", params, stop)?;
         keep(&self.words, (address, slot), word.into());
         Ok(word.into())
     }

@@ -17,7 +17,7 @@ use deconflict_executor::{
     hints::{TransactionHint, hint_within},
 };
 
-use super::state::{Answers, AtHand, View};
+use super::state::{Answers, Asking, AtHand, View};
 
 /// The most slots and accounts that the hints of a request may name: a transaction with much gas can be made to name so many
 /// that the hints of a few would not fit into memory.
@@ -90,7 +90,8 @@ impl Work {
     /// Predicts what is not predicted yet, until all is done or it is given up.
     pub(super) fn run(&self, predictor: &Predictor) {
         let stop = || self.is_given_up();
-        self.predict(predictor, &self.view, Limits { stop: &stop, analyses: true });
+        let view = Asking { view: &self.view, stop: &stop };
+        self.predict(predictor, &view, Limits { stop: &stop, analyses: true });
     }
 
     /// Predicts one transaction after the other. Whether all have been predicted.
