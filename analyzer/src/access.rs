@@ -200,6 +200,8 @@ impl Escapes {
     pub const CALL: Self = Self(1 << 7);
     /// Into a branch whose other arm always reverts (a `require` that is no overflow check).
     pub const REQUIRE: Self = Self(1 << 8);
+    /// Perhaps into something that the analysis did not get to.
+    pub const UNKNOWN: Self = Self(1 << 9);
 
     /// The union.
     #[must_use]

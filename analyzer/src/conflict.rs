@@ -13,6 +13,7 @@ use crate::{
     expression::{Expressions, Node as Word, Space},
     id::ExprId,
     location::{Projection, Root, Slot},
+    slot::distance_in_list,
     summary::Summary,
 };
 
@@ -29,13 +30,16 @@ pub struct Conflict {
     pub causes: Vec<Cause>,
 }
 
-/// The three-valued answer.
+/// The answer. What is known of two functions decides it only where both are known in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// The calls touch no common location, or only read what they share.
     Never,
-    /// They conflict if a condition over both calls' inputs holds (see the causes).
+    /// They conflict if a condition over both calls' inputs holds (see the causes), and not otherwise.
     When,
+    /// One side may touch more than is known, and nothing that is known always conflicts. The causes say when the calls
+    /// conflict at least; where none holds, they may conflict all the same.
+    Unknown,
     /// They conflict whatever their inputs are.
     Always,
 }
@@ -70,7 +74,7 @@ pub enum ConflictKind {
     WriteWrite,
     /// They share the word but touch different bytes of it.
     FalseSharing,
-    /// Both write and leave the slot as they found it: a lock or a temporary.
+    /// Both write and leave the slot as they found it, as far as is known: a lock or a temporary.
     NetZero,
 }
 
@@ -118,6 +122,8 @@ fn union(range: Option<ByteRange>, other: ByteRange) -> ByteRange {
 fn locations_of(summary: &Summary) -> Vec<Location> {
     let mut result: Vec<Location> = Vec::new();
     let mut known: FxHashMap<&Slot, usize> = FxHashMap::default();
+    // What the analysis did not get to may read a sum.
+    let complete = summary.is_complete();
     for (index, access) in summary.accesses.iter().enumerate() {
         if !is_visible(access) {
             continue;
@@ -128,7 +134,7 @@ fn locations_of(summary: &Summary) -> Vec<Location> {
                 accesses: Vec::new(),
                 read: None,
                 written: None,
-                mergeable: true,
+                mergeable: complete,
                 net_zero: true,
             });
             result.len() - 1
@@ -245,11 +251,17 @@ fn cell(
         Alias::Unknown => 2,
     });
     let verdict = match causes.first().map(|cause| &cause.alias) {
-        None => Verdict::Never,
         Some(Alias::Always) => Verdict::Always,
+        _ if !are_complete(summaries, a, b) => Verdict::Unknown,
+        None => Verdict::Never,
         Some(Alias::When(_) | Alias::Unknown) => Verdict::When,
     };
     Conflict { a, b, verdict, causes }
+}
+
+/// Whether nothing that either entry touches is missing.
+fn are_complete(summaries: &[Summary], a: usize, b: usize) -> bool {
+    summaries[a].is_complete() && summaries[b].is_complete()
 }
 
 /// Pairs of locations that are compared for one cell.
@@ -258,8 +270,10 @@ const MAX_PAIRS: usize = 250_000;
 /// The cell of two entries with more locations than can be compared; sound because it says that they may conflict.
 fn too_many(summaries: &[Summary], locations: &[Vec<Location>], a: usize, b: usize) -> Conflict {
     let writes = |index: usize| locations[index].iter().any(|location| location.written.is_some());
+    let complete = are_complete(summaries, a, b);
     if !writes(a) && !writes(b) {
-        return Conflict { a, b, verdict: Verdict::Never, causes: Vec::new() };
+        let verdict = if complete { Verdict::Never } else { Verdict::Unknown };
+        return Conflict { a, b, verdict, causes: Vec::new() };
     }
     let all = |index: usize| locations[index].iter().flat_map(|location| location.accesses.clone()).collect();
     let anything = |index: usize| {
@@ -278,7 +292,8 @@ fn too_many(summaries: &[Summary], locations: &[Vec<Location>], a: usize, b: usi
         kind: ConflictKind::ReadWrite,
         alias: Alias::Unknown,
     };
-    Conflict { a, b, verdict: Verdict::When, causes: vec![cause] }
+    let verdict = if complete { Verdict::When } else { Verdict::Unknown };
+    Conflict { a, b, verdict, causes: vec![cause] }
 }
 
 /// Code that runs by `DELEGATECALL` can touch any storage of this contract.
@@ -352,7 +367,8 @@ fn is_shared(expressions: &Expressions, a: &Summary, b: &Summary, id: ExprId) ->
         Word::Environment(environment) => !environment.is_block_constant(),
         Word::Load { space: Space::Storage, slot, .. } => {
             [a, b].iter().any(|summary| {
-                summary.accesses.iter().any(|access| {
+                !summary.is_complete()
+                    || summary.accesses.iter().any(|access| {
                     access.expression == slot
                         && matches!(&access.effect, Effect::Write { form, .. } if !matches!(form, WriteForm::NetZero(_)))
                 })
@@ -372,6 +388,9 @@ fn relate(expressions: &Expressions, a: &Slot, b: &Slot, shared: &dyn Fn(ExprId)
     };
     if root_a != root_b {
         let (first_a, first_b) = (a.path.first(), b.path.first());
+        if is_folded_element(a, b) || is_folded_element(b, a) {
+            return Some(Alias::Unknown);
+        }
         if is_hash(first_a) || is_hash(first_b) {
             return None;
         }
@@ -419,6 +438,16 @@ fn relate(expressions: &Expressions, a: &Slot, b: &Slot, shared: &dyn Fn(ExprId)
         }
     }
     Some(if pairs.is_empty() { Alias::Always } else { Alias::When(pairs) })
+}
+
+/// Whether a long constant slot may be an element of a list: the start of the list is the hash of a slot that is known,
+/// whether or not the code holds that hash as a constant.
+fn is_folded_element(slot: &Slot, element: &Slot) -> bool {
+    let (Root::Fixed(place), Root::Fixed(length)) = (slot.root, element.root) else { return false };
+    let is_plain =
+        !matches!(slot.path.first(), Some(Projection::Mapping { .. } | Projection::Element { .. }));
+    let is_element = matches!(element.path.first(), Some(Projection::Element { .. }));
+    is_plain && is_element && place.bit_len() > 64 && distance_in_list(length, place).is_some()
 }
 
 /// Adds the condition that two keys are equal. `false` if they never are.

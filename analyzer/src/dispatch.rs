@@ -18,7 +18,7 @@ use crate::{
     incomplete::{Incomplete, Reason},
     lock, permission,
     simplify::Builder,
-    slot::FoldedEntries,
+    slot::{FoldedEntries, element_behind, see_slot},
     state::State,
     summarize::{Draft, summarize},
     summary::{Entry, Permission, Summary},
@@ -40,6 +40,10 @@ pub struct Options {
     pub selectors: Vec<Selector>,
     /// Placeholders in code that has not been deployed: what is pushed from there is not known.
     pub immutables: Vec<Immutable>,
+    /// Slots that the storage layout names. Slots that the code loads or stores are found without it.
+    pub slots: Vec<U256>,
+    /// One function answers all calldata that no other does, empty calldata too: it is one entry, [`Entry::Fallback`].
+    pub one_default: bool,
 }
 
 /// All that is known about one runtime code.
@@ -113,8 +117,12 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
         selectors: Vec::new(),
     };
 
+    for slot in &options.slots {
+        see_slot(&mut shared.builder, *slot, &mut shared.folded);
+    }
+
     let mut steps = 0;
-    let fallback = explore_entry(&mut shared, Entry::Fallback, &mut steps);
+    let fallback = explore_entry(&mut shared, Entry::Fallback, options, &mut steps);
     let mut selectors: Vec<Selector> =
         shared.selectors.iter().map(|selector| Selector(selector.to_be_bytes())).collect();
     selectors.extend_from_slice(&options.selectors);
@@ -124,11 +132,13 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     let mut drafts = Vec::new();
     let cut = selectors.len() > MAX_ENTRIES;
     for selector in selectors.into_iter().take(MAX_ENTRIES) {
-        drafts.push(explore_entry(&mut shared, Entry::Function(selector), &mut steps));
+        drafts.push(explore_entry(&mut shared, Entry::Function(selector), options, &mut steps));
     }
-    let receive = explore_entry(&mut shared, Entry::Receive, &mut steps);
-    if !receive.summary.always_reverts {
-        drafts.push(receive);
+    if !options.one_default {
+        let receive = explore_entry(&mut shared, Entry::Receive, options, &mut steps);
+        if !receive.summary.always_reverts {
+            drafts.push(receive);
+        }
     }
     let mut fallback = fallback;
     if cut {
@@ -139,13 +149,24 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     }
 
     let mut builder = shared.builder;
+    name_elements(&mut builder, &mut drafts);
     lock::mark_net_zero(&mut builder, &mut drafts);
     permission::decide(&mut builder, &mut drafts);
     let summaries = drafts.into_iter().map(|draft| draft.summary).collect();
     Analysis { code, expressions: builder.expressions, summaries, steps }
 }
 
-fn explore_entry(shared: &mut Shared<'_>, entry: Entry, steps: &mut u64) -> Draft {
+/// Names elements of lists as such where the list came to be known only after the function had been summarised.
+fn name_elements(builder: &mut Builder, drafts: &mut [Draft]) {
+    for access in drafts.iter_mut().flat_map(|draft| &mut draft.summary.accesses) {
+        if let Some(slot) = element_behind(builder, &access.slot) {
+            builder.expressions.replace_slot(access.expression, slot.clone());
+            access.slot = slot;
+        }
+    }
+}
+
+fn explore_entry(shared: &mut Shared<'_>, entry: Entry, options: &Options, steps: &mut u64) -> Draft {
     shared.builder.selector = match entry {
         Entry::Function(selector) => Some(selector),
         Entry::Receive | Entry::Fallback => None,
@@ -160,6 +181,7 @@ fn explore_entry(shared: &mut Shared<'_>, entry: Entry, steps: &mut u64) -> Draf
             facts.assume(&mut shared.builder, short, false);
             facts.assume(&mut shared.builder, size, true);
         }
+        Entry::Fallback if options.one_default => {}
         Entry::Fallback => {
             facts.assume(&mut shared.builder, size, true);
         }

@@ -601,7 +601,17 @@ impl Explorer<'_, '_> {
     fn finish(mut self) -> Graph {
         if !self.incomplete.is_empty() {
             let waiting = self.drafts.iter().zip(&mut self.nodes).filter(|(draft, _)| draft.queued);
-            waiting.for_each(|(_, node)| node.is_cut = true);
+            waiting.for_each(|(draft, node)| {
+                node.is_cut = true;
+                // Ways that have not been gone may show less.
+                let mut ways = draft.edges.iter().map(|edge| &edge.state.facts);
+                let known = if draft.visits == 0 { ways.next() } else { Some(&node.facts) };
+                if let Some(known) = known {
+                    let mut facts = Facts::clone(known);
+                    ways.for_each(|way| facts.intersect(way));
+                    node.facts = Rc::new(facts);
+                }
+            });
             for (node, target, known) in std::mem::take(&mut self.phi_jumps) {
                 let targets = self.constant_targets(target).map_or(usize::MAX, |targets| targets.len());
                 self.nodes[node as usize].is_cut |= targets > known;

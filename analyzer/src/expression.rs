@@ -367,6 +367,11 @@ impl Expressions {
         self.slots.entry(id).or_insert(slot);
     }
 
+    /// Gives a slot expression another normal form: more has become known of what it names.
+    pub(crate) fn replace_slot(&mut self, id: ExprId, slot: Slot) {
+        self.slots.insert(id, slot);
+    }
+
     /// The instruction at which a fresh value arises.
     pub fn site_pc(&self, site: Site) -> Pc {
         Pc(self.sites[site.0 as usize].1.0 & !Self::JOIN)

@@ -12,6 +12,7 @@ use crate::{
     id::ExprId,
     linear::SMALL_BITS,
     simplify::Builder,
+    size::Lengths,
 };
 
 /// What a check `x == f(x)` shows `x` to be: `f` only cuts a word to its type, and says which bits can be set.
@@ -48,6 +49,8 @@ pub(crate) struct Facts {
     pub(crate) values: Vec<(ExprId, ExprId)>,
     /// Words known to be below `2^64`.
     pub(crate) small: Vec<ExprId>,
+    /// How long calldata can be.
+    pub(crate) lengths: Lengths,
     /// A bit for each word in `values`, by the lowest bits of its identifier.
     valued: u128,
 }
@@ -94,6 +97,7 @@ impl Clone for Facts {
             conditions: copy_with_room(&self.conditions),
             values: copy_with_room(&self.values),
             valued: self.valued,
+            lengths: self.lengths,
             // Empty more often than not.
             small: if self.small.is_empty() { Vec::new() } else { copy_with_room(&self.small) },
         }
@@ -123,6 +127,9 @@ impl Facts {
         }
         if let Some(value) = self.value(id) {
             return builder.value(value).map(|value| !value.is_zero());
+        }
+        if let Some(known) = self.lengths.truth(builder, id) {
+            return Some(known);
         }
         match builder.expressions.node(id) {
             // Nobody has the key of the zero address, and no contract lives there.
@@ -196,6 +203,9 @@ impl Facts {
         if let Some(known) = self.truth(builder, expression) {
             return known == holds;
         }
+        if !self.lengths.assume(builder, expression, holds) {
+            return false;
+        }
         self.insert(expression, holds);
         if !holds {
             let zero = builder.zero();
@@ -225,6 +235,21 @@ impl Facts {
                 }
                 (op::OR, false) => {
                     return self.assume(builder, a, false) && self.assume(builder, b, false);
+                }
+                // One side decides where the other is known.
+                (op::AND, false) if builder.expressions.bits(a) <= 1 && builder.expressions.bits(b) <= 1 => {
+                    for (side, other) in [(a, b), (b, a)] {
+                        if self.truth(builder, side) == Some(true) {
+                            return self.assume(builder, other, false);
+                        }
+                    }
+                }
+                (op::OR, true) => {
+                    for (side, other) in [(a, b), (b, a)] {
+                        if self.truth(builder, side) == Some(false) {
+                            return self.assume(builder, other, true);
+                        }
+                    }
                 }
                 (op::LT, _) => {
                     // holds: a < b; else b <= a.
@@ -291,6 +316,7 @@ impl Facts {
         keep(&mut self.values, &other.values);
         self.valued = self.values.iter().fold(0, |all, fact| all | bit_of(fact.0));
         keep(&mut self.small, &other.small);
+        self.lengths = self.lengths.or(other.lengths);
     }
 
     /// The largest value that a comparison with a constant leaves to the word.

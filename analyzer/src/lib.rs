@@ -17,6 +17,8 @@ mod simplify;
 mod linear;
 mod slot;
 mod memory;
+mod size;
+mod table;
 mod facts;
 mod state;
 mod graph;

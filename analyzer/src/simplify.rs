@@ -9,6 +9,7 @@
 
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
+use rustc_hash::FxHashMap;
 
 use crate::{
     code::Selector,
@@ -32,6 +33,8 @@ pub(crate) struct Builder {
     pub(crate) empty_calldata: bool,
     /// The hashes of single constant words so far, each with the word: where the data of lists in namespaces starts.
     list_roots: Vec<(U256, ExprId)>,
+    /// Rows of tables in the code: where each is read, what it can be, and the word that stands for it.
+    rows: FxHashMap<(ExprId, Vec<ExprId>), ExprId>,
 }
 
 fn low_bits(count: usize) -> U256 {
@@ -42,6 +45,9 @@ fn low_bits(count: usize) -> U256 {
 fn fill(mask: U256) -> U256 {
     low_bits(mask.bit_len())
 }
+
+/// What stands for the node of the first row of a table; the next rows have the numbers below.
+const FIRST_ROW: u32 = u32::MAX - 1;
 
 /// Numbers below this are interned first, so that they are their own identifiers.
 const SMALL_NUMBERS: u64 = 257;
@@ -59,6 +65,7 @@ impl Default for Builder {
             nesting: 0,
             empty_calldata: false,
             list_roots: Vec::new(),
+            rows: FxHashMap::default(),
         }
     }
 }
@@ -716,6 +723,26 @@ impl Builder {
         let phi = self.leaf(Node::Phi { node: u32::MAX, variable });
         self.expressions.set_phi_operands(phi, values);
         phi
+    }
+
+    /// The row of a table that `from` says the place of, one of `contents`: the same word for the same place.
+    pub(crate) fn row(&mut self, from: ExprId, contents: Vec<ExprId>) -> ExprId {
+        if let Some(&known) = self.rows.get(&(from, contents.clone())) {
+            return known;
+        }
+        let mask = contents.iter().fold(U256::ZERO, |all, &id| all | self.expressions.mask(id));
+        // No node has such a number: rows of different tables are not chosen together.
+        let node = FIRST_ROW - self.rows.len() as u32;
+        let row = self.expressions.intern(Node::Phi { node, variable: 0 }, mask, Sources::PHI);
+        self.expressions.add_sources(row, self.expressions.sources(from));
+        self.expressions.set_phi_operands(row, contents.clone());
+        self.rows.insert((from, contents), row);
+        row
+    }
+
+    /// Whether the word is a row of a table.
+    pub(crate) fn is_row(&self, id: ExprId) -> bool {
+        matches!(self.expressions.node(id), Node::Phi { node, .. } if node <= FIRST_ROW && node > FIRST_ROW - self.rows.len() as u32)
     }
 
     /// The hash of a byte string, as a constant where it is one.

@@ -19,9 +19,12 @@ use crate::{
 /// Constants from here on are hashes, or roots derived from hashes, rather than numbers of variables.
 const HASHED: usize = 64;
 
+/// Slots below this need not be seen to be known for lengths of lists.
+const NUMBERED: u64 = 256;
+
 /// `keccak256` of the words 0 to 255 and the word, sorted: where compilers put the data of dynamic arrays.
 static ARRAY_ROOTS: LazyLock<Vec<(U256, u64)>> = LazyLock::new(|| {
-    let mut roots: Vec<_> = (0..256u64)
+    let mut roots: Vec<_> = (0..NUMBERED)
         .map(|slot| (U256::from_be_bytes(keccak256(U256::from(slot).to_be_bytes::<32>()).0), slot))
         .collect();
     roots.sort_unstable();
@@ -397,6 +400,10 @@ pub(crate) struct FoldedEntries {
     lengths: Vec<U256>,
     /// Where the data of these lists would start, and the slot of the length, sorted; made when first asked for.
     lists: Option<Vec<(U256, U256)>>,
+    /// The same of the slots that the code loads or stores, as far as it has been seen.
+    used: Vec<(U256, U256)>,
+    /// Long constants in places of slots that nothing has explained so far, sorted.
+    open: Vec<U256>,
 }
 
 /// The entries of the keys 0, 1 and 2, which every code is taken to use.
@@ -416,21 +423,36 @@ fn entries_of(key: U256) -> impl Iterator<Item = (U256, (U256, u64))> {
 impl FoldedEntries {
     /// Entries with one of `keys`, or with a very small number, and lists whose length is at one of `lengths`.
     pub(crate) fn new(keys: Vec<U256>, lengths: Vec<U256>) -> Self {
-        Self { keys, hashes: None, lengths, lists: None }
+        Self { keys, hashes: None, lengths, lists: None, used: Vec::new(), open: Vec::new() }
     }
 
     /// The slot of the length of the list that has an element at `place`, or shortly behind it.
     fn find_list(&mut self, place: U256) -> Option<U256> {
-        let hash = |slot: &U256| (U256::from_be_bytes(keccak256(slot.to_be_bytes::<32>()).0), *slot);
+        let hash = |slot: &U256| (list_start(*slot), *slot);
         let lengths = &self.lengths;
         let lists = self.lists.get_or_insert_with(|| {
             let mut lists: Vec<_> = lengths.iter().map(hash).collect();
             lists.sort_unstable();
             lists
         });
-        let end = place.wrapping_add(U256::from(BEFORE));
-        let (start, slot) = lists[lists.partition_point(|list| list.0 <= end).checked_sub(1)?];
-        (end - start < U256::from(ARRAY_REACH)).then_some(slot)
+        list_at(lists, place).or_else(|| list_at(&self.used, place))
+    }
+
+    /// Takes note of a slot that the code uses: it may be that of the length of a list. `true` if elements of that list
+    /// have been come across before.
+    fn see(&mut self, slot: U256) -> bool {
+        let list = (list_start(slot), slot);
+        let Err(place) = self.used.binary_search(&list) else { return false };
+        self.used.insert(place, list);
+        let first = self.open.partition_point(|place| place.wrapping_add(U256::from(BEFORE)) < list.0);
+        self.open.get(first).is_some_and(|place| list_at(&[list], *place).is_some())
+    }
+
+    /// Takes note of a long constant that stands for no list or entry that is known.
+    fn leave_open(&mut self, place: U256) {
+        if let Err(at) = self.open.binary_search(&place) {
+            self.open.insert(at, place);
+        }
     }
 
     fn find(&mut self, hash: U256) -> Option<(U256, u64)> {
@@ -442,6 +464,36 @@ impl FoldedEntries {
                 self.hashes.get_or_insert_with(make).get(&hash)
             })
             .copied()
+    }
+}
+
+/// Where the data of the list starts whose length is in a slot.
+pub(crate) fn list_start(slot: U256) -> U256 {
+    U256::from_be_bytes(keccak256(slot.to_be_bytes::<32>()).0)
+}
+
+/// The slot of the length of the one among `lists`, sorted by where they start, that has an element at `place`, or shortly
+/// behind it.
+fn list_at(lists: &[(U256, U256)], place: U256) -> Option<U256> {
+    let end = place.wrapping_add(U256::from(BEFORE));
+    let (start, slot) = lists[lists.partition_point(|list| list.0 <= end).checked_sub(1)?];
+    (end - start < U256::from(ARRAY_REACH)).then_some(slot)
+}
+
+/// How far `place` lies behind the start of the list whose length is in `slot`, if it may be one of its elements.
+pub(crate) fn distance_in_list(slot: U256, place: U256) -> Option<U256> {
+    let distance = place.wrapping_sub(list_start(slot));
+    let before = distance.wrapping_add(U256::from(BEFORE));
+    (before < U256::from(ARRAY_REACH)).then_some(distance)
+}
+
+/// Takes note of a slot that the code loads or stores: what it hashes to is the start of a list, if it is a length, and
+/// compilers put that hash into the code wherever the slot is.
+pub(crate) fn see_slot(builder: &mut Builder, slot: U256, folded: &mut FoldedEntries) {
+    // The first numbers are in a table of their own.
+    if slot >= U256::from(NUMBERED) && folded.see(slot) {
+        let word = builder.constant(slot);
+        builder.keccak(vec![Piece::Word { word, from: 0, to: 32 }]);
     }
 }
 
@@ -460,7 +512,43 @@ pub(crate) fn recover_preimage(builder: &mut Builder, constant: U256, folded: &m
     } else if let Some(length) = folded.find_list(constant) {
         let word = builder.constant(length);
         builder.keccak(vec![Piece::Word { word, from: 0, to: 32 }]);
+    } else {
+        folded.leave_open(constant);
     }
+}
+
+/// The normal form of a slot that was taken for a slot of its own before the list that it is an element of was known.
+pub(crate) fn element_behind(builder: &mut Builder, slot: &Slot) -> Option<Slot> {
+    let Root::Fixed(number) = slot.root else { return None };
+    let is_plain =
+        !matches!(slot.path.first(), Some(Projection::Mapping { .. } | Projection::Element { .. }));
+    if number.bit_len() <= HASHED || !is_plain {
+        return None;
+    }
+    let id = builder.constant(number);
+    let mut found = constant_slot(builder, id, number);
+    if found == Slot::fixed(number) {
+        return None;
+    }
+    for step in &slot.path {
+        match *step {
+            Projection::Offset(offset) => push_offset(builder, &mut found, offset),
+            // The index of what was taken for an array of fixed size counts on from the element.
+            Projection::Index { index, stride } => match found.path.last_mut() {
+                Some(Projection::Element { index: start, stride: width }) => {
+                    let is_first = builder.is_zero(*start);
+                    if stride != 1 && !is_first {
+                        return None;
+                    }
+                    *start = builder.add(*start, index);
+                    *width = stride;
+                }
+                _ => found.path.push(*step),
+            },
+            Projection::Mapping { .. } | Projection::Element { .. } => found.path.push(*step),
+        }
+    }
+    Some(found)
 }
 
 fn are_pieces_apart(builder: &Builder, left: &[Piece], right: &[Piece], nesting: u32) -> bool {

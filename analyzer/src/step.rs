@@ -19,8 +19,9 @@ use crate::{
     linear::PhiOrder,
     memory::{self, Address, Content, Context, Length},
     simplify::Builder,
-    slot::{FoldedEntries, recover_preimage},
+    slot::{FoldedEntries, recover_preimage, see_slot},
     state::State,
+    table,
 };
 
 /// The stack limit of the EVM.
@@ -28,6 +29,9 @@ const STACK_LIMIT: usize = 1024;
 
 /// Expressions deeper than this are cut: the word becomes unknown, keeping its sources.
 const MAX_DEPTH: u32 = 256;
+
+/// Instructions that looking for the row of a table counts as.
+const TABLE_STEPS: u64 = 256;
 
 /// Input words of a call that are kept as arguments.
 const MAX_ARGUMENTS: usize = 16;
@@ -444,12 +448,17 @@ impl Machine<'_> {
     }
 
     fn recover(&mut self, slot: ExprId) {
-        let value = self.builder.value(slot).unwrap_or_else(|| self.builder.split_sum(slot).1);
-        if value.bit_len() > 64
-            && self.builder.expressions.preimage(slot).is_none()
-            && self.recovered.insert(slot)
-        {
+        let constant = self.builder.value(slot);
+        let value = constant.unwrap_or_else(|| self.builder.split_sum(slot).1);
+        let is_long = value.bit_len() > 64;
+        if (constant.is_none() && !is_long) || !self.recovered.insert(slot) {
+            return;
+        }
+        if is_long && self.builder.expressions.preimage(slot).is_none() {
             recover_preimage(self.builder, value, self.folded);
+        }
+        if let Some(number) = constant {
+            see_slot(self.builder, number, self.folded);
         }
     }
 
@@ -475,6 +484,12 @@ impl Machine<'_> {
                 {
                     let pieces = self.code_pieces(start, bytes);
                     self.write_pieces(state, pc, at, &pieces);
+                    return Ok(());
+                }
+                if let Length::Fixed(bytes @ 1..=32) = size
+                    && let Some(word) = self.table_row(state, from, bytes)
+                {
+                    self.write_pieces(state, pc, at, &[Piece::Word { word, from: 0, to: bytes as u8 }]);
                     return Ok(());
                 }
                 let sources = self.builder.expressions.sources(from);
@@ -516,6 +531,23 @@ impl Machine<'_> {
             pieces.push(Piece::Word { word, from: 0, to: width as u8 });
         }
         pieces
+    }
+
+    /// The bytes of code at a place that is one of few, at the upper end of a word.
+    fn table_row(&mut self, state: &State, from: ExprId, bytes: u64) -> Option<ExprId> {
+        let bound = |builder: &Builder, id| state.facts.upper_bound(builder, id);
+        self.steps += TABLE_STEPS;
+        let places = table::values(self.builder, from, &bound)?;
+        let code = &self.code.bytes;
+        let contents = places.into_iter().map(|place| {
+            let start = usize::try_from(place).unwrap_or(usize::MAX).min(code.len());
+            let end = start.saturating_add(bytes as usize).min(code.len());
+            let mut word = [0u8; 32];
+            word[..end - start].copy_from_slice(&code[start..end]);
+            U256::from_be_bytes(word)
+        });
+        let contents = contents.collect();
+        Some(table::row(self.builder, from, contents))
     }
 
     fn return_pieces(&mut self, call: Site, from: ExprId, bytes: u64) -> Vec<Piece> {

@@ -459,6 +459,14 @@ impl Summarizer<'_> {
                 Exit::Unresolved | Exit::Open => summary.always_reverts = false,
                 _ => {}
             }
+            // What follows here is not known, and may be a success.
+            if node.is_cut || matches!(node.exit, Exit::Unresolved | Exit::Open) {
+                match &mut requires {
+                    Some(requires) => requires.retain(|fact| node.facts.conditions.contains(fact)),
+                    None => requires = Some(node.facts.conditions.clone()),
+                }
+                returned = Some(Vec::new());
+            }
         }
         summary.logs = logs.len();
         summary.requires = requires

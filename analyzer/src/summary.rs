@@ -13,11 +13,11 @@ use crate::{
 /// How a contract is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entry {
-    /// By a selector that the dispatcher compares with.
+    /// By calldata of four bytes or more, of which the first four are a selector that the dispatcher compares with.
     Function(Selector),
     /// By calldata that is empty.
     Receive,
-    /// By any other calldata.
+    /// By any other calldata, such as what ends within a selector; by empty calldata too where [`crate::Options`] say so.
     Fallback,
 }
 

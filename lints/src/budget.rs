@@ -44,6 +44,9 @@ pub struct ContractBudget {
 pub struct Terms {
     /// Whether always.
     pub always: bool,
+    /// Whether, where they do not always, they may conflict in other ways than those named: one of them is not analysed
+    /// in full.
+    pub unknown: bool,
     /// What they conflict on always; where they do not, what they may conflict on.
     pub variables: BTreeSet<String>,
     /// When they conflict, where they do not always: any of these.
@@ -86,7 +89,8 @@ pub fn contract_budget(
             prefix,
         };
         let sides = [render(conflict.a, prefixes[0]), render(conflict.b, prefixes[1])];
-        if let Some(terms) = terms(conflict, sides, settings) {
+        let is_known = [conflict.a, conflict.b].into_iter().all(|side| summaries[side].is_complete());
+        if let Some(terms) = terms(conflict, is_known, sides, settings) {
             pairs.insert(if swapped { (b, a) } else { (a, b) }, terms);
         }
     }
@@ -106,20 +110,24 @@ fn is_held(summary: &Summary, contract: &str, names: &ContractNames<'_>, setting
             && matches!(access.effect, Effect::Write { .. })
     });
     let calls = summary.calls.iter().any(|call| call.kind != CallKind::StaticCall);
-    let acts = writes || calls || !summary.creations.is_empty() || summary.logs > 0;
+    let acts = writes || calls || !summary.creations.is_empty() || summary.logs > 0 || !summary.is_complete();
     open && acts && !summary.always_reverts && !names.is_view(summary.entry)
 }
 
-/// When the pair conflicts, by the engine that the project runs on.
-fn terms(conflict: &Conflict, [a, b]: [Render<'_>; 2], settings: &Settings) -> Option<Terms> {
+/// When the pair conflicts, by the engine that the project runs on; `is_known` says whether both sides are analysed in
+/// full.
+fn terms(conflict: &Conflict, is_known: bool, [a, b]: [Render<'_>; 2], settings: &Settings) -> Option<Terms> {
     let causes: Vec<&Cause> =
         conflict.causes.iter().filter(|cause| settings.profile.counts(cause.kind)).collect();
     let always = causes.iter().any(|cause| cause.alias == Alias::Always);
     let mut terms = Terms {
         always,
+        unknown: !always && !is_known,
         variables: BTreeSet::new(),
         conditions: BTreeSet::new(),
-        mergeable: !causes.is_empty() && causes.iter().all(|cause| cause.kind == ConflictKind::Mergeable),
+        mergeable: is_known
+            && !causes.is_empty()
+            && causes.iter().all(|cause| cause.kind == ConflictKind::Mergeable),
     };
     for cause in &causes {
         if always && cause.alias != Alias::Always {
@@ -145,7 +153,7 @@ fn terms(conflict: &Conflict, [a, b]: [Render<'_>; 2], settings: &Settings) -> O
             }
         }
     }
-    (!causes.is_empty()).then_some(terms)
+    (terms.unknown || !causes.is_empty()).then_some(terms)
 }
 
 /// `a.to` and `b.to` as `same to`.

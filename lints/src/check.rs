@@ -129,7 +129,12 @@ fn without_metadata(code: &[u8]) -> &[u8] {
 pub fn analyze_contract(contract: &Contract, names: &ContractNames<'_>) -> Analyzed {
     let places = contract.immutables.iter();
     let immutables = places.map(|place| Immutable { id: place.id, offset: place.range.start }).collect();
-    let options = Options { selectors: names.selectors(), immutables };
+    let options = Options {
+        selectors: names.selectors(),
+        immutables,
+        slots: names.slots(),
+        one_default: names.has_one_default(),
+    };
     let analysis = analyze(contract.runtime.clone(), &options);
     let conflicts = conflicts(&analysis);
     Analyzed { analysis, conflicts }

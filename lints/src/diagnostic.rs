@@ -106,6 +106,8 @@ pub struct Effect {
     pub before: u32,
     /// How many of them can run at once when the reported storage is no longer shared.
     pub after: u32,
+    /// Whether all that the function touches is known. Where it is not, no two of its calls count as free.
+    pub complete: bool,
 }
 
 impl Effect {
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn waves_and_scores_are_what_they_say() {
-        let effect = Effect { function: "f()".to_owned(), calls: 100, before: 1, after: 100 };
+        let effect = Effect { function: "f()".to_owned(), calls: 100, before: 1, after: 100, complete: true };
         assert_eq!((effect.waves(effect.before), effect.score(effect.before)), (100, 0));
         assert_eq!((effect.waves(effect.after), effect.score(effect.after)), (1, 99));
         assert_eq!((effect.waves(64), effect.score(64)), (2, 98));

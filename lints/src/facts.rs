@@ -59,9 +59,9 @@ pub struct FunctionFacts {
 pub struct Clash {
     /// The other side.
     pub with: String,
-    /// Always, or for some calls only.
+    /// Always, for some calls only, or not known.
     pub verdict: Verdict,
-    /// For which calls: any of these. `a` is the side that looks, or the first one.
+    /// For which calls, at least: any of these. `a` is the side that looks, or the first one.
     pub when: Vec<String>,
     /// The locations.
     pub variables: Vec<String>,
@@ -88,6 +88,8 @@ pub struct VariableFacts {
     pub readers: Vec<String>,
     /// The functions that write it.
     pub writers: Vec<String>,
+    /// The functions that may do either, because not all that they touch is known.
+    pub perhaps: Vec<String>,
     /// The pairs of functions that conflict on it, those that always do first.
     pub conflicts: Vec<(String, Clash)>,
     /// The variables that share its slot.
@@ -128,6 +130,13 @@ impl Subject<'_> {
         self.analyzed.analysis.summaries[index].entry
     }
 
+    /// The functions that transactions call and that are not known in full.
+    fn open(&self) -> impl Iterator<Item = String> + '_ {
+        let functions = self.inspection.functions.iter().enumerate();
+        let open = functions.filter(|(index, function)| !function.incomplete.is_empty() && self.acts(*index));
+        open.map(|(_, function)| function.name.clone())
+    }
+
     /// Whether a transaction would call it: a view is called by those who wait for no block.
     fn acts(&self, index: usize) -> bool {
         !self.names.is_view(self.entry(index)) && !self.inspection.functions[index].always_reverts
@@ -157,6 +166,7 @@ impl Subject<'_> {
                 with_others.push(clash);
             }
         }
+        with_others.sort_by_key(|clash| clash.variables.is_empty());
         let span = match self.entry(index) {
             Entry::Function(selector) => {
                 self.project.function_of(self.contract, selector.0).map(|it| it.span)
@@ -179,13 +189,20 @@ impl Subject<'_> {
     }
 
     /// What those causes of a conflict come to that `concern`; where some of them always do, the others add nothing.
+    /// Where one side is not known in full, none of them need be there.
     fn clash(&self, conflict: &Conflict, concern: &dyn Fn(&Cause) -> bool) -> Option<(String, Clash)> {
+        let is_open = conflict.verdict == Verdict::Unknown;
         let concerned: Vec<&Cause> = conflict.causes.iter().filter(|it| concern(it)).collect();
         let is_always = |cause: &&&Cause| cause.alias == Alias::Always;
         let always: Vec<&Cause> = concerned.iter().filter(is_always).copied().collect();
-        let (verdict, causes) =
-            if always.is_empty() { (Verdict::When, concerned) } else { (Verdict::Always, always) };
-        if causes.is_empty() {
+        let (verdict, causes) = if always.is_empty() {
+            let sides = [conflict.a, conflict.b].map(|side| &self.analyzed.analysis.summaries[side]);
+            let is_known = sides.iter().all(|summary| summary.is_complete());
+            (if is_known { Verdict::When } else { Verdict::Unknown }, concerned)
+        } else {
+            (Verdict::Always, always)
+        };
+        if causes.is_empty() && !is_open {
             return None;
         }
         let causes = causes.into_iter().cloned().collect();
@@ -221,6 +238,10 @@ impl Subject<'_> {
                 let side = usize::from(matches!(access.effect, Effect::Write { .. }));
                 uses.entry(variable).or_default()[side].insert(self.inspection.functions[index].name.clone());
             }
+        }
+        let open: Vec<String> = self.open().collect();
+        for variable in &mut found {
+            variable.perhaps.clone_from(&open);
         }
         for (variable, [readers, writers]) in uses {
             found[variable].readers = readers.into_iter().collect();
@@ -263,6 +284,7 @@ impl Subject<'_> {
             bytes: ty.bytes,
             readers: Vec::new(),
             writers: Vec::new(),
+            perhaps: Vec::new(),
             conflicts: Vec::new(),
             neighbours: neighbours.map(|it| it.label.clone()).collect(),
         }

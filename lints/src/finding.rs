@@ -330,6 +330,13 @@ pub(crate) fn describe_effect(effect: &Effect) -> String {
         format!("{waves} {} (score {})", if waves == 1 { "wave" } else { "waves" }, effect.score(at_once))
     };
     let short = effect.function.split('(').next().unwrap_or(&effect.function);
+    if !effect.complete {
+        return format!(
+            "{} calls of `{short}` by distinct callers: {} have to be allowed for, since not all that `{short}` touches is known",
+            effect.calls,
+            side(effect.before)
+        );
+    }
     let after = if effect.after > effect.before {
         format!("{} once this is no longer shared", side(effect.after))
     } else {

@@ -128,7 +128,8 @@ pub struct Cell {
     pub b: String,
     /// Whether they conflict.
     pub verdict: Verdict,
-    /// When they conflict, where it depends on the calls: any of these.
+    /// When they conflict, where it depends on the calls: any of these. Where it is not known, when they do at least,
+    /// and which side may touch more.
     pub conditions: Vec<String>,
     /// The locations they conflict on.
     pub variables: Vec<String>,
@@ -166,7 +167,26 @@ pub(crate) fn describe_conflict(conflict: &Conflict, names: &ContractNames<'_>, 
     let analysis = &analyzed.analysis;
     let render = |entry, prefix| Render { expressions: &analysis.expressions, names, entry, prefix };
     let (a, b) = (analysis.summaries[conflict.a].entry, analysis.summaries[conflict.b].entry);
-    cell(conflict, (names.signature(a), names.signature(b)), (render(a, "a."), render(b, "b.")))
+    let mut described =
+        cell(conflict, (names.signature(a), names.signature(b)), (render(a, "a."), render(b, "b.")));
+    if conflict.verdict == Verdict::Unknown {
+        described.conditions.extend(not_known(conflict, names, analyzed));
+    }
+    described
+}
+
+/// Which sides of a pair may touch more than is known.
+fn not_known(conflict: &Conflict, names: &ContractNames<'_>, analyzed: &Analyzed) -> Vec<String> {
+    let sides = BTreeSet::from([conflict.a, conflict.b]);
+    let open = sides.into_iter().map(|side| &analyzed.analysis.summaries[side]);
+    open.filter(|summary| !summary.is_complete())
+        .map(|summary| may_touch_more(&names.signature(summary.entry)))
+        .collect()
+}
+
+/// What is said of a function that was not analysed in full.
+fn may_touch_more(signature: &str) -> String {
+    format!("perhaps: {signature} may touch more than is known")
 }
 
 /// Whether `name` (a name, a signature or a selector) means this function.
@@ -273,7 +293,8 @@ fn cell(
         variables.insert(plain(render_b).slot(&cause.slot_b, cause.bytes));
         kinds.insert(cause.kind);
         let text = condition(cause, render_a, render_b);
-        if conflict.verdict == Verdict::When && !conditions.contains(&text) {
+        let depends = matches!(conflict.verdict, Verdict::When | Verdict::Unknown);
+        if depends && !conditions.contains(&text) {
             conditions.push(text);
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     folded::{FoldedEntry, folded_entries},
     source_map::{Location, Mapped},
     storage_layout::{Located, Shape, Step, StorageLayout, StorageVariable},
-    unit::{Contract, Project, VariablePlace},
+    unit::{Compiler, Contract, Project, VariablePlace},
 };
 
 /// The names of one contract.
@@ -24,7 +24,12 @@ pub struct ContractNames<'a> {
     signatures: BTreeMap<Selector, String>,
     immutables: BTreeMap<u32, String>,
     folded: BTreeMap<U256, FoldedEntry>,
+    is_vyper: bool,
 }
+
+/// Vyper's only function without a selector: it answers all calldata that no other does. The compiler lists it among
+/// those that have one.
+const DEFAULT: &str = "__default__()";
 
 impl<'a> ContractNames<'a> {
     /// Gathers what the artifact of `contract` and its sources name.
@@ -37,13 +42,29 @@ impl<'a> ContractNames<'a> {
             .collect();
         let mut signatures: BTreeMap<_, _> =
             functions.iter().map(|(&selector, function)| (selector, function.signature())).collect();
-        for (signature, &selector) in &contract.method_identifiers {
+        let is_vyper = match &contract.compiler {
+            Some(info) => info.compiler == Compiler::Vyper,
+            None => contract.method_identifiers.contains_key(DEFAULT),
+        };
+        let has_selector = |signature: &str| !is_vyper || !signature.starts_with("__");
+        let called = contract.method_identifiers.iter().filter(|(signature, _)| has_selector(signature));
+        for (signature, &selector) in called {
             signatures.entry(Selector(selector)).or_insert_with(|| signature.clone());
         }
         let layout = contract.storage_layout.as_ref();
         let immutables = immutables(project, contract);
         let folded = layout.map(|layout| folded_entries(project, layout)).unwrap_or_default();
-        Self { layout, functions, signatures, immutables, folded }
+        Self { layout, functions, signatures, immutables, folded, is_vyper }
+    }
+
+    /// Whether one function answers all calldata that no other does, empty calldata too.
+    pub(crate) fn has_one_default(&self) -> bool {
+        self.is_vyper
+    }
+
+    /// The slots at which variables begin.
+    pub(crate) fn slots(&self) -> Vec<U256> {
+        self.layout.into_iter().flat_map(|layout| &layout.storage).map(|variable| variable.slot).collect()
     }
 
     /// The selectors that have a name.
@@ -57,6 +78,7 @@ impl<'a> ContractNames<'a> {
             Entry::Function(selector) => {
                 self.signatures.get(&selector).cloned().unwrap_or_else(|| selector.to_string())
             }
+            Entry::Receive | Entry::Fallback if self.is_vyper => DEFAULT.to_owned(),
             Entry::Receive => "receive()".to_owned(),
             Entry::Fallback => "fallback()".to_owned(),
         }

@@ -30,12 +30,17 @@ impl ContractView<'_> {
             calls: self.settings.calls,
             before: self.at_once(function, &[]),
             after: self.at_once(function, fields),
+            complete: self.analysis.summaries[function].is_complete(),
         }
     }
 
     /// How many calls of `function` can run at once if nothing in `relieved` was shared.
     pub(crate) fn at_once(&self, function: usize, relieved: &[Field]) -> u32 {
         let cells = self.conflicts.iter().filter(|cell| cell.a == function && cell.b == function);
+        // Whoever schedules has to take calls that nobody knows in full for calls that conflict.
+        if !self.analysis.summaries[function].is_complete() {
+            return 1;
+        }
         let causes = cells.flat_map(|cell| &cell.causes);
         let open = causes.filter(|cause| !relieved.iter().any(|field| concerns(cause, field)));
         open.map(|cause| self.lanes(function, cause)).min().unwrap_or(self.settings.calls).max(1)

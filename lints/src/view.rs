@@ -35,6 +35,8 @@ pub(crate) struct ContractView<'a> {
     pub(crate) settings: &'a Settings,
     touches: Vec<Touch<'a>>,
     written: BTreeSet<&'a Slot>,
+    /// Whether nothing that a transaction can change is missing: no function but a view is incomplete.
+    pub(crate) all_known: bool,
     /// Answers that many rules ask for again.
     known: words::Known,
 }
@@ -121,8 +123,20 @@ impl<'a> ContractView<'a> {
     ) -> Self {
         let (touches, written) = (Vec::new(), BTreeSet::new());
         let known = words::Known::default();
-        let mut view =
-            Self { contract, analysis, conflicts, names, places, settings, touches, written, known };
+        let mut open = analysis.summaries.iter().filter(|summary| !summary.is_complete());
+        let all_known = open.all(|summary| names.is_view(summary.entry));
+        let mut view = Self {
+            contract,
+            analysis,
+            conflicts,
+            names,
+            places,
+            settings,
+            touches,
+            written,
+            all_known,
+            known,
+        };
         let all = view.users().flat_map(|(function, summary)| {
             summary.accesses.iter().map(move |access| Touch { function, access })
         });
@@ -150,8 +164,11 @@ impl<'a> ContractView<'a> {
                 && !access.circumstance.reverts
                 && matches!(access.effect, Effect::Write { .. })
         };
-        let acts =
-            !summary.calls.is_empty() || !summary.creations.is_empty() || !summary.self_destructs.is_empty();
+        // What is not known in full may do all of it.
+        let acts = !summary.calls.is_empty()
+            || !summary.creations.is_empty()
+            || !summary.self_destructs.is_empty()
+            || !summary.is_complete();
         let signature = self.names.signature(summary.entry);
         let open = match &summary.permission {
             Permission::Anyone => !self.settings.is_administrative(self.contract, &signature),
@@ -185,6 +202,7 @@ impl<'a> ContractView<'a> {
         };
         let mut accesses = self.analysis.summaries.iter().flat_map(|summary| &summary.accesses);
         condition.holds
+            && self.all_known
             && loads.len() == 1
             && accesses.all(|access| {
                 let field = Field { slot: access.slot.clone(), bytes: access.bytes };
@@ -310,6 +328,8 @@ impl<'a> ContractView<'a> {
             return false;
         }
         !expressions.any(word, |part| match expressions.node(part) {
+            // A function that is not known in full may change any word.
+            Node::Load { .. } if !self.all_known => true,
             Node::Load { slot, .. } => {
                 // An entry under a constant key is no variable that somebody has set.
                 expressions.preimage(slot).is_some()

@@ -1,15 +1,22 @@
 //! Where a node's last instruction leads: jumps whose target is known or one of a few, and branches that the path may
 //! have decided.
 
+use std::rc::Rc;
+
 use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 
 use super::{Explorer, MAX_TARGETS};
-use crate::expression::Node as Word;
+use crate::expression::{Node as Word, Sources};
+use crate::facts::Facts;
 use crate::graph::Exit;
 use crate::id::ExprId;
 use crate::state::State;
 use crate::step::Machine;
+use crate::table;
+
+/// How deep comparisons with the selector are looked for in a condition.
+const MAX_CONDITION: u32 = 6;
 
 /// Where an arm of a branch leads.
 #[derive(Clone, Copy)]
@@ -22,7 +29,11 @@ enum Arm {
 
 impl Explorer<'_, '_> {
     /// The constants that a jump target can be.
-    pub(super) fn constant_targets(&self, target: ExprId) -> Option<Vec<U256>> {
+    pub(super) fn constant_targets(&mut self, target: ExprId) -> Option<Vec<U256>> {
+        // A row of a table, or a part of one. What other words are bounded by is no list of targets.
+        if let Some(targets) = self.rows_of(target) {
+            return Some(targets);
+        }
         let builder = &self.shared.builder;
         let mut targets = Vec::new();
         let mut seen = Vec::new();
@@ -46,6 +57,19 @@ impl Explorer<'_, '_> {
         targets.sort_unstable();
         targets.dedup();
         Some(targets)
+    }
+
+    /// What a word can be that is made of a row of a table.
+    fn rows_of(&mut self, id: ExprId) -> Option<Vec<U256>> {
+        let builder = &mut self.shared.builder;
+        let is_join = matches!(builder.expressions.node(id), Word::Phi { .. }) && !builder.is_row(id);
+        if is_join
+            || !builder.expressions.sources(id).intersects(Sources::PHI)
+            || !builder.expressions.any(id, |part| builder.is_row(part))
+        {
+            return None;
+        }
+        table::values(builder, id, &|_, _| None)
     }
 
     pub(super) fn jump(&mut self, node: u32, target: ExprId, state: State, exit: Exit) {
@@ -77,10 +101,8 @@ impl Explorer<'_, '_> {
 
     pub(super) fn branch(&mut self, node: u32, target: ExprId, condition: ExprId, next: usize, state: State) {
         let mut decided = state.facts.truth(&self.shared.builder, condition);
-        if decided.is_none() && self.is_fallback && self.note_selector(condition) {
-            // No function is called: comparisons of the selector fail.
-            let stripped = crate::facts::strip(&mut self.shared.builder, condition, true);
-            decided = Some(!stripped.holds);
+        if decided.is_none() && self.is_fallback {
+            decided = self.without_functions(&state.facts, condition);
         }
         let passed = self.passed(target, condition, next);
         self.drafts[node as usize].passed = passed;
@@ -120,7 +142,9 @@ impl Explorer<'_, '_> {
     /// Follows one arm of a branch that nothing decides, if any execution can.
     fn enter(&mut self, node: u32, mut state: State, condition: ExprId, arm: Arm) {
         let holds = matches!(arm, Arm::Target(_));
-        if !self.assume(node, &mut state, condition, holds) {
+        if !self.assume(node, &mut state, condition, holds)
+            || (self.is_fallback && !self.is_cut_short(&mut state, condition))
+        {
             return;
         }
         self.arm = Some(holds);
@@ -159,34 +183,93 @@ impl Explorer<'_, '_> {
         machine.assume(state, condition, holds)
     }
 
-    /// Whether the condition compares the selector with a constant, which is then remembered.
-    fn note_selector(&mut self, condition: ExprId) -> bool {
+    /// What a condition comes to where no function is called: where the comparisons of the selector in it fail. The
+    /// constants that it is compared with are remembered.
+    fn without_functions(&mut self, facts: &Facts, condition: ExprId) -> Option<bool> {
+        let mut compared = Vec::new();
+        self.comparisons(condition, &mut compared, MAX_CONDITION);
+        if compared.is_empty() {
+            return None;
+        }
+        let mut may_be_short = false;
+        let mut missed = facts.clone();
+        for (comparison, selectors) in &compared {
+            for &selector in selectors {
+                if !self.shared.selectors.contains(&selector) {
+                    self.shared.selectors.push(selector);
+                }
+                // Calldata that ends within the selector reads as if zeros followed.
+                let given = 4 - u64::from((selector.trailing_zeros() / 8).min(3));
+                may_be_short |= given < 4 && facts.lengths.allows(given, 3);
+            }
+            if !missed.assume(&mut self.shared.builder, *comparison, false) {
+                return None;
+            }
+        }
         let builder = &mut self.shared.builder;
         let stripped = crate::facts::strip(builder, condition, true);
-        let Word::Binary { op: op::EQ, a, b } = builder.expressions.node(stripped.expression) else {
-            return false;
+        let decided = missed.truth(builder, stripped.expression)?;
+        let is_same = || {
+            let mut short = facts.clone();
+            !short.lengths.restrict(1, 3) || short.truth(builder, stripped.expression) == Some(decided)
         };
-        let Some(constant) = builder.value(b) else { return false };
+        // Where it says the same of calldata that is too short, nothing is left open.
+        (!may_be_short || is_same()).then_some(decided == stripped.holds)
+    }
+
+    /// Follows the arm of a comparison with the selector that only calldata without a whole selector can take.
+    fn is_cut_short(&mut self, state: &mut State, condition: ExprId) -> bool {
+        let mut compared = Vec::new();
+        self.comparisons(condition, &mut compared, MAX_CONDITION);
+        let met = compared.iter().any(|it| state.facts.truth(&self.shared.builder, it.0) == Some(true));
+        !met || Rc::make_mut(&mut state.facts).lengths.restrict(1, 3)
+    }
+
+    /// The comparisons of the selector with constants, or with rows of a table, that a condition is made of.
+    fn comparisons(&mut self, condition: ExprId, found: &mut Vec<(ExprId, Vec<u32>)>, depth: u32) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        let stripped = crate::facts::strip(&mut self.shared.builder, condition, true);
+        match self.shared.builder.expressions.node(stripped.expression) {
+            Word::Binary { op: op::AND | op::OR, a, b } => {
+                for part in [a, b] {
+                    if self.shared.builder.expressions.bits(part) <= 1 {
+                        self.comparisons(part, found, depth);
+                    }
+                }
+            }
+            Word::Binary { op: op::EQ, a, b } => {
+                let selectors = self.selectors_in(a, b).or_else(|| self.selectors_in(b, a));
+                found.extend(selectors.map(|selectors| (stripped.expression, selectors)));
+            }
+            _ => {}
+        }
+    }
+
+    /// The selectors that `with` can be, if `word` is the selector of the call.
+    fn selectors_in(&mut self, word: ExprId, with: ExprId) -> Option<Vec<u32>> {
+        let builder = &self.shared.builder;
         let zero = builder.zero();
         let is_word_zero =
             |id| matches!(builder.expressions.node(id), Word::CalldataWord { offset } if offset == zero);
-        let selector = match builder.expressions.node(a) {
+        let shift: usize = match builder.expressions.node(word) {
             Word::Binary { op: op::SHR, a: count, b: word }
                 if builder.value(count) == Some(U256::from(224)) && is_word_zero(word) =>
             {
-                constant
+                0
             }
             Word::Binary { op: op::AND, a: word, b: mask }
                 if is_word_zero(word) && builder.value(mask) == Some(U256::from(u32::MAX) << 224) =>
             {
-                constant >> 224
+                224
             }
-            _ => return false,
+            _ => return None,
         };
-        let Ok(selector) = u32::try_from(selector) else { return false };
-        if !self.shared.selectors.contains(&selector) {
-            self.shared.selectors.push(selector);
-        }
-        true
+        let constants = match builder.value(with) {
+            Some(constant) => vec![constant],
+            None => self.rows_of(with)?,
+        };
+        // What is no selector is met by none.
+        let selectors = constants.into_iter().filter(|it| (*it >> shift) << shift == *it);
+        Some(selectors.filter_map(|it| u32::try_from(it >> shift).ok()).collect())
     }
 }

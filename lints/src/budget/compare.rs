@@ -2,8 +2,8 @@
 //!
 //! In: what was agreed to and what there is. Out: the pairs that conflict more, and those that conflict less. A pair
 //! conflicts more if it conflicts where it did not, always where it did sometimes, on one more variable or under one more
-//! condition, or in a way that no executor can merge any longer. A function that is new may conflict sometimes (as two
-//! calls about the same key do), never always.
+//! condition, or in a way that no executor can merge any longer. That a pair is no longer known is as bad as that it
+//! conflicts more. A function that is new may conflict sometimes (as two calls about the same key do), never always.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -78,9 +78,10 @@ fn compare_contract(name: &str, before: &ContractBudget, after: &ContractBudget,
         if !after.functions.contains_key(a) || !after.functions.contains_key(b) {
             continue;
         }
-        let (was, now) = (before.conflicts.get(pair), after.conflicts.get(pair));
+        let was = agreed(before, pair);
+        let (was, now) = (was.as_ref(), after.conflicts.get(pair));
         if !is_known(a) || !is_known(b) {
-            if let Some(terms) = now.filter(|terms| terms.always) {
+            if let Some(terms) = now.filter(|terms| terms.always || terms.unknown) {
                 found.worse.push(change(a, b, "not there".to_owned(), describe(terms, None)));
             }
             continue;
@@ -95,7 +96,7 @@ fn compare_contract(name: &str, before: &ContractBudget, after: &ContractBudget,
             (Some(was), Some(now)) if is_worse(was, now) => {
                 found.worse.push(change(a, b, describe(was, None), describe(now, Some(was))));
             }
-            (Some(was), Some(now)) if is_worse(now, was) => {
+            (Some(was), Some(now)) if is_worse(now, was) && !now.unknown => {
                 found.better.push(change(a, b, describe(was, Some(now)), describe(now, None)));
             }
             _ => {}
@@ -109,13 +110,34 @@ fn compare_contract(name: &str, before: &ContractBudget, after: &ContractBudget,
     }
 }
 
+/// What was agreed to for a pair. Whatever the budget says, of a function that was not analysed in full no more was known
+/// than when its calls conflict at least.
+fn agreed(budget: &ContractBudget, pair: &(String, String)) -> Option<Terms> {
+    let open = [&pair.0, &pair.1].into_iter().any(|name| budget.functions.get(name) == Some(&false));
+    let terms = budget.conflicts.get(pair).cloned();
+    if !open {
+        return terms;
+    }
+    let mut terms = terms.unwrap_or_else(|| Terms {
+        always: false,
+        unknown: true,
+        variables: BTreeSet::new(),
+        conditions: BTreeSet::new(),
+        mergeable: false,
+    });
+    terms.unknown = !terms.always;
+    Some(terms)
+}
+
 /// Whether `now` is more of a conflict than `was`. Variables and conditions are counted, not compared: that a parameter or
 /// a variable has a new name makes nothing worse.
 fn is_worse(was: &Terms, now: &Terms) -> bool {
     let unmerged = was.mergeable && !now.mergeable;
     match (was.always, now.always) {
         (false, true) => true,
+        // What is not known may be as bad.
         (true, false) => false,
+        (false, false) if was.unknown != now.unknown => now.unknown,
         (true, true) => now.variables.len() > was.variables.len() || unmerged,
         (false, false) => {
             let (before, after) = (strengths(was), strengths(now));
@@ -140,7 +162,7 @@ fn strengths(terms: &Terms) -> Vec<usize> {
 fn describe(terms: &Terms, beside: Option<&Terms>) -> String {
     const SHOWN: usize = 3;
     let all = if terms.always { &terms.variables } else { &terms.conditions };
-    let known = beside.filter(|it| it.always == terms.always);
+    let known = beside.filter(|it| (it.always, it.unknown) == (terms.always, terms.unknown));
     let known = known.map(|it| if it.always { &it.variables } else { &it.conditions });
     let new: Vec<&str> =
         all.iter().filter(|it| known.is_none_or(|known| !known.contains(*it))).map(String::as_str).collect();
@@ -155,9 +177,18 @@ fn describe(terms: &Terms, beside: Option<&Terms>) -> String {
     if more > 0 {
         let _ = write!(text, " and {more} more");
     }
-    let verdict = if terms.always { "always" } else { "conditional" };
+    let verdict = match terms {
+        Terms { always: true, .. } => "always",
+        Terms { unknown: true, .. } => "unknown",
+        Terms { .. } => "conditional",
+    };
+    if text.is_empty() {
+        // Nothing is known but that not all is.
+        return verdict.to_owned();
+    }
+    let least = if terms.unknown { "at least " } else { "" };
     let merged = if terms.mergeable { ", mergeable" } else { "" };
-    format!("{also}{verdict} ({text}{merged})")
+    format!("{also}{verdict} ({least}{text}{merged})")
 }
 
 #[cfg(test)]
@@ -171,11 +202,27 @@ mod tests {
     }
 
     fn when(conditions: &[&str]) -> Terms {
-        Terms { always: false, variables: set(&["balances"]), conditions: set(conditions), mergeable: false }
+        Terms {
+            always: false,
+            unknown: false,
+            variables: set(&["balances"]),
+            conditions: set(conditions),
+            mergeable: false,
+        }
     }
 
     fn always(variables: &[&str]) -> Terms {
-        Terms { always: true, variables: set(variables), conditions: set(&[]), mergeable: false }
+        Terms {
+            always: true,
+            unknown: false,
+            variables: set(variables),
+            conditions: set(&[]),
+            mergeable: false,
+        }
+    }
+
+    fn unknown(conditions: &[&str]) -> Terms {
+        Terms { unknown: true, ..when(conditions) }
     }
 
     fn budget(functions: &[&str], terms: Option<Terms>) -> Budget {
@@ -229,10 +276,36 @@ mod tests {
             when(&["a slot that is not known"]),
             "was conditional (same id), now conditional (a slot that is not known)",
         );
+        worse(None, unknown(&[]), "was never, now unknown");
+        worse(
+            when(&["same to"]),
+            unknown(&["same to"]),
+            "was conditional (same to), now unknown (at least same to)",
+        );
         assert_eq!(check(Some(when(&["same to"])), Some(when(&["same to"]))), (Vec::new(), 0));
         // A new name is no new conflict.
         assert_eq!(check(Some(when(&["same to"])), Some(when(&["same recipient"]))), (Vec::new(), 0));
         assert_eq!(check(Some(always(&["total"])), Some(always(&["sum"]))), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_gain() {
+        // A call that always conflicted may do so still.
+        assert_eq!(check(Some(always(&["total"])), Some(unknown(&["same to"]))), (Vec::new(), 0));
+        let sentence = "transfer × transfer: was unknown (at least same to), now always (total)";
+        let found = check(Some(unknown(&["same to"])), Some(always(&["total"])));
+        assert_eq!(found, (vec![sentence.to_owned()], 0));
+        // A budget that says nothing of a function that was not analysed in full promises nothing.
+        let open = |terms| {
+            let mut budget = budget(&["transfer(address)"], terms);
+            let contract = budget.contracts.values_mut().next().expect("there is one");
+            contract.functions.values_mut().for_each(|complete| *complete = false);
+            budget
+        };
+        assert_eq!(compare(&open(None), &open(Some(unknown(&[])))).worse, []);
+        // What is known now is better than what was not.
+        let known = budget(&["transfer(address)"], None);
+        assert_eq!(compare(&open(Some(unknown(&[]))), &known).better.len(), 1);
     }
 
     #[test]
@@ -242,6 +315,8 @@ mod tests {
         assert_eq!(found(when(&["same to"])), []);
         let sentences: Vec<_> = found(always(&["total"])).iter().map(Change::sentence).collect();
         assert_eq!(sentences, ["transfer × transfer: was not there, now always (total)"]);
+        let sentences: Vec<_> = found(unknown(&[])).iter().map(Change::sentence).collect();
+        assert_eq!(sentences, ["transfer × transfer: was not there, now unknown"]);
         assert_eq!(compare(&old, &Budget::default()), Comparison::default(), "what is gone is no loss");
     }
 }

@@ -68,7 +68,18 @@ struct Pair {
 #[serde(rename_all = "snake_case")]
 enum Verdict {
     When,
+    Unknown,
     Always,
+}
+
+impl Verdict {
+    fn of(terms: &Terms) -> Self {
+        match terms {
+            Terms { always: true, .. } => Self::Always,
+            Terms { unknown: true, .. } => Self::Unknown,
+            Terms { .. } => Self::When,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -96,6 +107,7 @@ pub fn parse(file: &str, text: &str) -> Result<Budget, BudgetError> {
         let conflicts = entry.conflicts.into_iter().map(|pair| {
             let terms = Terms {
                 always: pair.verdict == Verdict::Always,
+                unknown: pair.verdict == Verdict::Unknown,
                 variables: pair.variables,
                 conditions: pair.conditions,
                 mergeable: pair.mergeable,
@@ -122,7 +134,7 @@ pub fn render(budget: &Budget) -> String {
             .map(|((a, b), terms)| Pair {
                 a: a.clone(),
                 b: b.clone(),
-                verdict: if terms.always { Verdict::Always } else { Verdict::When },
+                verdict: Verdict::of(terms),
                 conditions: terms.conditions.clone(),
                 variables: terms.variables.clone(),
                 mergeable: terms.mergeable,
@@ -142,8 +154,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let terms = |always| Terms {
+        let terms = |always, unknown| Terms {
             always,
+            unknown,
             variables: BTreeSet::from(["total".to_owned()]),
             conditions: BTreeSet::from(["same to".to_owned()]),
             mergeable: false,
@@ -152,8 +165,9 @@ mod tests {
         let contract = ContractBudget {
             functions: BTreeMap::from([("f()".to_owned(), true), ("g()".to_owned(), false)]),
             conflicts: BTreeMap::from([
-                (pair("f()", "f()"), terms(true)),
-                (pair("f()", "g()"), terms(false)),
+                (pair("f()", "f()"), terms(true, false)),
+                (pair("f()", "g()"), terms(false, false)),
+                (pair("g()", "g()"), terms(false, true)),
             ]),
         };
         let budget = Budget { contracts: BTreeMap::from([("src/A.sol:A".to_owned(), contract)]) };

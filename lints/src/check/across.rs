@@ -323,7 +323,13 @@ impl<'a> Across<'a> {
         let calls = caller.links.settings.calls;
         let effect = |&function: &usize| {
             let linked = &caller.links.functions[function];
-            Effect { function: linked.signature.clone(), calls, before: 1, after: linked.at_once.min(calls) }
+            Effect {
+                function: linked.signature.clone(),
+                calls,
+                before: 1,
+                after: linked.at_once.min(calls),
+                complete: linked.complete,
+            }
         };
         let mut effects: Vec<Effect> = hit.functions.iter().map(effect).collect();
         effects.sort();

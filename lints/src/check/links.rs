@@ -34,6 +34,8 @@ pub(super) struct LinkedFunction {
     pub(super) is_user: bool,
     /// How many calls can run at once as far as the contract's own storage goes.
     pub(super) at_once: u32,
+    /// Whether all that it touches is known.
+    pub(super) complete: bool,
     pub(super) writes: Vec<LinkedWrite>,
     pub(super) calls: Vec<LinkedCall>,
 }
@@ -94,6 +96,7 @@ pub(super) fn links(view: &ContractView<'_>, contract: String) -> Links {
             selector: view.selector(function),
             is_user,
             at_once,
+            complete: summary.is_complete(),
             writes: summary.accesses.iter().filter_map(|it| linked_write(view, function, it)).collect(),
             calls,
         }

@@ -145,7 +145,7 @@ struct StoredFinding {
     related: Vec<(StoredSpan, String)>,
     notes: Vec<String>,
     help: String,
-    effects: Vec<(String, u32, u32, u32)>,
+    effects: Vec<(String, u32, u32, u32, bool)>,
     fingerprint: String,
     claims: Vec<StoredField>,
     owner: String,
@@ -188,6 +188,7 @@ struct StoredFunction {
     selector: Option<[u8; 4]>,
     is_user: bool,
     at_once: u32,
+    complete: bool,
     writes: Vec<(StoredField, String, StoredNeeds, Option<StoredSpan>)>,
     calls: Vec<StoredCall>,
 }
@@ -282,7 +283,7 @@ impl From<&Finding> for StoredFinding {
     fn from(finding: &Finding) -> Self {
         let it = &finding.diagnostic;
         let label = |label: &Label| (span(label.span), label.text.clone());
-        let effect = |it: &Effect| (it.function.clone(), it.calls, it.before, it.after);
+        let effect = |it: &Effect| (it.function.clone(), it.calls, it.before, it.after, it.complete);
         Self {
             rule: it.rule.to_owned(),
             likely: it.confidence == Confidence::Likely,
@@ -308,7 +309,8 @@ impl StoredFinding {
     fn finding(self) -> Option<Finding> {
         let rule = rules::find(&self.rule)?;
         let label = |(span, text): (StoredSpan, String)| Label { span: read_span(span), text };
-        let effect = |(function, calls, before, after)| Effect { function, calls, before, after };
+        let effect =
+            |(function, calls, before, after, complete)| Effect { function, calls, before, after, complete };
         let diagnostic = Diagnostic {
             code: rule.code,
             rule: rule.name,
@@ -376,6 +378,7 @@ impl From<&LinkedFunction> for StoredFunction {
             selector: it.selector,
             is_user: it.is_user,
             at_once: it.at_once,
+            complete: it.complete,
             writes: it.writes.iter().map(write).collect(),
             calls: it.calls.iter().map(call).collect(),
         }
@@ -416,6 +419,7 @@ impl StoredFunction {
             selector: self.selector,
             is_user: self.is_user,
             at_once: self.at_once,
+            complete: self.complete,
             writes: self.writes.into_iter().map(write).collect(),
             calls: self.calls.into_iter().map(call).collect::<Option<_>>()?,
         })

@@ -25,7 +25,11 @@ pub fn variable(contract: &str, facts: &VariableFacts) -> String {
     };
     text.push_str(&users("read", &facts.readers));
     text.push_str(&users("written", &facts.writers));
+    if !facts.perhaps.is_empty() {
+        let _ = writeln!(text, "- perhaps by {} too: not all that they touch is known", list(&facts.perhaps));
+    }
     match facts.conflicts.as_slice() {
+        [] if !facts.perhaps.is_empty() => text.push_str("\nWhether two calls conflict here is not known.\n"),
         [] => text.push_str("\nNo two calls conflict here.\n"),
         conflicts => {
             text.push_str("\nConflicts here:\n\n");
@@ -59,16 +63,17 @@ pub fn function(contract: &str, facts: &FunctionFacts) -> String {
     } else {
         match &facts.with_itself {
             None => text.push_str("\nTwo calls never conflict with each other.\n"),
+            Some(clash) if clash.verdict == Verdict::Unknown => {
+                let _ = writeln!(text, "\nWhether two calls conflict is {}{}.", verdict(clash), on(clash));
+            }
             Some(clash) => {
-                let _ =
-                    writeln!(text, "\nTwo calls conflict {}, on {}.", verdict(clash), list(&clash.variables));
+                let _ = writeln!(text, "\nTwo calls conflict {}{}.", verdict(clash), on(clash));
             }
         }
         if !facts.with_others.is_empty() {
             text.push_str("\nConflicts with others (this call is `a`):\n\n");
             for clash in facts.with_others.iter().take(SHOWN) {
-                let variables = list(&clash.variables);
-                let _ = writeln!(text, "- `{}`: {}, on {variables}", short(&clash.with), verdict(clash));
+                let _ = writeln!(text, "- `{}`: {}{}", short(&clash.with), verdict(clash), on(clash));
             }
             more(&mut text, facts.with_others.len());
         }
@@ -93,9 +98,11 @@ pub fn lens(facts: &FunctionFacts) -> String {
             None => " · no conflict with itself",
             Some(clash) if clash.mergeable => " · conflicts with itself: sums only",
             Some(clash) if clash.verdict == Verdict::Always => " · conflicts with itself: always",
+            Some(clash) if clash.verdict == Verdict::Unknown => " · with itself: unknown",
             Some(_) => " · conflicts with itself: same key",
         });
-        match facts.with_others.len() {
+        // Of whom nothing is known but that not all is known, there is no conflict to count.
+        match facts.with_others.iter().filter(|clash| !clash.variables.is_empty()).count() {
             0 => {}
             1 => text.push_str(" · with 1 other"),
             others => {
@@ -172,19 +179,28 @@ fn verdict(clash: &Clash) -> String {
     let mut text = match clash.verdict {
         Verdict::Never => "never".to_owned(),
         Verdict::Always => "always".to_owned(),
-        Verdict::When => {
-            let mut conditions: Vec<String> =
-                clash.when.iter().take(3).map(|condition| format!("`{condition}`")).collect();
-            if clash.when.len() > conditions.len() {
-                conditions.push("…".to_owned());
-            }
-            format!("when {}", conditions.join(" or "))
-        }
+        Verdict::When => format!("when {}", conditions(clash)),
+        Verdict::Unknown => format!("unknown ({})", conditions(clash)),
     };
     if clash.mergeable {
         text.push_str(" (sums only, which an executor can merge)");
     }
     text
+}
+
+/// When it is so, as far as it is shown.
+fn conditions(clash: &Clash) -> String {
+    let shown = clash.when.iter().take(3);
+    let mut conditions: Vec<String> = shown.map(|condition| format!("`{condition}`")).collect();
+    if clash.when.len() > conditions.len() {
+        conditions.push("…".to_owned());
+    }
+    conditions.join(" or ")
+}
+
+/// The locations, where there are any.
+fn on(clash: &Clash) -> String {
+    if clash.variables.is_empty() { String::new() } else { format!(", on {}", list(&clash.variables)) }
 }
 
 fn short(signature: &str) -> &str {
@@ -233,6 +249,20 @@ mod tests {
         assert!(
             function("Shop", &facts).contains("Two calls conflict when `a.to == b.to`, on `balances[to]`.")
         );
+        let unknown = |variables: &[&str]| Clash {
+            when: vec!["perhaps: pay(address) may touch more than is known".to_owned()],
+            variables: variables.iter().map(ToString::to_string).collect(),
+            ..clash(Verdict::Unknown)
+        };
+        let open = FunctionFacts {
+            with_itself: Some(unknown(&[])),
+            with_others: vec![unknown(&["total"]), unknown(&[])],
+            ..facts.clone()
+        };
+        assert_eq!(lens(&open), "reads 1, writes 1 · with itself: unknown · with 1 other");
+        let said =
+            "Whether two calls conflict is unknown (`perhaps: pay(address) may touch more than is known`).";
+        assert!(function("Shop", &open).contains(said), "{}", function("Shop", &open));
         facts.with_itself = None;
         facts.incomplete.push("a jump to nowhere".to_owned());
         assert_eq!(lens(&facts), "reads 1, writes 1 · no conflict with itself · with 1 other · incomplete");

@@ -151,6 +151,9 @@ pub fn scenario(sections: &[Section<'_>], calls: u32) -> String {
         .flat_map(|diagnostic| {
             diagnostic.effects.iter().map(move |effect| {
                 let part = |at_once| {
+                    if !effect.complete {
+                        return "not known".to_owned();
+                    }
                     let waves = plural(effect.waves(at_once) as usize, "wave");
                     format!("{waves} (score {})", effect.score(at_once))
                 };

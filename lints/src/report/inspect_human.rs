@@ -20,18 +20,24 @@ fn contract(inspection: &Inspection) -> String {
     for function in &inspection.functions {
         text.push_str(&describe(function));
     }
-    let hot: Vec<&Cell> = inspection.conflicts.iter().filter(|cell| cell.verdict != Verdict::Never).collect();
-    let never = inspection.conflicts.len() - hot.len();
+    let counted = |verdict| inspection.conflicts.iter().filter(|cell| cell.verdict == verdict).count();
+    // Of a pair that nothing at all is known of, there is nothing to show.
+    let is_hot = |cell: &&Cell| cell.verdict != Verdict::Never && !cell.variables.is_empty();
+    let hot: Vec<&Cell> = inspection.conflicts.iter().filter(is_hot).collect();
+    let never = counted(Verdict::Never);
+    let unknown = inspection.conflicts.len() - hot.len() - never;
     if !hot.is_empty() {
         text.push_str("\n  conflicts\n");
         let names: Vec<String> = hot.iter().map(|cell| format!("{} × {}", cell.a, cell.b)).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+        let verdicts = hot.iter().map(|cell| verdict(cell.verdict).len());
+        let verdicts = verdicts.max().unwrap_or_default().max("always".len());
         for (cell, name) in hot.iter().zip(&names) {
             let mergeable = if cell.mergeable { ", mergeable" } else { "" };
             let pad = " ".repeat(width - name.chars().count());
             let _ = write!(
                 text,
-                "    {name}{pad}  {:<6} on {}{mergeable}",
+                "    {name}{pad}  {:<verdicts$} on {}{mergeable}",
                 verdict(cell.verdict),
                 cell.variables.join(", ")
             );
@@ -42,9 +48,17 @@ fn contract(inspection: &Inspection) -> String {
             text.push('\n');
         }
     }
+    let other = if hot.is_empty() { "" } else { "other " };
+    if unknown > 0 {
+        let pairs = if unknown == 1 { "pair" } else { "pairs" };
+        let open = inspection.functions.iter().filter(|function| !function.incomplete.is_empty());
+        let open: Vec<&str> = open.map(|function| function.name.as_str()).collect();
+        let _ =
+            writeln!(text, "\n  {unknown} {other}{pairs} unknown: not all is known of {}", open.join(", "));
+    }
     if never > 0 {
         let pairs = if never == 1 { "pair never conflicts" } else { "pairs never conflict" };
-        let _ = writeln!(text, "\n  {never} {}{pairs}", if hot.is_empty() { "" } else { "other " });
+        let _ = writeln!(text, "\n  {never} {other}{pairs}");
     }
     text
 }

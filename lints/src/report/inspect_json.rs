@@ -154,6 +154,7 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Never => "never",
         Verdict::When => "when",
+        Verdict::Unknown => "unknown",
         Verdict::Always => "always",
     }
 }

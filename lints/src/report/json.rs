@@ -60,6 +60,7 @@ struct Effect<'a> {
     waves_after: u32,
     score_before: u32,
     score_after: u32,
+    complete: bool,
 }
 
 #[derive(Serialize)]
@@ -173,6 +174,7 @@ fn effect(effect: &diagnostic::Effect) -> Effect<'_> {
         waves_after: effect.waves(after),
         score_before: effect.score(before),
         score_after: effect.score(after),
+        complete: effect.complete,
     }
 }
 

@@ -57,7 +57,11 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let once = view.writes().into_iter().filter(|touch| {
-        !touch.is_net_zero() && view.is_shared(&touch.access.slot) && view.is_once_per_block(touch)
+        // Ways that are not known may write at any time.
+        view.analysis.summaries[touch.function].is_complete()
+            && !touch.is_net_zero()
+            && view.is_shared(&touch.access.slot)
+            && view.is_once_per_block(touch)
     });
     let mut found = fields(once);
     let always = view.shared_fields(|_| true);

@@ -104,7 +104,8 @@ fn is_checked(view: &ContractView<'_>, field: &Field) -> bool {
         escapes = escapes.with(view.escapes(touch.function, field));
     }
     let decides = Escapes::REQUIRE.with(Escapes::BRANCH);
-    !touching.iter().any(Touch::is_write)
+    view.all_known
+        && !touching.iter().any(Touch::is_write)
         && escapes.intersects(decides)
         && escapes.is_within(decides.with(Escapes::LOG).with(Escapes::RETURN))
 }

@@ -99,7 +99,11 @@ fn runs_out(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     // What a token burns was minted by somebody.
     let is_supply = || view.returned_by(TOTAL_SUPPLY).iter().any(|supply| supply.overlaps(&field));
     let mut writes = view.touching(&field).into_iter().filter(Touch::is_write);
-    takes(touch) && writes.all(|write| takes(&write)) && !is_supply() && !is_filled(view, &field)
+    view.all_known
+        && takes(touch)
+        && writes.all(|write| takes(&write))
+        && !is_supply()
+        && !is_filled(view, &field)
 }
 
 /// Whether a contract that the code names fills the stock up, as a token does for whoever sends some.

@@ -69,7 +69,9 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let touching = view.touching(field);
         let mut writes = touching.iter().filter(|touch| touch.is_write());
         let lasting = touching.iter().any(|touch| touch.is_write() && !touch.is_net_zero());
-        !lasting && writes.any(|touch| touch.write().is_some_and(|(value, _)| is_balance(view, value)))
+        view.all_known
+            && !lasting
+            && writes.any(|touch| touch.write().is_some_and(|(value, _)| is_balance(view, value)))
     });
     report_fields(rule, view, &found, |variable, writers| Story {
         message: format!("every call to {writers} notes a balance in the same slot, `{variable}`"),

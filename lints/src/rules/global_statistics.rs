@@ -63,12 +63,14 @@ const ENOUGH: usize = 3;
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let sums = view.shared_fields(|touch| matches!(touch.write(), Some((_, WriteForm::Delta { .. }))));
     let only_added = |field: &&Field| {
-        view.touching(field).iter().all(|touch| match touch.write() {
-            Some((_, form)) => matches!(form, WriteForm::Delta { .. }),
-            None => {
-                view.touching(field).iter().any(|write| write.function == touch.function && write.is_write())
-            }
-        })
+        view.all_known
+            && view.touching(field).iter().all(|touch| match touch.write() {
+                Some((_, form)) => matches!(form, WriteForm::Delta { .. }),
+                None => view
+                    .touching(field)
+                    .iter()
+                    .any(|write| write.function == touch.function && write.is_write()),
+            })
     };
     let sums: Vec<&Field> = sums.iter().filter(only_added).collect();
     let mut seen: BTreeSet<Field> = BTreeSet::new();

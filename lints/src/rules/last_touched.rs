@@ -129,11 +129,13 @@ fn is_blind(view: &ContractView<'_>, field: &Field) -> bool {
     let is_text = touching.iter().any(|touch| is_text(view, touch));
     // To replace a text is to look up how long it was.
     let replaces = |function: usize| touching.iter().any(|it| it.function == function && it.is_write());
-    touching.iter().all(|touch| match touch.write() {
-        Some((_, form)) => is_text || matches!(form, WriteForm::Plain),
-        None => {
-            (is_text && replaces(touch.function))
-                || view.escapes(touch.function, field).is_within(Escapes::RETURN.with(Escapes::LOG))
-        }
-    })
+    let mut all = touching.iter();
+    view.all_known
+        && all.all(|touch| match touch.write() {
+            Some((_, form)) => is_text || matches!(form, WriteForm::Plain),
+            None => {
+                (is_text && replaces(touch.function))
+                    || view.escapes(touch.function, field).is_within(Escapes::RETURN.with(Escapes::LOG))
+            }
+        })
 }

@@ -63,7 +63,8 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     // What any other call takes back is no flag that is set for good.
     found.retain(|field| {
         let mut writes = view.everyone().filter(|touch| touch.is_write() && touch.touches(field));
-        writes.all(|touch| touch.write().is_some_and(|(value, _)| sets_once(view, &touch, value)))
+        view.all_known
+            && writes.all(|touch| touch.write().is_some_and(|(value, _)| sets_once(view, &touch, value)))
     });
     let report = |field: &Field| {
         let spots = view.everyone().filter(|touch| touch.touches(field)).map(|touch| Spot::of(&touch));

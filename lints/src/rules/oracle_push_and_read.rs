@@ -112,6 +112,7 @@ fn is_stamped(view: &ContractView<'_>, function: usize) -> bool {
     own.any(|touch| match touch.access.effect {
         Effect::Write { value, .. } => {
             view.has_time(value)
+                && view.all_known
                 && !by_users.iter().any(|it| it.function != function && it.touches(&touch.field()))
         }
         Effect::Read { .. } => false,
@@ -180,6 +181,7 @@ fn is_appointed(view: &ContractView<'_>, check: ExprId) -> bool {
     let offices = view.loads(check);
     let is_list = !offices.is_empty() && offices.iter().all(|office| office.slot.keys().count() == 1);
     is_list
+        && view.all_known
         && !view.everyone().any(|touch| {
             touch.is_write() && offices.iter().any(|office| touch.access.slot.root == office.slot.root)
         })

@@ -72,7 +72,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 /// Whether no user ever leaves another value in the field: else it is a variable like any other.
 fn never_changes(view: &ContractView<'_>, field: &Field) -> bool {
-    view.touching(field).iter().filter(|touch| touch.is_write()).all(Touch::is_net_zero)
+    view.all_known && view.touching(field).iter().filter(|touch| touch.is_write()).all(Touch::is_net_zero)
 }
 
 fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding> {

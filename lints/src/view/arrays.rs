@@ -88,7 +88,7 @@ impl ContractView<'_> {
                 .sum()
                 .is_some_and(|(amount, _)| self.analysis.expressions.constant(amount) == Some(U256::ONE))
         };
-        changes.peek().is_some() && changes.all(by_one)
+        self.all_known && changes.peek().is_some() && changes.all(by_one)
     }
 
     /// Whether some call has to fulfil that the word is less, or no less, than what stands in `slot`.

@@ -255,9 +255,12 @@ impl<'a> ContractView<'a> {
         found
     }
 
-    /// The reads of `field` by `function`, wherever they stand.
+    /// What becomes of `field` in `function`, wherever it is read. Of a function that is not known in full, anything may.
     pub(crate) fn escapes(&self, function: usize, field: &Field) -> deconflict_analyzer::Escapes {
         let mut all = deconflict_analyzer::Escapes::default();
+        if !self.analysis.summaries[function].is_complete() {
+            all = all.with(deconflict_analyzer::Escapes::UNKNOWN);
+        }
         for touch in self.touching(field).iter().filter(|touch| touch.function == function) {
             if let Effect::Read { escapes, .. } = touch.access.effect {
                 all = all.with(escapes);
