@@ -1,7 +1,8 @@
 //! Vyper's syntax tree and its source map.
 //!
-//! In: the `ast` of a module and the `sourceMap` object of its code. Out: structs and declarations, and locations by
-//! program counter. Vyper's `src` counts characters, so lines and columns (in UTF-8 bytes) are used instead.
+//! In: the `ast` of a module and the `sourceMap` of its code. Out: structs and declarations, and locations by program
+//! counter. Vyper's `src` counts characters, so lines and columns (in UTF-8 bytes) are used instead; where a version has
+//! nothing else, as in the source maps before 0.4.0, [`Characters`] tells which bytes are meant.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{Declared, RawContract, RawMap};
 use crate::{
-    source_map::{LineColumn, Lines, SourceId, SourceSpan},
+    source_map::{LineColumn, Lines, MapEntry, SourceId, SourceSpan},
     unit::{
         ContractDefinition, DefinitionKind, FunctionDefinition, ImmutablePlace, StateVariable, VariablePlace,
         Visibility,
@@ -30,7 +31,7 @@ struct Node {
     end_col_offset: Option<u32>,
     body: Option<Vec<Node>>,
     target: Option<Box<Name>>,
-    annotation: Option<Box<Place>>,
+    annotation: Option<Box<Annotation>>,
     decorator_list: Option<Vec<Name>>,
     is_constant: Option<bool>,
     is_immutable: Option<bool>,
@@ -43,13 +44,34 @@ struct Name {
     id: Option<String>,
 }
 
+/// A type, or before 0.3.2 a call of what the variable is (`public(…)`) with its type.
 #[derive(Deserialize, Debug, Default)]
 #[serde(default)]
-struct Place {
+struct Annotation {
     lineno: Option<u32>,
     col_offset: Option<u32>,
     end_lineno: Option<u32>,
     end_col_offset: Option<u32>,
+    func: Option<Name>,
+    args: Option<Vec<Annotation>>,
+}
+
+impl Annotation {
+    /// What the variable is said to be, outermost first, and its type.
+    fn unwrapped(&self) -> (Vec<&str>, &Self) {
+        let mut kinds = Vec::new();
+        let mut inner = self;
+        while let (Some(kind), Some([argument])) = (inner.kind(), inner.args.as_deref()) {
+            kinds.push(kind);
+            inner = argument;
+        }
+        (kinds, inner)
+    }
+
+    fn kind(&self) -> Option<&str> {
+        let kind = self.func.as_ref()?.id.as_deref();
+        kind.filter(|kind| ["public", "constant", "immutable", "transient"].contains(kind))
+    }
 }
 
 /// A module's declarations.
@@ -92,7 +114,9 @@ impl VyperModule {
             let Some(span) = node.span(source, lines) else { continue };
             match node.ast_type.as_deref() {
                 Some("FunctionDef") => declared.functions.push(node.function(name, span)),
-                Some("VariableDecl") => declared.variables.extend(node.variable(name, span, text, lines)),
+                Some("VariableDecl" | "AnnAssign") => {
+                    declared.variables.extend(node.variable(name, span, text, lines));
+                }
                 _ => {}
             }
         }
@@ -111,7 +135,7 @@ impl Node {
 
     /// The text of the type, without `public(…)` and the like around it.
     fn annotation<'a>(&self, text: &'a str, lines: &Lines) -> Option<&'a str> {
-        let place = self.annotation.as_ref()?;
+        let (_, place) = self.annotation.as_ref()?.unwrapped();
         let place = [place.lineno?, place.col_offset?, place.end_lineno?, place.end_col_offset?];
         let span = place_span(SourceId(0), place, lines)?;
         text.get(span.start as usize..span.end as usize)
@@ -137,11 +161,16 @@ impl Node {
     }
 
     fn variable(&self, module: &str, span: SourceSpan, text: &str, lines: &Lines) -> Option<StateVariable> {
-        let place = match self {
-            Self { is_constant: Some(true), .. } => VariablePlace::Constant,
-            Self { is_immutable: Some(true), .. } => VariablePlace::Immutable,
-            Self { is_transient: Some(true), .. } => VariablePlace::Transient,
-            _ => VariablePlace::Storage,
+        let kinds = self.annotation.as_ref().map(|it| it.unwrapped().0).unwrap_or_default();
+        let is = |flag: Option<bool>, kind: &str| flag == Some(true) || kinds.contains(&kind);
+        let place = if is(self.is_constant, "constant") {
+            VariablePlace::Constant
+        } else if is(self.is_immutable, "immutable") {
+            VariablePlace::Immutable
+        } else if is(self.is_transient, "transient") {
+            VariablePlace::Transient
+        } else {
+            VariablePlace::Storage
         };
         Some(StateVariable {
             name: self.target()?.to_owned(),
@@ -171,6 +200,46 @@ pub(crate) fn vyper_positions(map: &RawMap<'_>) -> Option<BTreeMap<u32, (i64, [u
         .into_iter()
         .filter_map(|(pc, place)| Some((pc, (files.get(&pc).map_or(0, |&[file, _]| file), place?))));
     Some(located.collect())
+}
+
+/// Which bytes of a text the offsets in the source maps of Vyper before 0.4.0 mean: such an offset is the number of
+/// characters before the line, and of bytes in it.
+pub(crate) struct Characters {
+    /// The first character and the first byte of each line.
+    lines: Vec<(u32, u32)>,
+    length: u32,
+}
+
+impl Characters {
+    /// Counts the characters of `text`.
+    pub(crate) fn new(text: &str) -> Self {
+        let mut lines = vec![(0, 0)];
+        let (mut characters, mut bytes) = (0, 0);
+        for line in text.split_inclusive('\n') {
+            characters += line.chars().count() as u32;
+            bytes += line.len() as u32;
+            if line.ends_with('\n') {
+                lines.push((characters, bytes));
+            }
+        }
+        Self { lines, length: bytes }
+    }
+
+    /// The byte that an offset means.
+    pub(crate) fn byte(&self, offset: u32) -> u32 {
+        let line = self.lines.partition_point(|line| line.0 <= offset).saturating_sub(1);
+        let (characters, bytes) = self.lines[line];
+        (bytes + (offset - characters)).min(self.length)
+    }
+
+    /// An entry of a source map with offsets that count bytes.
+    pub(crate) fn in_bytes(&self, entry: MapEntry) -> MapEntry {
+        let (Ok(start), Ok(end)) = (u32::try_from(entry.start), u32::try_from(entry.end())) else {
+            return entry;
+        };
+        let (start, end) = (i64::from(self.byte(start)), i64::from(self.byte(end)));
+        MapEntry { start, length: end - start, ..entry }
+    }
 }
 
 /// The span of (line from 1, column from 0, end line, end column), columns in bytes.
@@ -215,4 +284,64 @@ fn vyper_data(layout: &str) -> Option<Vec<Range<u32>>> {
         Some(start..start.checked_add(number("length")?)?)
     });
     Some(ranges.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_count_the_characters_of_the_lines_before() {
+        let text = "# \u{e4}\u{1f600}\nx = 1  # \u{e4}\ny = 2\n";
+        let characters = Characters::new(text);
+        let at = |needle: &str| text.find(needle).expect("it is in the text") as u32;
+        // Four characters and a break stand before the second line, ten and a break in it.
+        assert_eq!(characters.byte(5), at("x = 1"));
+        assert_eq!(characters.byte(5 + 4), at("1  #"));
+        assert_eq!(characters.byte(5 + 11), at("y = 2"));
+        assert_eq!(characters.byte(1000), text.len() as u32);
+        let entry = MapEntry {
+            start: 16,
+            length: 5,
+            file: 0,
+            jump: crate::source_map::Jump::Regular,
+            modifier_depth: 0,
+        };
+        let entry = characters.in_bytes(entry);
+        assert_eq!(&text[entry.start as usize..entry.end() as usize], "y = 2");
+        let nowhere = MapEntry { start: -1, length: -1, ..entry };
+        assert_eq!(characters.in_bytes(nowhere), nowhere);
+    }
+
+    #[test]
+    fn variables_of_old_versions_are_declared() {
+        let text = "LIMIT: constant(uint256) = 1\nhits: public(uint256)\n";
+        let place = |line: u32, from: u32, to: u32| {
+            format!(
+                "\"lineno\": {line}, \"col_offset\": {from}, \"end_lineno\": {line}, \"end_col_offset\": {to}"
+            )
+        };
+        let declared = |line: u32, name: &str, kind: &str, ends: [u32; 4]| {
+            let [end, from, to, outer] = ends;
+            format!(
+                "{{\"ast_type\": \"AnnAssign\", {}, \"target\": {{\"id\": \"{name}\"}}, \"annotation\": {{\"ast_type\": \"Call\", {}, \"func\": {{\"id\": \"{kind}\"}}, \"args\": [{{\"ast_type\": \"Name\", {}}}]}}}}",
+                place(line, 0, end),
+                place(line, 7, outer),
+                place(line, from, to)
+            )
+        };
+        let body = [
+            declared(1, "LIMIT", "constant", [28, 16, 23, 24]),
+            declared(2, "hits", "public", [21, 13, 20, 21]),
+        ];
+        let module = format!("{{\"ast_type\": \"Module\", \"body\": [{}]}}", body.join(", "));
+        let module = VyperModule::parse(&module).expect("it is a module");
+        let found = module.declarations("Old", SourceId(0), text, &Lines::new(text)).variables;
+        let found: Vec<_> =
+            found.iter().map(|it| (it.name.as_str(), it.type_name.as_str(), it.place)).collect();
+        assert_eq!(
+            found,
+            [("LIMIT", "uint256", VariablePlace::Constant), ("hits", "uint256", VariablePlace::Storage)]
+        );
+    }
 }

@@ -13,9 +13,9 @@ use alloy_primitives::Bytes;
 use super::source_store::SourceStore;
 use crate::{
     artifact::{
-        Compilation, DecodedCode, RawCode, RawContract, RawMap, SyntaxTrees, VyperModule, declared_layout,
-        decode_code, definition_in_text, is_library_code, parse_selector, place_span, vyper_positions,
-        with_vyper_immutables,
+        Characters, Compilation, DecodedCode, RawCode, RawContract, RawMap, SyntaxTrees, VyperModule,
+        declared_layout, decode_code, definition_in_text, is_library_code, parse_selector, place_span,
+        vyper_positions, with_vyper_immutables,
     },
     error::Error,
     source_map::{Location, MapEntry, SourceId, SourceMap, SourceSpan, decode},
@@ -43,6 +43,12 @@ struct Sources<'a> {
     trees: SyntaxTrees,
     modules: BTreeMap<SourceId, VyperModule>,
     compilation: &'a Compilation<'a>,
+}
+
+impl Sources<'_> {
+    fn is_vyper(&self) -> bool {
+        is_by_vyper(self.compilation)
+    }
 }
 
 impl Assembly {
@@ -243,7 +249,7 @@ impl Assembly {
         let by_index =
             by_index.filter_map(|(&index, name)| Some((i64::from(index), *by_name.get(name)?))).collect();
         let mut malformed = Vec::new();
-        let is_vyper = compilation.compiler.as_ref().is_some_and(|it| it.compiler == Compiler::Vyper);
+        let is_vyper = is_by_vyper(compilation);
         let nothing = BTreeMap::new();
         let trees = SyntaxTrees::parse(
             if is_vyper { &nothing } else { &compilation.syntax },
@@ -448,7 +454,10 @@ impl Assembly {
             None => Ok(None),
             Some(RawMap::Instructions(text)) if text.is_empty() => Ok(None),
             Some(RawMap::Instructions(text)) => {
-                let entries = decode(text).map_err(|error| error.to_string())?;
+                let mut entries = decode(text).map_err(|error| error.to_string())?;
+                if sources.is_vyper() {
+                    self.count_bytes(&mut entries, sources);
+                }
                 Ok(Some(SourceMap::from_instructions(code, &entries, |entry| self.locate(entry, sources))))
             }
             Some(map @ RawMap::Positions(_)) => {
@@ -460,6 +469,20 @@ impl Assembly {
                     });
                     found.map_or(Location::Unknown, |span| self.weigh(span))
                 })))
+            }
+        }
+    }
+
+    /// Turns the offsets of Vyper's source maps into bytes.
+    fn count_bytes(&self, entries: &mut [MapEntry], sources: &Sources<'_>) {
+        let mut known: BTreeMap<i64, Option<Characters>> = BTreeMap::new();
+        for entry in entries.iter_mut().filter(|entry| entry.start >= 0) {
+            let characters = known.entry(entry.file).or_insert_with(|| {
+                let id = sources.by_index.get(&entry.file)?;
+                Some(Characters::new(&self.store.sources[id.0 as usize].text))
+            });
+            if let Some(characters) = characters {
+                *entry = characters.in_bytes(*entry);
             }
         }
     }
@@ -514,6 +537,11 @@ impl Assembly {
             known.generated_sources = contract.generated_sources;
         }
     }
+}
+
+/// Whether the compiler is Vyper, as far as it is known.
+fn is_by_vyper(compilation: &Compilation<'_>) -> bool {
+    compilation.compiler.as_ref().is_some_and(|it| it.compiler == Compiler::Vyper)
 }
 
 /// When a file was last written.
