@@ -19,7 +19,6 @@ use rustc_hash::FxHashSet;
 
 pub use self::environment::Environment;
 
-use self::environment::Elsewhere;
 use crate::{
     access_set::{AccessSet, ShortfallReason, StateKey},
     block::{Block, Transaction},
@@ -257,8 +256,10 @@ pub fn audit_block_in(
     record_states(block, &state, |_, _, record, changes, after| {
         executed.push(Executed { record, changes, after });
     })?;
-    let predicted = environments.predicted;
-    let mut round = || predict(block, (&state, mode), predicted, predictor, &executed);
+    // The state as it is seen from there: blocks have the hashes that the environment says.
+    let mut seen = state.clone();
+    seen.know_hashes(&environments.predicted.block_hashes);
+    let mut round = || predict(block, (&seen, mode), environments.predicted, predictor, &executed);
     let cold = round();
     let mut warm = round();
     let sum = |predictions: &[Prediction]| predictions.iter().map(|it| it.nanoseconds).sum::<u64>();
@@ -341,16 +342,14 @@ fn predict(
     let mut predictions = Vec::with_capacity(block.transactions.len());
     match mode {
         StateMode::BlockStart => {
-            let state = Elsewhere { state, block_hashes: &environment.block_hashes };
             for transaction in &block.transactions {
-                predictions.push(timed(context, transaction, &state, predictor));
+                predictions.push(timed(context, transaction, state, predictor));
             }
         }
         StateMode::Exact => {
             let mut state = state.clone();
             for (transaction, executed) in block.transactions.iter().zip(executed) {
-                let here = Elsewhere { state: &state, block_hashes: &environment.block_hashes };
-                predictions.push(timed(context, transaction, &here, predictor));
+                predictions.push(timed(context, transaction, &state, predictor));
                 state.commit(&executed.after);
             }
         }

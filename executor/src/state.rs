@@ -3,6 +3,8 @@
 //! What a block does not list follows the format: an account does not exist, a slot is zero. A code or a block hash
 //! that is needed and not listed is an error, never an invented value.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::{
     Address, B256, KECCAK256_EMPTY, U256,
     map::{AddressMap, B256Map},
@@ -68,6 +70,13 @@ impl BlockState {
             codes: block.codes.iter().map(|(hash, code)| (*hash, code.clone())).collect(),
             block_hashes: block.block_hashes.iter().map(|(number, hash)| (*number, *hash)).collect(),
         }
+    }
+
+    /// Takes these for the hashes of earlier blocks, beside those that it has.
+    pub(crate) fn know_hashes(&mut self, hashes: &BTreeMap<u64, B256>) {
+        let mut all: BTreeMap<u64, B256> = self.block_hashes.iter().copied().collect();
+        all.extend(hashes);
+        self.block_hashes = all.into_iter().collect();
     }
 
     /// A state over this one, which transactions can be committed to.

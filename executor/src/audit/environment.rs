@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::{Address, B256, U256};
-use revm::{DatabaseRef, bytecode::Bytecode, context::BlockEnv, state::AccountInfo};
+use alloy_primitives::B256;
+use revm::context::BlockEnv;
 
-use crate::{access_set::AccessSet, block::Block, environment::EnvironmentWord, state::BlockState};
+use crate::{access_set::AccessSet, block::Block, environment::EnvironmentWord};
 
 /// What transactions see of a block. The rules and the chain stay those of the block that is audited.
 #[derive(Clone, Debug)]
@@ -39,34 +39,5 @@ impl Environment {
             return matches!(hashes, [Some(one), Some(other)] if one != other);
         }
         word.value_in(&self.env) != word.value_in(&other.env)
-    }
-}
-
-/// A state on which blocks have the hashes that an environment gives them.
-pub(super) struct Elsewhere<'a> {
-    pub(super) state: &'a BlockState,
-    pub(super) block_hashes: &'a BTreeMap<u64, B256>,
-}
-
-impl DatabaseRef for Elsewhere<'_> {
-    type Error = <BlockState as DatabaseRef>::Error;
-
-    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
-        self.state.basic_ref(address)
-    }
-
-    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
-        self.state.code_by_hash_ref(hash)
-    }
-
-    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
-        self.state.storage_ref(address, slot)
-    }
-
-    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
-        match self.block_hashes.get(&number) {
-            Some(hash) => Ok(*hash),
-            None => self.state.block_hash_ref(number),
-        }
     }
 }
