@@ -31,7 +31,7 @@ const STACK_LIMIT: usize = 1024;
 const MAX_DEPTH: u32 = 256;
 
 /// Instructions that looking for the row of a table counts as.
-const TABLE_STEPS: u64 = 256;
+pub(crate) const TABLE_STEPS: u64 = 512;
 
 /// Input words of a call that are kept as arguments.
 const MAX_ARGUMENTS: usize = 16;

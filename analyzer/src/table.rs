@@ -22,7 +22,7 @@ const MAX_VALUES: usize = 512;
 const MAX_DEPTH: u32 = 10;
 
 /// Words that may be looked at, and sums that may be made, to find the values of one word.
-const MAX_WORK: u32 = 8_192;
+const MAX_WORK: u32 = 4_096;
 
 /// An upper bound of a word, where the path knows one.
 pub(crate) type Bound<'a> = &'a dyn Fn(&Builder, ExprId) -> Option<U256>;

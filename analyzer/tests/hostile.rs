@@ -283,6 +283,31 @@ fn selectors_without_end() {
 }
 
 #[test]
+fn tables_without_end() {
+    // Everywhere a row of a table that is all of the code, to compare with and to jump to.
+    for jumps in [false, true] {
+        let mut code = Vec::new();
+        let mut number = 0;
+        while code.len() < 24_000 {
+            number += 1;
+            code.push(op::JUMPDEST);
+            push2(&mut code, number);
+            code.extend_from_slice(&[op::CALLDATALOAD, op::PUSH2, 1, 0xff, op::AND]);
+            push2(&mut code, 40 * number);
+            code.extend_from_slice(&[op::ADD, op::PUSH1, 4, op::SWAP1, op::PUSH1, 28, op::CODECOPY]);
+            code.extend_from_slice(&[op::PUSH0, op::MLOAD]);
+            if jumps {
+                code.extend_from_slice(&[op::PUSH2, 0xff, 0xff, op::AND, op::CALLER, op::SWAP1, op::JUMPI]);
+            } else {
+                code.extend_from_slice(&[op::PUSH0, op::CALLDATALOAD, op::PUSH1, 224, op::SHR, op::EQ]);
+                code.extend_from_slice(&[op::PUSH0, op::JUMPI]);
+            }
+        }
+        survive(code);
+    }
+}
+
+#[test]
 fn deep_expressions() {
     for step in [
         &[op::DUP1, op::MUL][..],

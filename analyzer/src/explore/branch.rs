@@ -12,11 +12,14 @@ use crate::facts::Facts;
 use crate::graph::Exit;
 use crate::id::ExprId;
 use crate::state::State;
-use crate::step::Machine;
+use crate::step::{Machine, TABLE_STEPS};
 use crate::table;
 
 /// How deep comparisons with the selector are looked for in a condition.
 const MAX_CONDITION: u32 = 6;
+
+/// Selectors that are remembered: more than are ever explored, so that it shows that there were too many.
+const MAX_SELECTORS: usize = 4_000;
 
 /// Where an arm of a branch leads.
 #[derive(Clone, Copy)]
@@ -69,6 +72,7 @@ impl Explorer<'_, '_> {
         {
             return None;
         }
+        self.steps += TABLE_STEPS;
         table::values(builder, id, &|_, _| None)
     }
 
@@ -195,8 +199,9 @@ impl Explorer<'_, '_> {
         let mut missed = facts.clone();
         for (comparison, selectors) in &compared {
             for &selector in selectors {
-                if !self.shared.selectors.contains(&selector) {
-                    self.shared.selectors.push(selector);
+                let selectors = &mut self.shared.selectors;
+                if selectors.len() < MAX_SELECTORS && !selectors.contains(&selector) {
+                    selectors.push(selector);
                 }
                 // Calldata that ends within the selector reads as if zeros followed.
                 let given = 4 - u64::from((selector.trailing_zeros() / 8).min(3));
