@@ -306,9 +306,6 @@ pub(crate) struct Hints {
     /// A node whose state at the head of its chain is the one before the transactions, instead of a block file.
     #[arg(long, value_name = "URL")]
     pub(crate) rpc_url: Option<String>,
-    /// The rules of the next block, where they cannot be told from the head, such as `Prague`.
-    #[arg(long, requires = "rpc_url", value_name = "FORK")]
-    pub(crate) spec: Option<String>,
     /// Where to find codes that a block file does not hold; without it, `codes.jsonl.zst` in the folder of the block
     /// file or the one above.
     #[arg(long, value_name = "FILE")]
@@ -319,6 +316,10 @@ pub(crate) struct Hints {
     /// The number of lanes of the plan, 1024 at most.
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = lanes)]
     pub(crate) lanes: usize,
+    /// With `--format eip2930`: the most accounts and slots that a list names; what every way of the transaction touches comes
+    /// first.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_keys: Option<usize>,
     /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -337,7 +338,24 @@ pub(crate) struct Hints {
     #[arg(long)]
     pub(crate) no_cache: bool,
     #[command(flatten)]
+    pub(crate) forks: ForkOptions,
+    #[command(flatten)]
     pub(crate) node: NodeOptions,
+}
+
+/// Which rules hold on the chain of a node.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ForkOptions {
+    /// The rules of the block, whatever the chain's schedule or its header says, such as `Prague`.
+    #[arg(long, requires = "rpc_url", value_name = "FORK")]
+    pub(crate) spec: Option<String>,
+    /// When which rules hold on the chain: a genesis file as geth takes it, or its `config` alone. The main net, Sepolia, Holesky
+    /// and Hoodi are known.
+    #[arg(long, requires = "rpc_url", value_name = "FILE")]
+    pub(crate) genesis: Option<PathBuf>,
+    /// The same as a list of forks in JSON.
+    #[arg(long, requires = "rpc_url", conflicts_with = "genesis", value_name = "FILE")]
+    pub(crate) fork_schedule: Option<PathBuf>,
 }
 
 /// How to reach a node.
@@ -369,9 +387,6 @@ pub(crate) struct Fetch {
     /// Blocks from A to B, both included; those that the folder has already are left alone.
     #[arg(long, value_name = "A..B", value_parser = range)]
     pub(crate) range: Option<(u64, u64)>,
-    /// The rules of the block, where they cannot be told from its header, such as `Prague`.
-    #[arg(long, value_name = "FORK")]
-    pub(crate) spec: Option<String>,
     /// Write the block access list of EIP-7928 that executing the block comes to into this file: JSON if its name ends in
     /// `.json`, else RLP.
     #[arg(long, value_name = "FILE", conflicts_with = "range")]
@@ -379,6 +394,8 @@ pub(crate) struct Fetch {
     /// Ask for state key by key, as predictions and executions name it, also where the node can trace.
     #[arg(long)]
     pub(crate) no_tracer: bool,
+    #[command(flatten)]
+    pub(crate) forks: ForkOptions,
     #[command(flatten)]
     pub(crate) node: NodeOptions,
 }
@@ -438,6 +455,8 @@ pub(crate) struct Serve {
     /// Write the log as JSON.
     #[arg(long)]
     pub(crate) log_json: bool,
+    #[command(flatten)]
+    pub(crate) forks: ForkOptions,
     #[command(flatten)]
     pub(crate) node: NodeOptions,
 }

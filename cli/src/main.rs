@@ -10,6 +10,7 @@ mod console;
 mod files;
 mod hint_server;
 mod language_server;
+mod forks;
 mod node;
 mod results;
 

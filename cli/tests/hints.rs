@@ -145,3 +145,68 @@ fn what_does_not_go_together_is_said() {
     let error = String::from_utf8_lossy(&rules.expect("the binary runs").stderr).into_owned();
     assert!(error.contains("hints"), "{error}");
 }
+
+#[test]
+fn transactions_that_no_block_like_it_holds_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = fs::read_to_string(block()).expect("a fixture");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let refused = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut document = document.clone();
+        change(&mut document);
+        let file = folder.path().join("changed.json");
+        fs::write(&file, document.to_string()).expect("room");
+        let mut errors = Vec::new();
+        for command in ["hints", "run", "audit"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_deconflict"))
+                .args([command, "--block"])
+                .arg(&file)
+                .env("DECONFLICT_CACHE_DIR", folder.path().join("cache"))
+                .output()
+                .expect("the binary runs");
+            assert_eq!(output.status.code(), Some(2), "{command}");
+            errors.push(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        errors
+    };
+    // Of another chain, which is known to be another.
+    for error in refused(&|it| it["chain_id"] = 137.into()) {
+        assert!(error.contains("chain 137 is Polygon"), "{error}");
+        assert!(error.contains("transactions[0]"), "{error}");
+    }
+    for error in refused(&|it| {
+        it["transactions"][1]["type"] = 3.into();
+        it["transactions"][1]["to"] = serde_json::Value::Null;
+        it["transactions"][1]["max_fee_per_blob_gas"] = "0x1".into();
+        it["transactions"][1]["max_fee_per_gas"] = "0x64".into();
+        it["transactions"][1]["max_priority_fee_per_gas"] = "0x0".into();
+    }) {
+        assert!(error.contains("transactions[1]"), "{error}");
+    }
+    for error in refused(&|it| it["transactions"][0]["type"] = 0x7e.into()) {
+        assert!(error.contains("0x7e") && error.contains("OP-stack"), "{error}");
+    }
+    for error in refused(&|it| it["spec"] = "osakka".into()) {
+        assert!(error.contains("did you mean `Osaka`?"), "{error}");
+    }
+}
+
+#[test]
+fn access_lists_can_be_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lists = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let arguments = [&["--format", "eip2930"], arguments].concat();
+        serde_json::from_slice(&good(folder.path(), &arguments)).expect("JSON")
+    };
+    let count = |list: &serde_json::Value| -> usize {
+        let items = list["accessList"].as_array().expect("a list").iter();
+        items.map(|it| 1 + it["storageKeys"].as_array().map_or(0, Vec::len)).sum()
+    };
+    let (whole, cut) = (lists(&[]), lists(&["--max-keys", "2"]));
+    assert!(whole.iter().any(|list| count(list) > 2));
+    for (whole, cut) in whole.iter().zip(&cut) {
+        assert_eq!(count(cut), count(whole).min(2));
+        assert_eq!(cut["complete"], whole["complete"] == true && count(whole) <= 2);
+    }
+    assert!(bad(folder.path(), &["--max-keys", "2"]).contains("eip2930"));
+}

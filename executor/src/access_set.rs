@@ -76,6 +76,8 @@ pub struct AccessSet {
     /// Those of `writes` whose every access is part of `slot += e`, where nothing else sees the word: such updates of
     /// different transactions commute.
     pub deltas: Vec<(Address, U256)>,
+    /// Those of `reads` and `writes` that not every way touches which the transaction may take, as far as that is known.
+    pub possible: Vec<(Address, U256)>,
     /// What is touched of accounts, outside their storage.
     pub accounts: Vec<AccountAccess>,
     /// The state whose value decides this set: it stays right while none of it changes, nor any word of
@@ -93,11 +95,21 @@ pub struct AccessSet {
 impl AccessSet {
     /// Forgets everything but the room for it.
     pub(crate) fn clear(&mut self) {
-        let Self { reads, writes, deltas, accounts, depends_on, depends_on_environment, incomplete, gas } =
-            self;
+        let Self {
+            reads,
+            writes,
+            deltas,
+            possible,
+            accounts,
+            depends_on,
+            depends_on_environment,
+            incomplete,
+            gas,
+        } = self;
         reads.clear();
         writes.clear();
         deltas.clear();
+        possible.clear();
         accounts.clear();
         depends_on.clear();
         depends_on_environment.clear();

@@ -5,13 +5,15 @@
 
 mod codes;
 mod error;
+mod form;
 mod format;
 mod read;
 mod write;
 
 pub use codes::CodeStore;
 pub use error::BlockError;
-pub use format::{fork, fork_name, transaction_from_json};
+pub use form::{BlobLimits, FormError, check_form, check_forms};
+pub use format::transaction_from_json;
 pub use read::BlockReader;
 pub use write::write_block;
 
@@ -75,6 +77,8 @@ pub struct Header {
     pub blob_base_fee: Option<u128>,
     /// The root of the parent beacon block; from Cancun on.
     pub parent_beacon_block_root: Option<B256>,
+    /// The most blobs that the block may have, where somebody has said so; else the chain's schedule or the fork tells.
+    pub max_blobs: Option<u64>,
 }
 
 /// What the execution of a block has to come to, as far as it is known.
@@ -141,6 +145,7 @@ impl Block {
     pub fn rules(&self) -> CfgEnv {
         let mut rules = CfgEnv::new_with_spec(self.spec);
         rules.chain_id = self.chain_id;
+        rules.max_blobs_per_tx = BlobLimits::of(self).per_transaction;
         rules
     }
 }

@@ -9,8 +9,11 @@
 //! out, it comes key by key: first what is predicted, then what the execution asks for beside it, until nothing is missing.
 
 mod node;
+pub mod forms;
 mod wire;
 mod header;
+mod proof;
+mod trace;
 mod system;
 mod memo;
 mod code;
@@ -19,6 +22,7 @@ mod next;
 pub use code::{ChainCode, code_of};
 pub use next::{NextBlock, next_block};
 pub use node::{Node, NodeError, Patience, Patient};
+pub use wire::chain_id;
 
 use std::collections::BTreeSet;
 
@@ -30,9 +34,10 @@ use thiserror::Error;
 use crate::{
     access_set::AccountAccess,
     block::{Block, Transaction},
+    chain::{Rules, Schedule},
     hints::{Basis, hint_block},
     predict::Predictor,
-    record::record,
+    record::record_states,
     serial::{ReplayError, replay},
     state::{BlockState, StateError},
 };
@@ -88,6 +93,24 @@ pub enum FetchError {
     /// The rules of the block are not known.
     #[error("the fork of the block cannot be told from its header: name it with `--spec`")]
     UnknownFork,
+    /// The block is one of a fork whose rules are not known.
+    #[error("{reason}")]
+    LaterFork {
+        /// Its number.
+        number: u64,
+        /// How that shows.
+        reason: String,
+    },
+    /// The schedule is one of another chain.
+    #[error("the schedule of {name} is one of chain {of}, and the node is on chain {chain_id}")]
+    OtherSchedule {
+        /// What it is called.
+        name: String,
+        /// Its chain.
+        of: u64,
+        /// The node's chain.
+        chain_id: u64,
+    },
     /// The snapshot does not come to what the header says.
     #[error(
         "the snapshot does not come to what the header says, so that it is not written; the state may depend on what the \
@@ -112,13 +135,17 @@ pub struct FetchFigures {
     pub rounds: usize,
     /// Accounts and slots for which the node gave a proof that was checked.
     pub proved: usize,
+    /// The rules that the block comes to what its header says by, and how they are known.
+    pub rules: Option<Rules>,
 }
 
 /// How to take a snapshot.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FetchOptions {
+pub struct FetchOptions<'a> {
     /// The rules, where they cannot be told from the chain and the header.
     pub spec: Option<SpecId>,
+    /// When which rules hold on the chain, where that is not known here.
+    pub schedule: Option<&'a Schedule>,
     /// Not to use `debug_traceBlockByNumber` even where it is there.
     pub without_tracer: bool,
 }
@@ -128,7 +155,7 @@ pub struct FetchOptions {
 pub fn fetch_block(
     node: &dyn Node,
     number: &str,
-    options: FetchOptions,
+    options: FetchOptions<'_>,
     predictor: &Predictor,
     progress: &mut dyn FnMut(&str, usize),
 ) -> Result<(Block, FetchFigures), FetchError> {
@@ -146,10 +173,7 @@ pub fn fetch_block(
             actual: parent.hash.to_string(),
         });
     }
-    let forks = match options.spec {
-        Some(spec) => vec![spec],
-        None => header::forks(chain_id, &head),
-    };
+    let candidates = header::rules(chain_id, &head, options)?;
     let mut failure = FetchError::UnknownFork;
     let mut memo = Memo::new(node, head.number, parent.map(|parent| parent.state_root));
     let mut figures = FetchFigures::default();
@@ -157,15 +181,20 @@ pub fn fetch_block(
         progress("tracing", 0);
         figures.traced = memo.trace(&transactions)?;
     }
-    for spec in forks {
-        let mut block = header::block(chain_id, &head, spec, transactions.clone());
+    for rules in candidates {
+        let mut block = header::block(chain_id, &head, &rules, transactions.clone());
         match complete(&mut block, &mut memo, predictor, &mut figures, progress) {
             Ok(()) => {
                 (figures.asked, figures.proved) = (memo.asked, memo.proved);
+                figures.rules = Some(rules);
                 return Ok((block, figures));
             }
-            // Another fork may fit.
-            Err(error @ FetchError::Differs(_)) => failure = error,
+            // Another fork may fit; if none does, the likeliest tells most.
+            Err(error @ FetchError::Differs(_)) => {
+                if matches!(failure, FetchError::UnknownFork) {
+                    failure = error;
+                }
+            }
             Err(error) => return Err(error),
         }
     }
@@ -191,12 +220,16 @@ fn complete(
         memo.put_into(block);
         let state = BlockState::new(block);
         (accounts, slots) = (BTreeSet::new(), BTreeSet::new());
-        let outcome = record(block, &state, |index, _, seen, _| {
+        let outcome = record_states(block, &state, |index, _, seen, _, after| {
             slots.extend(seen.reads.keys().chain(seen.writes.keys()));
-            accounts.extend(seen.accounts.iter().map(AccountAccess::address));
-            for access in &seen.accounts {
-                memo.touched(access.address(), index);
+            // What is recorded is what instructions name. What the engine has loaded beside that, such as whom an account is
+            // delegated to, who has signed an authorization, or what stands where a contract was to be made, decides as much.
+            let mut loaded: BTreeSet<Address> = after.into_keys().collect();
+            loaded.extend(seen.accounts.iter().map(AccountAccess::address));
+            for address in &loaded {
+                memo.touched(*address, index);
             }
+            accounts.extend(loaded);
         });
         let missing = match &outcome {
             Err(ReplayError::State { source: StateError::BlockHashMissing(number), .. }) => {
@@ -258,6 +291,17 @@ fn first_needed(block: &Block) -> (BTreeSet<Address>, BTreeSet<(Address, U256)>)
 fn ask(node: &dyn Node, method: &str, params: serde_json::Value) -> Result<serde_json::Value, FetchError> {
     let doing = format!("{method} {params}");
     node.call(method, params).map_err(|problem| FetchError::Node { doing, problem })
+}
+
+/// Asks a node, and reads what it answers in whatever form that is.
+fn read<T>(
+    node: &dyn Node,
+    method: &str,
+    params: serde_json::Value,
+    form: impl Fn(&serde_json::Value) -> Result<T, NodeError>,
+) -> Result<T, FetchError> {
+    let doing = format!("{method} {params}");
+    form(&ask(node, method, params)?).map_err(|problem| FetchError::Node { doing, problem })
 }
 
 /// A number as JSON-RPC writes it.

@@ -23,6 +23,7 @@ mod templates;
 mod slices;
 
 pub use binary::{BinaryError, VERSION as BINARY_VERSION, read as read_binary};
+pub use eip2930::render_at_most as render_access_lists;
 pub use json::{SCHEMA, plan_document, transaction_document};
 pub use predict::{hint_block, hint_transaction, hint_within, plan};
 pub use raw::{RawError, Senders, Which, check_kinds, check_nonces, parse_lines, parse_transaction, recover};
@@ -50,6 +51,8 @@ pub struct BlockHints {
     pub hash: Option<B256>,
     /// The rules.
     pub spec: SpecId,
+    /// How it is known that these are the rules, where they were found out: `schedule`, `named` or `guessed`.
+    pub spec_origin: Option<&'static str>,
     /// Who made the hints, by version.
     pub analyzer: String,
     /// Whether there was a state to look at.
@@ -60,6 +63,8 @@ pub struct BlockHints {
     pub assumed: Assumed,
     /// The transactions, in order.
     pub transactions: Vec<TransactionHint>,
+    /// Whom the block pays, where it is known.
+    pub beneficiary: Option<Address>,
     /// What follows for the block as a whole, if that was asked for.
     pub plan: Option<BlockPlan>,
 }
@@ -90,6 +95,9 @@ pub struct TransactionHint {
     pub set: AccessSet,
     /// For each element of `set.incomplete` an account that has the code, where one is known.
     pub places: Vec<Option<Address>>,
+    /// Accounts that its first instruction finds loaded, beside its sender, the one that it calls, and what the fork and the
+    /// block name; sorted.
+    pub warm: Vec<Address>,
     /// Whether a code is still being analysed; nothing is known then.
     pub pending: bool,
     /// Whether the sender cannot pay for it in the state at hand.

@@ -2,6 +2,7 @@
 
 mod environment;
 mod access_set;
+pub mod chain;
 mod block;
 mod state;
 mod receipt;
@@ -30,10 +31,11 @@ pub mod fetch;
 
 pub use access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey};
 pub use block::{
-    Account, Block, BlockError, BlockReader, CodeStore, Expected, Header, Transaction, fork, fork_name,
-    transaction_from_json, write_block,
+    Account, BlobLimits, Block, BlockError, BlockReader, CodeStore, Expected, FormError, Header, Transaction,
+    check_form, check_forms, transaction_from_json, write_block,
 };
 pub use cache::{CacheError, SliceCache};
+pub use chain::{fork, fork_name};
 pub use changes::{AccountChange, FinalWrites, StateChanges, execute_settled};
 pub use environment::{Assumed, EnvironmentWord};
 pub use predict::{BlockContext, Limits, Predictor, Scratch};

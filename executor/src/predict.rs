@@ -285,6 +285,7 @@ impl Predictor {
         let begun = machine.begin(&mut first, tx);
         let mut recorded = None;
         let mut followed_template = None;
+        let mut ways = 0;
         let frame = match begun {
             Begun::Nothing => None,
             Begun::Frame(frame) => Some((frame, None)),
@@ -335,6 +336,7 @@ impl Predictor {
                 machine.follow(&mut path);
                 machine.put_down(&mut path, gas_left);
                 collect(&mut set, &path.world);
+                ways = 1;
                 while let Some(mut other) = machine.pending.pop() {
                     if machine.stopped
                         || machine.widen.is_some()
@@ -345,6 +347,7 @@ impl Predictor {
                     machine.follow(&mut other);
                     machine.put_down(&mut other, gas_left);
                     collect(&mut set, &other.world);
+                    ways += 1;
                 }
                 machine.spare.push(path.frame);
                 machine.spare.append(&mut path.waiting);
@@ -393,15 +396,32 @@ impl Predictor {
         set.depends_on_environment.extend(ledger.sources.environment_of(ledger.needed));
         set.incomplete.append(&mut ledger.shortfalls);
         set.gas = (ledger.gas + intrinsic).min(tx.gas_limit);
-        settle(&mut set);
+        settle(&mut set, ways);
         (set, None)
     }
 }
 
-/// Sorts the lists of a set and leaves each element once.
-fn settle(set: &mut AccessSet) {
+/// Sorts the lists of a set, which so many ways have added to, and leaves each element once.
+fn settle(set: &mut AccessSet, ways: usize) {
     for list in [&mut set.reads, &mut set.writes, &mut set.deltas] {
         list.sort_unstable_by(order);
+    }
+    if ways > 1 {
+        // Each way names a slot once.
+        let on_all = |list: &[(Address, U256)]| {
+            let runs = list.chunk_by(|one, other| one == other).filter(|run| run.len() == ways);
+            runs.map(|run| run[0]).collect::<Vec<_>>()
+        };
+        let certain = [on_all(&set.reads), on_all(&set.writes)];
+        let is_certain = |slot: &(Address, U256)| {
+            certain.iter().any(|list| list.binary_search_by(|known| order(known, slot)).is_ok())
+        };
+        set.possible =
+            set.reads.iter().chain(&set.writes).filter(|slot| !is_certain(slot)).copied().collect();
+        set.possible.sort_unstable_by(order);
+        set.possible.dedup();
+    }
+    for list in [&mut set.reads, &mut set.writes, &mut set.deltas] {
         list.dedup();
     }
     set.accounts.sort_unstable();
@@ -562,6 +582,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
             if !inner.chain_id.is_zero() && inner.chain_id != U256::from(self.chain_id) {
                 continue;
             }
+            if inner.nonce == u64::MAX {
+                continue;
+            }
+            // Whether it counts or not, the account decides that.
+            self.ledger.accounts.push(AccountAccess::CodeRead(authority));
             let account = world.account(authority);
             let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
             let (code, code_taint) = world.code(account, self.state, &mut self.ledger.sources);

@@ -10,7 +10,7 @@ use revm::{
     Inspector,
     bytecode::opcode,
     context::{ContextTr, TxEnv},
-    context_interface::result::ExecutionResult,
+    context_interface::{JournalTr, Transaction as _, either::Either, result::ExecutionResult},
     interpreter::{
         CallInputs, CallOutcome, CallValue, CreateInputs, CreateOutcome, Interpreter,
         interpreter_types::{InputsTr as _, Jumps as _},
@@ -108,12 +108,15 @@ pub(crate) fn record_states(
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
     record: Record,
+    /// The accounts that creations are about to make, from the outermost on; none where that cannot be told.
+    creating: Vec<Option<Address>>,
 }
 
 impl Recorder {
     /// What was seen since the last call, for the transaction that was executed in between.
     pub fn take(&mut self, transaction: &TxEnv, coinbase: Address, changes: &NetChanges) -> Record {
         let mut record = std::mem::take(&mut self.record);
+        self.creating.clear();
         let sender = transaction.caller;
         record.accounts.extend([
             AccountAccess::BalanceRead(sender),
@@ -124,6 +127,7 @@ impl Recorder {
         // Delegations are set up before any instruction runs, so that nothing was heard of them.
         record.accounts.extend(changes.nonces.iter().map(|it| AccountAccess::NonceWrite(it.key)));
         record.accounts.extend(changes.codes.iter().map(|it| AccountAccess::CodeWrite(it.key)));
+        record.accounts.extend(authorities(transaction).into_iter().map(AccountAccess::CodeRead));
         record
     }
 
@@ -136,7 +140,23 @@ impl Recorder {
     }
 }
 
-impl<C: ContextTr> Inspector<C> for Recorder {
+/// The accounts whose code and nonce decide whether an authorization of the transaction counts, by EIP-7702: those that
+/// have signed one for this chain, whether or not it counts in the end.
+pub(crate) fn authorities(transaction: &TxEnv) -> BTreeSet<Address> {
+    let chain = transaction.chain_id().map(U256::from);
+    let signed = transaction.authorization_list.iter().filter_map(|authorization| {
+        let (inner, authority) = match authorization {
+            Either::Left(signed) => (signed.inner(), signed.recover_authority().ok()),
+            Either::Right(recovered) => (&**recovered, recovered.authority()),
+        };
+        let is_looked_at =
+            (inner.chain_id.is_zero() || chain == Some(inner.chain_id)) && inner.nonce != u64::MAX;
+        authority.filter(|_| is_looked_at)
+    });
+    signed.collect()
+}
+
+impl<C: ContextTr<Journal: JournalTr<State = EvmState>>> Inspector<C> for Recorder {
     fn initialize_interp(&mut self, _: &mut Interpreter, _: &mut C) {
         self.record.ran_code = true;
     }
@@ -178,21 +198,28 @@ impl<C: ContextTr> Inspector<C> for Recorder {
         }
     }
 
-    fn call(&mut self, _: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
+    fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
         self.record.accounts.insert(AccountAccess::CodeRead(inputs.bytecode_address));
+        // By EIP-7702 the code of a delegated account is that of another, which calls load beside it.
+        let called = context.journal().evm_state().get(&inputs.bytecode_address);
+        let delegate = called.and_then(|it| it.info.code.as_ref()?.eip7702_address());
+        self.record.accounts.extend(delegate.map(AccountAccess::CodeRead));
         if let CallValue::Transfer(value) = inputs.value {
             self.transfer(inputs.caller, Some(inputs.target_address), value);
         }
         None
     }
 
-    fn create(&mut self, _: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+    fn create(&mut self, context: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
         self.record.accounts.insert(AccountAccess::NonceWrite(inputs.caller()));
         self.transfer(inputs.caller(), None, inputs.value());
+        let creator = context.journal().evm_state().get(&inputs.caller());
+        self.creating.push(creator.map(|it| inputs.created_address(it.info.nonce)));
         None
     }
 
-    fn create_end(&mut self, _: &mut C, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
+    fn create_end(&mut self, context: &mut C, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
+        let attempted = self.creating.pop().flatten();
         if let Some(address) = outcome.address {
             self.record
                 .accounts
@@ -200,6 +227,10 @@ impl<C: ContextTr> Inspector<C> for Recorder {
             if !inputs.value().is_zero() {
                 self.record.accounts.insert(AccountAccess::BalanceCredit(address));
             }
+        } else {
+            // Nothing was made, perhaps because of what the account is.
+            let looked_at = attempted.filter(|address| context.journal().evm_state().contains_key(address));
+            self.record.accounts.extend(looked_at.map(AccountAccess::CodeRead));
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
     prefetch::{SlowState, predict_all},
     run::{Config, ExecuteError, Execution, Executor, Mode},
     schedule,
-    serial::ReplayError,
+    serial::{ReplayError, admit_all},
     state::{BlockState, StateError},
 };
 
@@ -120,6 +120,7 @@ impl BlockRun {
 
 /// Executes a block as `options` say.
 pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> Result<BlockRun, RunError> {
+    admit_all(block)?;
     let state = BlockState::new(block);
     // Whatever codes the block needs are known from here on.
     let hints = predict(block, &state, predictor, options.config.threads);

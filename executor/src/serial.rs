@@ -16,7 +16,7 @@ use revm::{
 use thiserror::Error;
 
 use crate::{
-    block::{Block, Transaction},
+    block::{BlobLimits, Block, FormError, Transaction, check_form, check_forms},
     receipt::{bloom, receipts, root},
     state::{BlockState, Overlay, StateError},
 };
@@ -136,6 +136,17 @@ pub fn execute(block: &Block, state: &BlockState) -> Result<Outcome, ReplayError
     Ok(conclude(block, results))
 }
 
+/// Whether a block can hold its transactions, as far as their forms say.
+pub(crate) fn admit_all(block: &Block) -> Result<(), ReplayError> {
+    check_forms(block).map_err(|(index, problem)| form_error(block, index, &problem))
+}
+
+fn form_error(block: &Block, index: usize, problem: &FormError) -> ReplayError {
+    let Transaction { hash, env } = &block.transactions[index];
+    let reason = InvalidTransaction::Str(problem.to_string().into());
+    ReplayError::InvalidTransaction { block: block.number, index, hash: *hash, sender: env.caller, reason }
+}
+
 /// What the results of a block's transactions come to.
 pub fn conclude(block: &Block, results: Vec<ExecutionResult>) -> Outcome {
     summarize(&block.transactions, block.spec, results)
@@ -195,6 +206,8 @@ pub fn verify(block: &Block, outcome: &Outcome) -> Result<(), ReplayError> {
 pub(crate) struct Machine<'a, I> {
     block: &'a Block,
     gas_used: u64,
+    limits: BlobLimits,
+    blobs: u64,
     evm: MainnetEvm<MainnetContext<Overlay<'a>>, I>,
 }
 
@@ -202,7 +215,8 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
     pub(crate) fn new(block: &'a Block, state: &'a BlockState, inspector: I) -> Self {
         let context: Context<BlockEnv, TxEnv, CfgEnv, _> = Context::mainnet().with_db(state.overlay());
         let context = context.with_block(block.env()).with_cfg(block.rules());
-        Self { block, gas_used: 0, evm: context.build_mainnet_with_inspector(inspector) }
+        let (limits, evm) = (BlobLimits::of(block), context.build_mainnet_with_inspector(inspector));
+        Self { block, gas_used: 0, limits, blobs: 0, evm }
     }
 
     /// Runs a transaction without the inspector; nothing changes until its changes are committed.
@@ -245,9 +259,15 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
         }
     }
 
-    /// The transaction, if the block has enough gas left for it.
+    /// The transaction, if the block can hold it and has enough gas and room for blobs left for it.
     fn admit(&self, index: usize) -> Result<TxEnv, ReplayError> {
         let transaction = &self.block.transactions[index];
+        let problem = check_form(transaction, self.block.spec, self.limits)
+            .and_then(|()| self.limits.add(self.blobs, transaction))
+            .err();
+        if let Some(problem) = problem {
+            return Err(form_error(self.block, index, &problem));
+        }
         let gas_limit = transaction.env.gas_limit;
         let left = self.block.header.gas_limit.saturating_sub(self.gas_used);
         if gas_limit > left {
@@ -267,6 +287,7 @@ impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
         let error = match executed {
             Ok((result, changes)) => {
                 self.gas_used += result.tx_gas_used();
+                self.blobs += transaction.env.blob_hashes.len() as u64;
                 return Ok((result, changes));
             }
             Err(error) => error,

@@ -9,8 +9,13 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, TxKind, U256, keccak256};
-use deconflict_executor::{Block, BlockError, BlockReader, BlockState, ReplayError, replay, write_block};
-use revm::context_interface::result::InvalidTransaction;
+use deconflict_executor::{
+    Block, BlockError, BlockReader, BlockState, Config, ExecuteError, Executor, FormError, Mode, Predictor,
+    ReplayError, check_forms, replay,
+    report::{RunOptions, run_block},
+    write_block,
+};
+use revm::{context_interface::result::InvalidTransaction, primitives::hardfork::SpecId};
 use serde_json::{Value, json};
 
 use corpus::{real_blocks, workspace};
@@ -365,5 +370,96 @@ fn real_blocks_that_are_cut_anywhere_are_refused() {
     let bytes = zstd::decode_all(fs::File::open(&file).expect("a readable file")).expect("a whole frame");
     for part in 1..20 {
         rejected_bytes(&bytes[..bytes.len() * part / 20]);
+    }
+}
+
+/// A block under these rules whose transactions have so many blobs each.
+fn with_blobs(spec: SpecId, chain_id: u64, timestamp: u64, counts: &[usize]) -> Block {
+    let mut block = Block { spec, chain_id, ..tokens() };
+    block.header.timestamp = timestamp;
+    block.header.excess_blob_gas = Some(0);
+    block.header.blob_base_fee = Some(1);
+    block.header.prev_randao = Some(B256::ZERO);
+    let mut first = block.transactions[0].clone();
+    first.env.tx_type = 3;
+    first.env.chain_id = Some(chain_id);
+    let mut hash = B256::ZERO;
+    hash.0[0] = 1;
+    let all = counts.iter().map(|count| {
+        let mut transaction = first.clone();
+        transaction.env.blob_hashes = vec![hash; *count];
+        transaction
+    });
+    block.transactions = all.collect();
+    block
+}
+
+/// Fork, chain and time of a block, the blobs of its transactions, and which is refused with what words.
+type BlobCase = (SpecId, u64, u64, &'static [usize], Option<(usize, &'static str)>);
+
+#[test]
+fn more_blobs_than_there_is_room_for_are_refused() {
+    // Main net: Cancun, Prague, Osaka, and the two changes of limits after it; Sepolia has its own dates.
+    let cases: [BlobCase; 13] = [
+        (SpecId::CANCUN, 1, 1_720_000_000, &[6], None),
+        (SpecId::CANCUN, 1, 1_720_000_000, &[7], Some((0, "at most 6"))),
+        (SpecId::CANCUN, 1, 1_720_000_000, &[3, 3, 1], Some((2, "at most 6"))),
+        (SpecId::PRAGUE, 1, 1_750_000_000, &[9], None),
+        (SpecId::PRAGUE, 1, 1_750_000_000, &[10], Some((0, "at most 9"))),
+        (SpecId::OSAKA, 1, 1_764_800_000, &[6, 3], None),
+        (SpecId::OSAKA, 1, 1_764_800_000, &[6, 4], Some((1, "at most 9"))),
+        (SpecId::OSAKA, 1, 1_770_000_000, &[7], Some((0, "at most 6"))),
+        (SpecId::OSAKA, 1, 1_766_000_000, &[6, 6, 3, 1], Some((3, "at most 15"))),
+        (SpecId::OSAKA, 11_155_111, 1_770_000_000, &[6, 6, 6, 3], None),
+        (SpecId::OSAKA, 11_155_111, 1_770_000_000, &[6, 6, 6, 6], Some((3, "at most 21"))),
+        // Nobody knows how many blobs another chain allows in a block.
+        (SpecId::OSAKA, 31_337, 1_770_000_000, &[6, 6, 6, 6, 6], None),
+        (SpecId::OSAKA, 31_337, 1_770_000_000, &[6, 7], Some((1, "EIP-7594"))),
+    ];
+    for (spec, chain, timestamp, counts, expected) in cases {
+        let block = with_blobs(spec, chain, timestamp, counts);
+        let found = check_forms(&block).map_err(|(index, problem)| (index, problem.to_string())).err();
+        let place = format!("{spec:?} of {chain} with {counts:?}");
+        assert_eq!(found.as_ref().map(|it| it.0), expected.map(|it| it.0), "{place}: {found:?}");
+        let (Some((index, message)), Some((_, words))) = (found, expected) else { continue };
+        assert!(message.contains(words), "{place}: {message}");
+        let options = RunOptions {
+            config: Config { threads: 2, ..Config::default() },
+            verify: false,
+            latency: std::time::Duration::ZERO,
+            repeat: 1,
+        };
+        let error = run_block(&block, &options, &Predictor::new()).expect_err("it is refused").to_string();
+        assert!(
+            error.contains(&format!("transactions[{index}]")) && error.contains(words),
+            "{place}: {error}"
+        );
+    }
+    let mut own = with_blobs(SpecId::OSAKA, 31_337, 1_770_000_000, &[6, 6]);
+    own.header.max_blobs = Some(11);
+    assert!(matches!(check_forms(&own), Err((1, FormError::FullOfBlobs { have: 6, all: 12, most: 11 }))));
+    let text = write_block(&own).expect("the fork has a name");
+    let read = BlockReader::default().parse(Path::new("case.json"), text.as_bytes()).expect("a block");
+    assert_eq!(read.header.max_blobs, Some(11));
+}
+
+#[test]
+fn kinds_that_cannot_create_do_not() {
+    for (kind, eip) in [(3, "EIP-4844"), (4, "EIP-7702")] {
+        let mut block = with_blobs(SpecId::OSAKA, 1, 1_770_000_000, &[1]);
+        block.transactions[0].env.tx_type = kind;
+        block.transactions[0].env.kind = TxKind::Create;
+        let serial = replay(&block, &BlockState::new(&block)).expect_err("it is refused").to_string();
+        assert!(serial.contains("transactions[0]") && serial.contains(eip), "{serial}");
+        for mode in [Mode::Scheduled, Mode::Optimistic, Mode::Serial] {
+            let executor = Executor::new(Config { threads: 2, mode, ..Config::default() });
+            let (env, rules) = (block.env(), block.rules());
+            let state = BlockState::new(&block);
+            let error = executor.execute(env, rules, &block.transactions, &state, &[]);
+            assert!(
+                matches!(&error, Err(ExecuteError::InvalidTransaction { index: 0, .. })),
+                "{mode:?}: {error:?}"
+            );
+        }
     }
 }

@@ -237,7 +237,7 @@ fn what_the_client_writes_first_is_there() {
 #[test]
 fn the_next_block_follows_the_head() {
     let node = Answers::new();
-    let next = next_block(&node, None).unwrap_or_else(|error| panic!("{error}"));
+    let next = next_block(&node, FetchOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((next.head, next.hash, next.block.number), (NUMBER, node.header.hash_slow(), NUMBER + 1));
     assert_eq!(next.block.header.parent_hash, Some(next.hash));
     assert_eq!((next.block.spec, next.block.chain_id), (SpecId::SHANGHAI, 7));
@@ -245,12 +245,13 @@ fn the_next_block_follows_the_head() {
     assert_eq!(next.assumed.computed, [EnvironmentWord::BaseFee]);
     let guessed = ["timestamp", "prev_randao", "coinbase", "gas_limit"];
     assert_eq!(next.assumed.guessed.iter().map(|word| word.name()).collect::<Vec<_>>(), guessed);
-    let later = next_block(&node, Some(SpecId::PRAGUE)).unwrap_or_else(|error| panic!("{error}"));
+    let later = next_block(&node, FetchOptions { spec: Some(SpecId::PRAGUE), ..FetchOptions::default() })
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(later.assumed.computed, [EnvironmentWord::BaseFee, EnvironmentWord::BlobBaseFee]);
     // A block that used less than half of its gas makes the next one cheaper, by an eighth at most.
     assert!((9..=10).contains(&next.block.header.base_fee));
     let node = Answers::new().instead("eth_getBlockByNumber", Ok(Value::Null));
-    assert!(matches!(next_block(&node, None), Err(FetchError::NoBlock(_))));
+    assert!(matches!(next_block(&node, FetchOptions::default()), Err(FetchError::NoBlock(_))));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use deconflict_executor::{
 use crate::{
     arguments::{Audit, Format, State},
     console::Console,
+    forks::warn_of_other_rules,
 };
 
 /// Audits blocks, in the order in which they are given.
@@ -29,6 +30,7 @@ pub(crate) fn run(options: &Audit, console: &Console) -> anyhow::Result<ExitCode
     let mut audits = Vec::with_capacity(options.block.len());
     for file in &options.block {
         let block = reader.read(file)?;
+        warn_of_other_rules(block.chain_id, console);
         let audit = audit_block_in(&block, mode, environment, &mut predictor);
         audits.push(audit.with_context(|| file.display().to_string())?);
     }

@@ -9,14 +9,16 @@ use std::{
 use anyhow::{Context as _, bail};
 use deconflict_executor::{
     Block, BlockReader, BlockState, Predictor, block_access_list,
-    fetch::{FetchOptions, Node, fetch_block},
-    fork, write_block,
+    chain::Origin,
+    fetch::{FetchOptions, Node, chain_id, fetch_block},
+    write_block,
 };
 
 use crate::{
     arguments::Fetch,
     console::Console,
     files::{keep_apart, write},
+    forks::{Forks, warn_of_other_rules},
     node::{ALONE, connect},
 };
 
@@ -25,9 +27,11 @@ const LEVEL: i32 = 12;
 
 /// Takes snapshots and writes those that turn out to be right.
 pub(crate) fn run(options: &Fetch, console: &Console) -> anyhow::Result<ExitCode> {
-    let spec = options.spec.as_deref().map(fork).transpose().map_err(anyhow::Error::msg)?;
+    let forks = Forks::new(&options.forks)?;
     let node = connect(&options.rpc_url, &options.node, ALONE)?;
-    let fetch = FetchOptions { spec, without_tracer: options.no_tracer };
+    // Before anything goes wrong because of it.
+    warn_of_other_rules(chain_id(&node)?, console);
+    let fetch = FetchOptions { without_tracer: options.no_tracer, ..forks.options() };
     let predictor = Predictor::new();
     let Some((from, to)) = options.range else {
         if options.access_list.as_ref() == Some(&options.output) {
@@ -72,7 +76,7 @@ fn one(
     node: &dyn Node,
     number: &str,
     path: &Path,
-    options: FetchOptions,
+    options: FetchOptions<'_>,
     predictor: &Predictor,
     console: &Console,
 ) -> anyhow::Result<Block> {
@@ -96,6 +100,14 @@ fn one(
         block.transactions.len(),
         block.pre_state.len(),
     ));
+    if let Some(rules) = &figures.rules {
+        console.note(&format!("block {} by the rules of {rules}", block.number));
+        if rules.origin == Origin::Guessed {
+            console.note(
+                "name the fork by `--spec`, or the chain's schedule by `--genesis` or `--fork-schedule`",
+            );
+        }
+    }
     if !figures.traced {
         console.note(&format!(
             "asked for {} accounts and slots, {} of them as predicted; {} came with a proof; {} executions",

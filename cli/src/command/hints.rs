@@ -8,20 +8,24 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use deconflict_executor::{
     Block, BlockReader, BlockState, Predictor, SliceCache, Transaction,
     block_access_list::{self, Comparison, Lack},
+    check_forms,
     fetch::next_block,
-    fork,
-    hints::{Basis, BlockHints, export_slices, export_templates, hint_block, import_slices, parse_lines},
+    hints::{
+        Basis, BlockHints, Which, check_kinds, export_slices, export_templates, hint_block, import_slices,
+        parse_lines, render_access_lists,
+    },
 };
-use revm::{DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId};
+use revm::{DatabaseRef, bytecode::Bytecode};
 
 use crate::{
     arguments::{Hints, Tier},
     console::Console,
     files::{keep_apart, write},
+    forks::{Forks, warn_of_other_rules},
     hint_server::{NodeState, Upstream, View},
     node::{ALONE, connect},
 };
@@ -41,12 +45,16 @@ pub(crate) fn run(options: &Hints, console: &Console) -> anyhow::Result<ExitCode
     if let Some(output) = options.output.as_deref().or(options.export_templates.as_deref()) {
         keep_apart(output, inputs(options).iter().map(PathBuf::as_path))?;
     }
+    if options.max_keys.is_some() && format.name != "eip2930" {
+        bail!("`--max-keys` is about access lists: add `--format eip2930`");
+    }
     let lanes = (options.tier == Tier::Plan).then_some(options.lanes);
     let hints = if let Some(url) = &options.rpc_url {
         of_node(options, url, lanes, console)?
     } else {
         let path = options.block.as_deref().context("name a block file, or a node by `--rpc-url`")?;
         let block = BlockReader::new(options.codes.as_deref())?.read(path)?;
+        warn_of_other_rules(block.chain_id, console);
         if let Some(path) = &options.export_templates {
             return export(&block, path, console);
         }
@@ -56,7 +64,10 @@ pub(crate) fn run(options: &Hints, console: &Console) -> anyhow::Result<ExitCode
         }
         hints
     };
-    let bytes = format.render(&hints)?;
+    let bytes = match options.max_keys {
+        Some(most) => render_access_lists(&hints, Some(most)),
+        None => format.render(&hints)?,
+    };
     match &options.output {
         Some(path) => write(path, &bytes)?,
         None => console.bytes(&bytes)?,
@@ -81,8 +92,13 @@ fn of_file(
     console: &Console,
 ) -> anyhow::Result<BlockHints> {
     let given = match &options.transactions {
-        Some(path) => Some(read_lines(path, block.chain_id, block.spec)?),
-        None => None,
+        Some(path) => Some(read_lines(path, block)?),
+        None => {
+            // What no block of the chain and fork holds has no hint.
+            check_kinds(&block.transactions, block, |index| Which::Index(index))?;
+            check_forms(block).map_err(|(index, problem)| anyhow!("{}: {problem}", Which::Index(index)))?;
+            None
+        }
     };
     let transactions = given.as_ref().unwrap_or(&block.transactions);
     let mut hints = hint(options, block, transactions, &BlockState::new(block), lanes, console)?;
@@ -100,14 +116,17 @@ fn of_node(
     lanes: Option<usize>,
     console: &Console,
 ) -> anyhow::Result<BlockHints> {
-    let spec = options.spec.as_deref().map(fork).transpose().map_err(anyhow::Error::msg)?;
+    let forks = Forks::new(&options.forks)?;
     let node = Arc::new(Upstream::new(Box::new(connect(url, &options.node, ALONE)?), None));
-    let next = next_block(&*node, spec).with_context(|| url.to_owned())?;
+    let next = next_block(&*node, forks.options()).with_context(|| url.to_owned())?;
     let path = options.transactions.as_deref().context("name the transactions by `--transactions`")?;
-    let transactions = read_lines(path, next.block.chain_id, next.block.spec)?;
+    warn_of_other_rules(next.block.chain_id, console);
+    console.note(&format!("block {} by the rules of {}", next.block.number, next.rules));
+    let transactions = read_lines(path, &next.block)?;
     let view = View::Node(Arc::new(NodeState::new(Arc::clone(&node), next.head)));
     let mut hints = hint(options, &next.block, &transactions, &view, lanes, console)?;
     hints.assumed = next.assumed;
+    hints.spec_origin = Some(next.rules.origin.name());
     if let Some((count, problem)) = node.unanswered() {
         console.warn(&format!(
             "the node has not answered {count} questions, and the hints that need them say so: {problem}"
@@ -181,7 +200,7 @@ fn export(block: &Block, path: &Path, console: &Console) -> anyhow::Result<ExitC
 }
 
 /// Raw transactions from a file or from standard input.
-fn read_lines(path: &Path, chain_id: u64, spec: SpecId) -> anyhow::Result<Vec<Transaction>> {
+fn read_lines(path: &Path, block: &Block) -> anyhow::Result<Vec<Transaction>> {
     let mut text = String::new();
     let read = if path == Path::new("-") {
         std::io::stdin().lock().read_to_string(&mut text).map(drop)
@@ -190,7 +209,7 @@ fn read_lines(path: &Path, chain_id: u64, spec: SpecId) -> anyhow::Result<Vec<Tr
     };
     let name = path.display();
     read.with_context(|| format!("cannot read {name}"))?;
-    parse_lines(&text, chain_id, spec).with_context(|| format!("{name}"))
+    parse_lines(&text, block).with_context(|| format!("{name}"))
 }
 
 /// A predictor that knows the codes which earlier runs have analysed, and those of a file.

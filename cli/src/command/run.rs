@@ -11,6 +11,7 @@ use deconflict_executor::{
 use crate::{
     arguments::{ExecutionMode, Format, Run},
     console::Console,
+    forks::warn_of_other_rules,
 };
 
 /// Executes blocks, in the order in which they are given.
@@ -37,6 +38,7 @@ pub(crate) fn run(options: &Run, console: &Console) -> anyhow::Result<ExitCode> 
     let mut runs = Vec::with_capacity(options.block.len());
     for file in &options.block {
         let block = reader.read(file)?;
+        warn_of_other_rules(block.chain_id, console);
         let run = run_block(&block, &options_of_run, &predictor);
         runs.push(run.with_context(|| file.display().to_string())?);
     }

@@ -3,7 +3,10 @@
 use std::{fs, io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use deconflict_executor::BlockReader;
+use deconflict_executor::{
+    BlockReader,
+    fetch::{FetchError, next_block},
+};
 use jsonrpsee::server::stop_channel;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -12,6 +15,7 @@ use super::hints::predictor;
 use crate::{
     arguments::Serve,
     console::Console,
+    forks::Forks,
     hint_server::{Door, Guests, Limits, Service, Upstream, serve, serve_lines},
     node::{SERVING, connect},
 };
@@ -24,6 +28,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// How often a node is asked for the head of its chain where nobody else wants to know it.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long the start waits for what a node says of its chain.
+const PROMPTLY: Duration = Duration::from_secs(1);
 
 /// How often what was analysed is written to the store.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -43,6 +50,10 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
         }
         None => None,
     };
+    let forks = Forks::new(&options.forks)?;
+    if let Some(node) = &node {
+        check_rules(Arc::clone(node), &forks)?;
+    }
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let limits = Limits {
         body: options.max_body,
@@ -56,7 +67,7 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
     // What a template was learnt from shows in its estimate of gas. The same question has the same answer, whoever has asked
     // before.
     let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
-    let service = Arc::new(Service::new(predictor, blocks, node, limits, options.lanes)?);
+    let service = Arc::new(Service::new(predictor, blocks, (node, forks), limits, options.lanes)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // They only read and write; more of them than that wake each other for nothing.
@@ -72,6 +83,25 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
     service.flush();
     ended?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the rules at the head of the node's chain are known. A node that does not say so at once is asked when somebody wants
+/// to know.
+fn check_rules(node: Arc<Upstream>, forks: &Forks) -> anyhow::Result<()> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let forks = forks.clone();
+    std::thread::spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = tell.send(next_block(&*node, forks.options()).map(drop));
+    });
+    match told.recv_timeout(PROMPTLY) {
+        Ok(Err(
+            error @ (FetchError::LaterFork { .. }
+            | FetchError::UnknownFork
+            | FetchError::OtherSchedule { .. }),
+        )) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Opens every door that was asked for, or reads lines where none was.

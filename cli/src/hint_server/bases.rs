@@ -11,6 +11,7 @@ use revm::primitives::hardfork::SpecId;
 use serde_json::Value;
 
 use super::{head::Heads, service::Refusal, state::View, upstream::Upstream};
+use crate::forks::Forks;
 
 /// A block to predict in, and the state before it.
 pub(super) struct Base {
@@ -20,6 +21,8 @@ pub(super) struct Base {
     pub(super) earliest: u64,
     /// What of the block's environment nobody has said.
     pub(super) assumed: Assumed,
+    /// How the rules of the block are known, where they were found out.
+    pub(super) spec_origin: Option<&'static str>,
 }
 
 /// A block of a file with its state.
@@ -36,7 +39,7 @@ pub(super) struct Bases {
 }
 
 impl Bases {
-    pub(super) fn new(blocks: Vec<Block>, node: Option<Arc<Upstream>>) -> Self {
+    pub(super) fn new(blocks: Vec<Block>, node: Option<Arc<Upstream>>, forks: Forks) -> Self {
         let mut known = BTreeMap::new();
         let mut latest = None;
         for block in blocks {
@@ -44,7 +47,7 @@ impl Bases {
             known.extend(entry.block.header.parent_hash.map(|parent| (parent, Arc::clone(&entry))));
             latest = Some(entry);
         }
-        let bases = Self { known, latest, head: node.map(Heads::new) };
+        let bases = Self { known, latest, head: node.map(|node| Heads::new(node, forks)) };
         // The first request need not wait for it.
         bases.look();
         bases
@@ -86,13 +89,15 @@ impl Bases {
             let head = head.get().map_err(Refusal::Internal)?;
             let earliest = head.next.header.timestamp;
             let (view, assumed) = (View::Node(head.state), (*head.assumed).clone());
-            return Ok(Base { block: bare(&head.next), view, earliest, assumed });
+            let spec_origin = Some(head.rules.origin.name());
+            return Ok(Base { block: bare(&head.next), view, earliest, assumed, spec_origin });
         }
         let nothing = || Base {
             block: empty_block(),
             view: View::Nothing,
             earliest: 0,
             assumed: Assumed::everything(),
+            spec_origin: None,
         };
         Ok(self.latest.as_ref().map_or_else(nothing, |known| known.base()))
     }
@@ -101,7 +106,8 @@ impl Bases {
 impl Known {
     fn base(&self) -> Base {
         let view = View::Block(Arc::clone(&self.state));
-        Base { block: bare(&self.block), view, earliest: 0, assumed: Assumed::default() }
+        let assumed = Assumed::default();
+        Base { block: bare(&self.block), view, earliest: 0, assumed, spec_origin: None }
     }
 }
 

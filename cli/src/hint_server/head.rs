@@ -11,10 +11,15 @@ use std::{
 };
 
 use alloy_primitives::B256;
-use deconflict_executor::{Assumed, Block, fetch::next_block};
+use deconflict_executor::{
+    Assumed, Block,
+    chain::{Rules, other_rules},
+    fetch::{FetchError, next_block},
+};
 use serde_json::{Value, json};
 
 use super::{state::NodeState, upstream::Upstream};
+use crate::forks::Forks;
 
 /// How long the head of a node's chain is taken for the head.
 const HOLDS: Duration = Duration::from_millis(500);
@@ -45,11 +50,14 @@ pub(super) struct Head {
     pub(super) next: Arc<Block>,
     /// What of it nobody has said.
     pub(super) assumed: Arc<Assumed>,
+    /// The rules of that block, and how they are known.
+    pub(super) rules: Arc<Rules>,
 }
 
 /// Follows the head of a chain.
 pub(super) struct Heads {
     upstream: Arc<Upstream>,
+    forks: Forks,
     mind: Mutex<Mind>,
     told: Condvar,
 }
@@ -64,8 +72,8 @@ struct Mind {
 }
 
 impl Heads {
-    pub(super) fn new(upstream: Arc<Upstream>) -> Arc<Self> {
-        Arc::new(Self { upstream, mind: Mutex::default(), told: Condvar::new() })
+    pub(super) fn new(upstream: Arc<Upstream>, forks: Forks) -> Arc<Self> {
+        Arc::new(Self { upstream, forks, mind: Mutex::default(), told: Condvar::new() })
     }
 
     /// The head: a new one if the node tells it soon, else the last one that is known.
@@ -111,7 +119,7 @@ impl Heads {
     }
 
     fn ask(&self) {
-        let found = next_block(&*self.upstream, None);
+        let found = next_block(&*self.upstream, self.forks.options());
         let mut mind = self.lock();
         mind.asking = None;
         match found {
@@ -124,6 +132,12 @@ impl Heads {
                     Some(head) if head.hash == found.hash => Arc::clone(&head.state),
                     _ => Arc::new(NodeState::new(Arc::clone(&self.upstream), found.head)),
                 };
+                if mind.known.as_ref().is_none_or(|head| *head.rules != found.rules) {
+                    tracing::info!(rules = %found.rules, "the next block");
+                    if let Some(problem) = other_rules(found.block.chain_id) {
+                        tracing::warn!(problem, "another chain");
+                    }
+                }
                 mind.known = Some(Head {
                     since: Instant::now(),
                     number: found.head,
@@ -131,9 +145,14 @@ impl Heads {
                     state,
                     next: Arc::new(found.block),
                     assumed: Arc::new(found.assumed),
+                    rules: Arc::new(found.rules),
                 });
             }
             Err(error) => {
+                // By the rules that held before it nothing can be said any more.
+                if matches!(error, FetchError::LaterFork { .. }) {
+                    mind.known = None;
+                }
                 let error = error.to_string();
                 if mind.problem.is_none() {
                     tracing::warn!(%error, "the node does not tell the head of its chain; the last one that is known stays");

@@ -144,7 +144,7 @@ impl HintParams {
             texts.iter().map(|text| &**text).enumerate().map(parse).collect()
         };
         let transactions = parsed.into_iter().collect::<Result<Vec<_>, _>>()?;
-        check_kinds(&transactions, block.chain_id, block.spec, index).map_err(|error| error.to_string())?;
+        check_kinds(&transactions, block, index).map_err(|error| error.to_string())?;
         Ok(transactions)
     }
 

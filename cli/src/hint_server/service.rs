@@ -10,6 +10,7 @@ use std::{
 
 use deconflict_executor::{
     Block, Predictor, SliceCache,
+    chain::Origin,
     hints::{Basis, BlockHints, Format, Senders, TransactionHint, check_nonces, plan},
 };
 use deconflict_lints::{inspect, load_bytes, report::inspect_json};
@@ -31,6 +32,7 @@ use super::{
     upstream::Upstream,
     work::{MOST_ACCESSES, TooMuch, UntilDropped, Work},
 };
+use crate::forks::Forks;
 
 /// How many senders of raw transactions are remembered.
 const SENDERS: usize = 1 << 16;
@@ -74,13 +76,13 @@ impl Service {
     pub(crate) fn new(
         predictor: Predictor,
         blocks: Vec<Block>,
-        node: Option<Arc<Upstream>>,
+        (node, forks): (Option<Arc<Upstream>>, Forks),
         limits: Limits,
         lanes: usize,
     ) -> std::io::Result<Self> {
         Ok(Self {
             predictor,
-            bases: Bases::new(blocks, node),
+            bases: Bases::new(blocks, node, forks),
             senders: Senders::new(SENDERS),
             limits,
             lanes,
@@ -212,10 +214,12 @@ impl Service {
             number: Some(block.number),
             hash: None,
             spec: block.spec,
+            spec_origin: work.spec_origin,
             analyzer: env!("CARGO_PKG_VERSION").to_owned(),
             basis: if work.view.is_something() { Basis::StaticAndState } else { Basis::Static },
             parent: block.header.parent_hash,
             assumed: work.assumed.clone(),
+            beneficiary: Some(block.header.coinbase),
             plan: lanes.map(|lanes| plan(&hints, block.header.coinbase, lanes)),
             transactions: hints,
         };
@@ -317,10 +321,13 @@ impl Service {
 
     /// What a request is about.
     fn prepare(&self, mut params: HintParams, planned: bool) -> Result<Work, Refusal> {
-        let Base { mut block, view: under, earliest, mut assumed } = self.bases.find(params.parent)?;
+        let Base { mut block, view: under, earliest, mut assumed, mut spec_origin } =
+            self.bases.find(params.parent)?;
         if let Some(environment) = &params.environment {
+            let found = block.spec;
             environment.put_into(&mut block, earliest).map_err(Refusal::Params)?;
             environment.said().for_each(|word| assumed.forget(word));
+            spec_origin = if block.spec == found { spec_origin } else { Some(Origin::Named.name()) };
         }
         let transactions = params.transactions(&self.senders, &block).map_err(Refusal::Params)?;
         if planned {
@@ -330,7 +337,7 @@ impl Service {
             Some(accounts) => View::Supplied(accounts, Arc::new(under)),
             None => under,
         };
-        Ok(Work::new((block, assumed), transactions, view))
+        Ok(Work::new((block, assumed, spec_origin), transactions, view))
     }
 }
 

@@ -9,8 +9,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
-use deconflict_executor::{BlockState, StateError};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use deconflict_executor::{
+    BlockState, StateError,
+    fetch::{NodeError, forms},
+};
 use revm::{DatabaseRef, bytecode::Bytecode, database_interface::DBErrorMarker, state::AccountInfo};
 use serde_json::{Value, json};
 
@@ -263,14 +266,16 @@ impl NodeState {
         }
     }
 
-    fn ask<T: serde::de::DeserializeOwned>(
+    /// Asks the node, and reads what it answers in whatever form that is.
+    fn ask<T>(
         &self,
         method: &'static str,
         params: Value,
         stop: Stop<'_>,
+        form: impl Fn(&Value) -> Result<T, NodeError>,
     ) -> Result<T, Unknown> {
         let answer = self.node.ask(method, params, stop);
-        let parsed = answer.and_then(|it| serde_json::from_value(it).map_err(|error| error.to_string()));
+        let parsed = answer.and_then(|answer| form(&answer).map_err(|error| error.to_string()));
         parsed.map_err(|error| {
             tracing::debug!(method, %error, "the node has not answered");
             Unknown::Absent
@@ -282,7 +287,8 @@ impl NodeState {
             return Ok(*hash);
         }
         let Some(stop) = asks else { return Err(Unknown::NotAsked) };
-        let block: Value = self.ask("eth_getBlockByNumber", json!([format!("{number:#x}"), false]), stop)?;
+        let params = json!([format!("{number:#x}"), false]);
+        let block = self.ask("eth_getBlockByNumber", params, stop, |answer| Ok(answer.clone()))?;
         let hash = serde_json::from_value(block["hash"].clone()).map_err(|_| Unknown::Absent)?;
         keep(&self.hashes, number, hash);
         Ok(hash)
@@ -294,17 +300,12 @@ impl NodeState {
         }
         let Some(stop) = asks else { return Err(Unknown::NotAsked) };
         let params = json!([address, self.block]);
-        let balance: U256 = self.ask("eth_getBalance", params.clone(), stop)?;
-        let nonce: U64 = self.ask("eth_getTransactionCount", params.clone(), stop)?;
-        let code: Bytes = self.ask("eth_getCode", params, stop)?;
-        let exists = !(balance.is_zero() && nonce.is_zero() && code.is_empty());
-        let info = AccountInfo {
-            balance,
-            nonce: nonce.to(),
-            code_hash: keccak256(&code),
-            code: None,
-            ..AccountInfo::default()
-        };
+        let balance = self.ask("eth_getBalance", params.clone(), stop, forms::word)?;
+        let nonce = self.ask("eth_getTransactionCount", params.clone(), stop, forms::short)?;
+        let code = self.ask("eth_getCode", params, stop, forms::bytes)?;
+        let exists = !(balance.is_zero() && nonce == 0 && code.is_empty());
+        let info =
+            AccountInfo { balance, nonce, code_hash: keccak256(&code), code: None, ..AccountInfo::default() };
         if let (false, Ok(bytecode)) = (code.is_empty(), Bytecode::new_raw_checked(code)) {
             keep(&self.codes, info.code_hash, bytecode);
         }
@@ -323,9 +324,9 @@ impl NodeState {
         }
         let Some(stop) = asks else { return Err(Unknown::NotAsked) };
         let params = json!([address, B256::from(slot), self.block]);
-        let word: B256 = self.ask("eth_getStorageAt", params, stop)?;
-        keep(&self.words, (address, slot), word.into());
-        Ok(word.into())
+        let word = self.ask("eth_getStorageAt", params, stop, forms::word)?;
+        keep(&self.words, (address, slot), word);
+        Ok(word)
     }
 }
 

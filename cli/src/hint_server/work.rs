@@ -37,6 +37,8 @@ pub(super) struct Work {
     pub(super) assumed: Assumed,
     pub(super) transactions: Vec<Transaction>,
     pub(super) view: View,
+    /// How the rules of the block are known, where they were found out.
+    pub(super) spec_origin: Option<&'static str>,
     found: Mutex<Found>,
     given_up: AtomicBool,
 }
@@ -62,19 +64,13 @@ impl Drop for UntilDropped {
 
 impl Work {
     pub(super) fn new(
-        (block, assumed): (Block, Assumed),
+        (block, assumed, spec_origin): (Block, Assumed, Option<&'static str>),
         transactions: Vec<Transaction>,
         view: View,
     ) -> Self {
         let found = Found { hints: Some(vec![None; transactions.len()]), accesses: 0 };
-        Self {
-            block,
-            assumed,
-            transactions,
-            view,
-            found: Mutex::new(found),
-            given_up: AtomicBool::new(false),
-        }
+        let (found, given_up) = (Mutex::new(found), AtomicBool::new(false));
+        Self { block, assumed, transactions, view, spec_origin, found, given_up }
     }
 
     /// Predicts what can be predicted in no time, without any code being analysed and without a node being asked. Whether
@@ -181,6 +177,7 @@ fn pending(transaction: &Transaction) -> TransactionHint {
         gas_limit: env.gas_limit,
         set: AccessSet { gas: env.gas_limit, ..AccessSet::default() },
         places: Vec::new(),
+        warm: Vec::new(),
         pending: true,
         needs_funds: false,
     }

@@ -16,7 +16,6 @@ use revm::{
         either::Either,
         transaction::{AccessList, AccessListItem, Authorization, SignedAuthorization},
     },
-    primitives::hardfork::SpecId,
 };
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -24,40 +23,10 @@ use serde::{
 };
 
 use super::Transaction;
+use crate::chain::other_kind;
 
 /// The version of the format.
 pub(super) const FORMAT: u64 = 1;
-
-/// The forks by the names that files use.
-const FORKS: [(&str, SpecId); 14] = [
-    ("Frontier", SpecId::FRONTIER),
-    ("Homestead", SpecId::HOMESTEAD),
-    ("Tangerine", SpecId::TANGERINE),
-    ("SpuriousDragon", SpecId::SPURIOUS_DRAGON),
-    ("Byzantium", SpecId::BYZANTIUM),
-    ("Petersburg", SpecId::PETERSBURG),
-    ("Istanbul", SpecId::ISTANBUL),
-    ("Berlin", SpecId::BERLIN),
-    ("London", SpecId::LONDON),
-    ("Merge", SpecId::MERGE),
-    ("Shanghai", SpecId::SHANGHAI),
-    ("Cancun", SpecId::CANCUN),
-    ("Prague", SpecId::PRAGUE),
-    ("Osaka", SpecId::OSAKA),
-];
-
-/// The fork of a name, or a sentence with the names that there are.
-pub fn fork(name: &str) -> Result<SpecId, String> {
-    FORKS.iter().find(|(known, _)| *known == name).map(|(_, spec)| *spec).ok_or_else(|| {
-        let known: Vec<&str> = FORKS.iter().map(|(known, _)| *known).collect();
-        format!("there is no fork called `{name}`; it is one of {}", known.join(", "))
-    })
-}
-
-/// The name of a fork, if files have one for it.
-pub fn fork_name(spec: SpecId) -> Option<&'static str> {
-    FORKS.iter().find(|(_, known)| *known == spec).map(|(name, _)| *name)
-}
 
 /// A block file; transactions are `T`, so that reading can turn each into its final form on the way in.
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,6 +64,8 @@ pub(super) struct HeaderFile {
     pub(super) excess_blob_gas: Option<u64>,
     pub(super) blob_base_fee: Option<U256>,
     pub(super) parent_beacon_block_root: Option<B256>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_blobs: Option<u64>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -190,7 +161,7 @@ impl TryFrom<TransactionFile> for ReadTransaction {
                 let most = fee("max_fee_per_gas", file.max_fee_per_gas)?;
                 (most, Some(fee("max_priority_fee_per_gas", file.max_priority_fee_per_gas)?))
             }
-            _ => return Err(format!("there is no `type` {kind}; it is one of 0 to 4")),
+            _ => return Err(format!("there is no `type` {kind} here: {}", other_kind(kind.into()))),
         };
         let max_fee_per_blob_gas =
             if kind == 3 { fee("max_fee_per_blob_gas", file.max_fee_per_blob_gas)? } else { 0 };

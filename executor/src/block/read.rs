@@ -15,8 +15,9 @@ use super::{
     Account, Block, Expected, Header,
     codes::{CodeStore, check},
     error::BlockError,
-    format::{AccountFile, BlockFile, ExpectedFile, FORMAT, HeaderFile, ReadTransaction, fork},
+    format::{AccountFile, BlockFile, ExpectedFile, FORMAT, HeaderFile, ReadTransaction},
 };
+use crate::chain::fork;
 
 /// The name of the code file that blocks of a folder share.
 const SHARED_CODES: &str = "codes.jsonl.zst";
@@ -180,6 +181,7 @@ fn header(spec: SpecId, file: &HeaderFile) -> Result<Header, (&'static str, Stri
         excess_blob_gas: file.excess_blob_gas,
         blob_base_fee,
         parent_beacon_block_root: file.parent_beacon_block_root,
+        max_blobs: file.max_blobs,
     })
 }
 

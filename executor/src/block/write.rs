@@ -4,8 +4,9 @@ use alloy_primitives::{KECCAK256_EMPTY, U256};
 
 use super::{
     Block,
-    format::{AccountFile, BlockFile, ExpectedFile, FORMAT, HeaderFile, TransactionFile, fork_name},
+    format::{AccountFile, BlockFile, ExpectedFile, FORMAT, HeaderFile, TransactionFile},
 };
+use crate::chain::fork_name;
 
 /// The JSON of a block with its codes, one field a line, ending in a line break; `None` if the format has no name for
 /// the block's fork.
@@ -34,6 +35,7 @@ pub fn write_block(block: &Block) -> Option<String> {
             excess_blob_gas: header.excess_blob_gas,
             blob_base_fee: header.blob_base_fee.map(U256::from),
             parent_beacon_block_root: header.parent_beacon_block_root,
+            max_blobs: header.max_blobs,
         },
         expected: ExpectedFile {
             gas_used: expected.gas_used,

@@ -6,7 +6,7 @@
 use alloy_primitives::{Address, B256, Bytes, b256};
 use serde_json::json;
 
-use super::{FetchError, Node, ask, wire::parse};
+use super::{FetchError, Node, forms, read};
 
 /// How many proxies may stand before a code.
 const MAX_STEPS: usize = 8;
@@ -48,7 +48,7 @@ pub fn code_of(node: &dyn Node, address: Address) -> Result<ChainCode, FetchErro
 }
 
 fn code(node: &dyn Node, address: Address) -> Result<Bytes, FetchError> {
-    parse("eth_getCode", ask(node, "eth_getCode", json!([address, "latest"]))?)
+    read(node, "eth_getCode", json!([address, "latest"]), forms::bytes)
 }
 
 /// The account that another forwards its calls to.
@@ -76,7 +76,7 @@ fn forwards_to(node: &dyn Node, address: Address, code: &[u8]) -> Result<Option<
     let Some(beacon) = address_in(node, address, BEACON)? else { return Ok(None) };
     // `implementation()`.
     let call = json!([{ "to": beacon, "data": "0x5c60da1b" }, "latest"]);
-    let answer: Bytes = parse("eth_call", ask(node, "eth_call", call)?)?;
+    let answer = read(node, "eth_call", call, forms::bytes)?;
     Ok(answer
         .first_chunk::<32>()
         .map(|word| Address::from_word(B256::from(*word)))
@@ -84,8 +84,7 @@ fn forwards_to(node: &dyn Node, address: Address, code: &[u8]) -> Result<Option<
 }
 
 fn address_in(node: &dyn Node, address: Address, slot: B256) -> Result<Option<Address>, FetchError> {
-    let word: B256 =
-        parse("eth_getStorageAt", ask(node, "eth_getStorageAt", json!([address, slot, "latest"]))?)?;
+    let word: B256 = read(node, "eth_getStorageAt", json!([address, slot, "latest"]), forms::word)?.into();
     let is_address = word[..12] == [0; 12] && !word.is_zero();
     Ok(is_address.then(|| Address::from_word(word)))
 }

@@ -1,41 +1,77 @@
 //! From a header to a block without state: its environment, what it has to come to, and the rules that may hold for it.
 //!
-//! In: a chain and a header. Out: forks to be tried, the likeliest first, and the block under one of them.
+//! In: a chain and a header. Out: the rules to be tried, the likeliest first, and the block under one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_eips::eip4844::fake_exponential;
 use revm::primitives::hardfork::SpecId;
 
-use super::wire::Head;
-use crate::block::{self, Block, Expected, Transaction};
+use super::{FetchError, FetchOptions, wire::Head};
+use crate::{
+    block::{self, Block, Expected, Transaction},
+    chain::{LaterFork, Moment, Rules, Schedule},
+};
 
-/// The forks of the main chain before the merge, by their first block.
-const BY_NUMBER: [(u64, SpecId); 9] = [
-    (0, SpecId::FRONTIER),
-    (1_150_000, SpecId::HOMESTEAD),
-    (2_463_000, SpecId::TANGERINE),
-    (2_675_000, SpecId::SPURIOUS_DRAGON),
-    (4_370_000, SpecId::BYZANTIUM),
-    (7_280_000, SpecId::PETERSBURG),
-    (9_069_000, SpecId::ISTANBUL),
-    (12_244_000, SpecId::BERLIN),
-    (12_965_000, SpecId::LONDON),
+/// The forks before London, the latest first: their headers look the same.
+const BEFORE_LONDON: [SpecId; 8] = [
+    SpecId::BERLIN,
+    SpecId::ISTANBUL,
+    SpecId::PETERSBURG,
+    SpecId::BYZANTIUM,
+    SpecId::SPURIOUS_DRAGON,
+    SpecId::TANGERINE,
+    SpecId::HOMESTEAD,
+    SpecId::FRONTIER,
 ];
 
-/// The first second of Osaka on the main chain. The forks between it and the merge show in the header.
-const OSAKA: u64 = 1_764_798_551;
+/// The schedule that holds for a chain: the one that was given, or one that is known.
+pub(super) fn schedule(chain_id: u64, options: FetchOptions<'_>) -> Result<Option<Schedule>, FetchError> {
+    let Some(given) = options.schedule else { return Ok(Schedule::known(chain_id)) };
+    if given.chain_id != chain_id {
+        let (name, of) = (given.name.clone(), given.chain_id);
+        return Err(FetchError::OtherSchedule { name, of, chain_id });
+    }
+    Ok(Some(given.clone()))
+}
 
-/// How fast the blob fee moves: from this second on the main chain, by this fraction.
-const BLOB_FRACTIONS: [(u64, u128); 4] =
-    [(0, 3_338_477), (1_746_612_311, 5_007_716), (1_765_290_071, 8_346_193), (1_767_747_671, 11_684_671)];
+/// The rules that may hold for a block. Those of the schedule come first; a private chain may have taken the number of another.
+pub(super) fn rules(chain_id: u64, head: &Head, options: FetchOptions<'_>) -> Result<Vec<Rules>, FetchError> {
+    let schedule = schedule(chain_id, options)?;
+    if let Some(spec) = options.spec {
+        return Ok(vec![Rules::named(spec, schedule.as_ref(), moment(head))]);
+    }
+    let later = |fork: LaterFork| FetchError::LaterFork {
+        number: head.number,
+        reason: format!("block {}: {fork}", head.number),
+    };
+    let scheduled = schedule.map(|schedule| schedule.at(moment(head)).map_err(later)).transpose()?;
+    let spec = scheduled.as_ref().map(|rules| rules.spec);
+    let guessed = shapes(head).into_iter().filter(|other| Some(*other) != spec).map(Rules::guessed);
+    Ok(scheduled.into_iter().chain(guessed).collect())
+}
 
-/// The forks whose rules may hold for a block.
-pub(super) fn forks(chain_id: u64, head: &Head) -> Vec<SpecId> {
+/// The rules of the block after a head.
+pub(super) fn next_rules(chain_id: u64, head: &Head, options: FetchOptions<'_>) -> Result<Rules, FetchError> {
+    let schedule = schedule(chain_id, options)?;
+    if let Some(spec) = options.spec {
+        return Ok(Rules::named(spec, schedule.as_ref(), moment(head)));
+    }
+    let number = head.number.saturating_add(1);
+    let later = |fork: LaterFork| FetchError::LaterFork { number, reason: format!("block {number}: {fork}") };
+    match schedule {
+        Some(schedule) => schedule.after(moment(head)).map_err(later),
+        None => shapes(head).first().copied().map(Rules::guessed).ok_or(FetchError::UnknownFork),
+    }
+}
+
+fn moment(head: &Head) -> Moment {
+    Moment { number: head.number, timestamp: head.timestamp, merged: head.difficulty.is_zero() }
+}
+
+/// The forks that have headers of this shape.
+fn shapes(head: &Head) -> Vec<SpecId> {
     if head.requests_hash.is_some() {
-        let osaka_first = [SpecId::OSAKA, SpecId::PRAGUE];
-        let prague_first = [SpecId::PRAGUE, SpecId::OSAKA];
-        return if chain_id == 1 && head.timestamp < OSAKA { prague_first } else { osaka_first }.to_vec();
+        return vec![SpecId::OSAKA, SpecId::PRAGUE];
     }
     if head.parent_beacon_block_root.is_some() || head.excess_blob_gas.is_some() {
         return vec![SpecId::CANCUN];
@@ -49,23 +85,16 @@ pub(super) fn forks(chain_id: u64, head: &Head) -> Vec<SpecId> {
     if head.base_fee_per_gas.is_some() {
         return vec![SpecId::LONDON];
     }
-    let before_london = || BY_NUMBER.iter().rev().filter(|(_, spec)| *spec != SpecId::LONDON);
-    if chain_id == 1 {
-        return before_london().filter(|(first, _)| *first <= head.number).map(|it| it.1).take(1).collect();
-    }
-    before_london().map(|(_, spec)| *spec).collect()
+    BEFORE_LONDON.to_vec()
 }
 
 /// The block, without any state.
-pub(super) fn block(chain_id: u64, head: &Head, spec: SpecId, transactions: Vec<Transaction>) -> Block {
+pub(super) fn block(chain_id: u64, head: &Head, rules: &Rules, transactions: Vec<Transaction>) -> Block {
+    let spec = rules.spec;
     let merged = spec.is_enabled_in(SpecId::MERGE);
-    let fraction = if chain_id == 1 {
-        let past = BLOB_FRACTIONS.iter().rev().find(|(first, _)| *first <= head.timestamp);
-        past.map_or(BLOB_FRACTIONS[0].1, |(_, fraction)| *fraction)
-    } else {
-        BLOB_FRACTIONS[usize::from(spec.is_enabled_in(SpecId::PRAGUE))].1
-    };
-    let blob_base_fee = head.excess_blob_gas.map(|excess| fake_exponential(1, u128::from(excess), fraction));
+    let blobs = rules.blobs.zip(head.excess_blob_gas);
+    let blob_base_fee = blobs.map(|(params, excess)| params.calc_blob_fee(excess));
+    let known = rules.blobs.filter(|_| rules.knows_blobs());
     Block {
         number: head.number,
         chain_id,
@@ -82,6 +111,7 @@ pub(super) fn block(chain_id: u64, head: &Head, spec: SpecId, transactions: Vec<
             excess_blob_gas: head.excess_blob_gas,
             blob_base_fee,
             parent_beacon_block_root: head.parent_beacon_block_root,
+            max_blobs: known.map(|params| params.max_blob_count),
         },
         expected: Expected {
             gas_used: Some(head.gas_used),

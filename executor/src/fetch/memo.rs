@@ -5,14 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U64, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount, proof::verify_proof};
 use rayon::prelude::*;
 use revm::bytecode::Bytecode;
-use serde::Deserialize;
 use serde_json::json;
 
-use super::{FetchError, Node, NodeError, ask, quantity, system, wire::parse};
+use super::{
+    FetchError, Node, NodeError, forms,
+    proof::{ProofAnswer, SlotProof},
+    quantity, read, system,
+    trace::{self, TracedAccount},
+};
 use crate::block::{Account, Block, Transaction};
 
 /// How many slots are asked for in one proof.
@@ -58,40 +62,6 @@ struct Known {
     code_hash: B256,
 }
 
-#[derive(Deserialize)]
-struct TraceAnswer {
-    result: BTreeMap<Address, TracedAccount>,
-}
-
-#[derive(Deserialize)]
-struct TracedAccount {
-    balance: Option<U256>,
-    #[serde(default)]
-    nonce: u64,
-    #[serde(default)]
-    code: Bytes,
-    #[serde(default)]
-    storage: BTreeMap<B256, B256>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ProofAnswer {
-    balance: U256,
-    nonce: U64,
-    code_hash: B256,
-    storage_hash: B256,
-    account_proof: Vec<Bytes>,
-    storage_proof: Vec<SlotProof>,
-}
-
-#[derive(Deserialize)]
-struct SlotProof {
-    key: U256,
-    value: U256,
-    proof: Vec<Bytes>,
-}
-
 /// What one request has found out.
 #[derive(Default)]
 struct Found {
@@ -132,24 +102,23 @@ impl<'a> Memo<'a> {
                 return Err(FetchError::Node { doing, problem });
             }
         };
-        let Ok(traces) = serde_json::from_value::<Vec<TraceAnswer>>(answer) else { return Ok(false) };
+        let Some(traces) = trace::read(&answer) else { return Ok(false) };
         if traces.len() != transactions.len() {
             return Ok(false);
         }
-        for (index, trace) in traces.into_iter().enumerate() {
-            for (address, account) in trace.result {
+        for (index, accounts) in traces.into_iter().enumerate() {
+            for TracedAccount { address, balance, nonce, code, storage } in accounts {
                 self.traced.entry(address).or_insert(index);
-                let code_hash = keccak256(&account.code);
-                if !account.code.is_empty() {
-                    let code = checked_code(address, account.code)?;
+                let code_hash = keccak256(&code);
+                if !code.is_empty() {
+                    let code = checked_code(address, code)?;
                     self.codes.entry(code_hash).or_insert(code);
                 }
-                let known =
-                    Known { balance: account.balance.unwrap_or_default(), nonce: account.nonce, code_hash };
+                let known = Known { balance, nonce, code_hash };
                 self.accounts.entry(address).or_insert(Existence::of(known));
-                for (slot, word) in account.storage {
+                for (slot, word) in storage {
                     // Whoever changed the word earlier in the block has it in an earlier trace, as it was before.
-                    self.slots.entry((address, slot.into())).or_insert(word.into());
+                    self.slots.entry((address, slot)).or_insert(word);
                 }
             }
         }
@@ -237,27 +206,34 @@ impl<'a> Memo<'a> {
                 return Err(FetchError::Node { doing: format!("eth_getProof of {address}"), problem });
             }
         };
-        let proof: ProofAnswer = parse("eth_getProof", answer)?;
+        let Some(ProofAnswer { balance, nonce, code_hash, storage_hash, account_proof, storage_proof }) =
+            ProofAnswer::read(&answer).map_err(|problem| FetchError::Node {
+                doing: format!("eth_getProof of {address}"),
+                problem,
+            })?
+        else {
+            return Ok(None);
+        };
         let not_proved = |reason: String| FetchError::NotProved { address, root, reason };
-        let (nonce, code_hash) = (proof.nonce.to::<u64>(), proof.code_hash);
-        let hash_of_code = if code_hash.is_zero() { KECCAK256_EMPTY } else { code_hash };
-        let existence = Existence::of(Known { balance: proof.balance, nonce, code_hash: hash_of_code });
+        let code_hash = if code_hash.is_zero() { KECCAK256_EMPTY } else { code_hash };
+        let existence = Existence::of(Known { balance, nonce, code_hash });
         let exists = matches!(existence, Existence::Present(_));
-        let storage_root = if proof.storage_hash.is_zero() { EMPTY_ROOT_HASH } else { proof.storage_hash };
-        let leaf = exists
-            .then(|| alloy_rlp::encode(TrieAccount::new(nonce, proof.balance, storage_root, hash_of_code)));
-        verify_proof(root, Nibbles::unpack(keccak256(address)), leaf, &proof.account_proof)
+        let storage_root = if storage_hash.is_zero() { EMPTY_ROOT_HASH } else { storage_hash };
+        let leaf =
+            exists.then(|| alloy_rlp::encode(TrieAccount::new(nonce, balance, storage_root, code_hash)));
+        verify_proof(root, Nibbles::unpack(keccak256(address)), leaf, &account_proof)
             .map_err(|error| not_proved(error.to_string()))?;
         let mut found = Found { proved: true, ..Found::default() };
         found.account = Some(existence);
         for slot in slots {
-            let proof = proof.storage_proof.iter().find(|proof| proof.key == *slot);
-            let proof = proof.ok_or_else(|| not_proved(format!("slot {slot:#x} is not in the answer")))?;
-            let leaf = (!proof.value.is_zero()).then(|| alloy_rlp::encode(proof.value));
+            let proof = storage_proof.iter().find(|proof| proof.key == *slot);
+            let SlotProof { value, proof, .. } =
+                proof.ok_or_else(|| not_proved(format!("slot {slot:#x} is not in the answer")))?;
+            let leaf = (!value.is_zero()).then(|| alloy_rlp::encode(value));
             let key = Nibbles::unpack(keccak256(B256::from(*slot)));
-            verify_proof(storage_root, key, leaf, &proof.proof)
+            verify_proof(storage_root, key, leaf, proof)
                 .map_err(|error| not_proved(format!("slot {slot:#x}: {error}")))?;
-            found.slots.push((*slot, proof.value));
+            found.slots.push((*slot, *value));
         }
         Ok(Some(found))
     }
@@ -267,17 +243,15 @@ impl<'a> Memo<'a> {
         let parent = self.parent();
         let mut found = Found::default();
         if !self.accounts.contains_key(&address) {
-            let of = |method: &str| ask(self.node, method, json!([address, parent]));
-            let balance: U256 = parse("eth_getBalance", of("eth_getBalance")?)?;
-            let nonce: U64 = parse("eth_getTransactionCount", of("eth_getTransactionCount")?)?;
-            let code: Bytes = parse("eth_getCode", of("eth_getCode")?)?;
-            let known = Known { balance, nonce: nonce.to(), code_hash: keccak256(&code) };
-            found.account = Some(Existence::of(known));
+            let params = || json!([address, parent]);
+            let balance = read(self.node, "eth_getBalance", params(), forms::word)?;
+            let nonce = read(self.node, "eth_getTransactionCount", params(), forms::short)?;
+            let code = read(self.node, "eth_getCode", params(), forms::bytes)?;
+            found.account = Some(Existence::of(Known { balance, nonce, code_hash: keccak256(&code) }));
         }
         for slot in slots {
             let params = json!([address, B256::from(*slot), parent]);
-            let word: B256 = parse("eth_getStorageAt", ask(self.node, "eth_getStorageAt", params)?)?;
-            found.slots.push((*slot, word.into()));
+            found.slots.push((*slot, read(self.node, "eth_getStorageAt", params, forms::word)?));
         }
         Ok(found)
     }
@@ -293,8 +267,7 @@ impl<'a> Memo<'a> {
         }
         let wanted: Vec<(B256, Address)> = wanted.into_iter().collect();
         let answers = wanted.par_iter().map(|(hash, address)| {
-            let answer = ask(self.node, "eth_getCode", json!([address, self.parent()]))?;
-            let code: Bytes = parse("eth_getCode", answer)?;
+            let code = read(self.node, "eth_getCode", json!([address, self.parent()]), forms::bytes)?;
             let actual = keccak256(&code);
             if actual != *hash {
                 return Err(FetchError::Contradiction {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::{Basis, BlockHints, BlockPlan, TransactionHint, interning::Tables, json::spec_name};
 use crate::{
     access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason, StateKey},
-    block::fork,
+    chain::{fork, fork_name},
     environment::{Assumed, EnvironmentWord},
 };
 
@@ -244,7 +244,10 @@ pub fn read(bytes: &[u8]) -> Result<BlockHints, BinaryError> {
     let number = from.when(flags & HAS_NUMBER != 0, Reader::array)?.map(u64::from_le_bytes);
     let hash = from.when(flags & HAS_HASH != 0, Reader::hash)?;
     let parent = from.when(flags & HAS_PARENT != 0, Reader::hash)?;
-    let spec = fork(from.name()?).map_err(|_| from.malformed("there is no fork of this name"))?;
+    let name = from.name()?;
+    // By the one name that is written: people may write others.
+    let spec = fork(name).ok().filter(|spec| fork_name(*spec) == Some(name));
+    let spec = spec.ok_or_else(|| from.malformed("there is no fork of this name"))?;
     let analyzer = from.name()?.to_owned();
     let assumed = Assumed { guessed: from.environment()?, computed: from.environment()? };
     let tables = from.tables()?;
@@ -258,7 +261,21 @@ pub fn read(bytes: &[u8]) -> Result<BlockHints, BinaryError> {
         return Err(from.malformed("there is something behind the end"));
     }
     let basis = if flags & HAS_STATE == 0 { Basis::Static } else { Basis::StaticAndState };
-    Ok(BlockHints { chain_id, number, hash, spec, analyzer, basis, parent, assumed, transactions, plan })
+    let (beneficiary, spec_origin) = (None, None);
+    Ok(BlockHints {
+        chain_id,
+        number,
+        hash,
+        spec,
+        spec_origin,
+        analyzer,
+        basis,
+        parent,
+        assumed,
+        transactions,
+        beneficiary,
+        plan,
+    })
 }
 
 struct Reader<'a> {
@@ -466,8 +483,8 @@ impl<'a> Reader<'a> {
             });
         }
         let pending = bits & IS_PENDING != 0;
-        let needs_funds = bits & NEEDS_FUNDS != 0;
-        Ok(TransactionHint { hash, from, to, nonce, gas_limit, set, places, pending, needs_funds })
+        let (warm, needs_funds) = (Vec::new(), bits & NEEDS_FUNDS != 0);
+        Ok(TransactionHint { hash, from, to, nonce, gas_limit, set, places, warm, pending, needs_funds })
     }
 
     /// A list of transactions, all of them before `end`.

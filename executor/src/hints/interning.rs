@@ -96,6 +96,7 @@ pub(super) mod tests {
                 ],
                 depends_on_environment: vec![EnvironmentWord::Timestamp, EnvironmentWord::Number],
                 incomplete: Vec::new(),
+                possible: Vec::new(),
                 gas: 50_000 + u64::from(from),
             };
             TransactionHint {
@@ -106,6 +107,7 @@ pub(super) mod tests {
                 gas_limit: 100_000,
                 set,
                 places: Vec::new(),
+                warm: Vec::new(),
                 pending: false,
                 needs_funds: false,
             }
@@ -137,6 +139,7 @@ pub(super) mod tests {
             number: Some(123_456),
             hash: None,
             spec: SpecId::PRAGUE,
+            spec_origin: None,
             analyzer: "0.1.0".to_owned(),
             basis: Basis::StaticAndState,
             parent: Some(B256::repeat_byte(7)),
@@ -144,6 +147,7 @@ pub(super) mod tests {
                 guessed: vec![EnvironmentWord::Timestamp, EnvironmentWord::Coinbase],
                 computed: vec![EnvironmentWord::BaseFee],
             },
+            beneficiary: None,
             plan: Some(plan(&transactions, Address::ZERO, 4)),
             transactions,
         }

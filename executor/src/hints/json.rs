@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Basis, BlockHints, BlockPlan, TransactionHint};
 use crate::{
     access_set::{AccountAccess, StateKey},
-    block::fork_name,
+    chain::fork_name,
     environment::EnvironmentWord,
 };
 
@@ -22,6 +22,8 @@ struct Document<'a> {
     schema: &'static str,
     chain_id: u64,
     spec: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec_origin: Option<&'static str>,
     analyzer: &'a str,
     number: Option<u64>,
     hash: Option<B256>,
@@ -120,6 +122,7 @@ pub(super) fn render(hints: &BlockHints) -> Vec<u8> {
         schema: SCHEMA,
         chain_id: hints.chain_id,
         spec: spec_name(hints.spec),
+        spec_origin: hints.spec_origin,
         analyzer: &hints.analyzer,
         number: hints.number,
         hash: hints.hash,

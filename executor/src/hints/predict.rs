@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use revm::{
     DatabaseRef,
     context::{Transaction as _, TxEnv},
+    context_interface::either::Either,
 };
 
 use super::{Basis, BlockHints, BlockPlan, TransactionHint};
@@ -17,6 +18,7 @@ use crate::{
     environment::Assumed,
     plan::{Place, Planner, Reach, Rules, Touches, TransactionId},
     predict::{BlockContext, Limits, Predictor, Scratch},
+    record::authorities,
 };
 
 /// The hints for these transactions in a block like `block`, on a state that holds before all of them. With `lanes`, they
@@ -41,10 +43,12 @@ pub fn hint_block<D: DatabaseRef + Sync>(
         number: Some(block.number),
         hash: block.header.hash,
         spec: block.spec,
+        spec_origin: None,
         analyzer: env!("CARGO_PKG_VERSION").to_owned(),
         basis,
         parent: block.header.parent_hash,
         assumed: Assumed::default(),
+        beneficiary: Some(env.beneficiary),
         transactions,
         plan,
     }
@@ -81,6 +85,7 @@ pub fn hint_within<D: DatabaseRef>(
         nonce: env.nonce,
         gas_limit: env.gas_limit,
         needs_funds: needs_funds(env, state),
+        warm: warm(env, state),
         set,
         places,
         pending: false,
@@ -117,6 +122,29 @@ pub fn plan(hints: &[TransactionHint], beneficiary: Address, lanes: usize) -> Bl
         gas: planner.gas(),
         lanes: planner.lanes().lanes.into_iter().map(numbers).collect(),
     }
+}
+
+/// What EIP-7702 loads before a transaction begins: who has signed its authorizations, and whose code the account has that it
+/// calls.
+fn warm<D: DatabaseRef>(transaction: &TxEnv, state: &D) -> Vec<Address> {
+    let mut warm = authorities(transaction);
+    let to = transaction.kind.to();
+    let set_here = to.is_some_and(|to| warm.contains(to));
+    let own = to.filter(|_| !set_here).and_then(|to| state.basic_ref(*to).ok().flatten());
+    // A designator is short; other codes need not be looked at.
+    let code = own.filter(|info| !info.is_empty_code_hash()).and_then(|info| match info.code {
+        Some(code) => Some(code),
+        None => state.code_by_hash_ref(info.code_hash).ok(),
+    });
+    warm.extend(code.and_then(|code| code.eip7702_address()));
+    if set_here {
+        let addresses = transaction.authorization_list.iter().map(|it| match it {
+            Either::Left(signed) => signed.address,
+            Either::Right(recovered) => recovered.address,
+        });
+        warm.extend(addresses);
+    }
+    warm.into_iter().collect()
 }
 
 /// Whether the sender has less than the transaction may take.

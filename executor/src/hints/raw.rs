@@ -21,7 +21,10 @@ use revm::{
 };
 use thiserror::Error;
 
-use crate::block::Transaction;
+use crate::{
+    block::{BlobLimits, Block, FormError, Transaction, check_form},
+    chain::other_kind,
+};
 
 /// Which of several transactions an error is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +97,14 @@ pub enum RawError {
         /// The fork of the block.
         fork: &'static str,
     },
+    /// No block of the fork holds one of this form.
+    #[error("{at}: {problem}")]
+    Form {
+        /// Which one.
+        at: Which,
+        /// Why.
+        problem: FormError,
+    },
     /// Another transaction has the same sender and nonce.
     #[error("{at}: it has the nonce {nonce} of {sender}, like {other}: only one of them can be in a block")]
     SameNonce {
@@ -118,6 +129,7 @@ impl RawError {
             | Self::BadSignature { at }
             | Self::OtherChain { at, .. }
             | Self::OtherFork { at, .. }
+            | Self::Form { at, .. }
             | Self::SameNonce { at, .. } => *at = which,
         }
         self
@@ -125,8 +137,8 @@ impl RawError {
 }
 
 /// The transactions of a text with one in hexadecimal a line, with or without `0x`; empty lines and lines that begin with
-/// `#` are skipped. All of them have to fit a block of this chain and fork.
-pub fn parse_lines(text: &str, chain_id: u64, spec: SpecId) -> Result<Vec<Transaction>, RawError> {
+/// `#` are skipped. Each of them has to fit the block.
+pub fn parse_lines(text: &str, block: &Block) -> Result<Vec<Transaction>, RawError> {
     let lines: Vec<(usize, &str)> = text
         .lines()
         .enumerate()
@@ -145,20 +157,21 @@ pub fn parse_lines(text: &str, chain_id: u64, spec: SpecId) -> Result<Vec<Transa
     let parsed: Vec<Result<Transaction, RawError>> = lines.par_iter().map(parse).collect();
     let transactions = parsed.into_iter().collect::<Result<Vec<_>, _>>()?;
     let line = |index: usize| Which::Line(lines[index].0);
-    check_kinds(&transactions, chain_id, spec, line)?;
+    check_kinds(&transactions, block, line)?;
     check_nonces(&transactions, line)?;
     Ok(transactions)
 }
 
-/// Whether blocks of this chain and fork hold transactions of these kinds. Errors call them by `which` of their index.
+/// Whether a block of this chain and fork holds each of these transactions, by its kind and form. Errors call them by `which` of
+/// their index. Whether it holds all of them together is not asked.
 pub fn check_kinds(
     transactions: &[Transaction],
-    chain_id: u64,
-    spec: SpecId,
+    block: &Block,
     which: impl Fn(usize) -> Which,
 ) -> Result<(), RawError> {
-    for (index, Transaction { env, .. }) in transactions.iter().enumerate() {
-        let at = which(index);
+    let (chain_id, spec, limits) = (block.chain_id, block.spec, BlobLimits::of(block));
+    for (index, transaction) in transactions.iter().enumerate() {
+        let (at, env) = (which(index), &transaction.env);
         if let Some(found) = env.chain_id.filter(|found| *found != chain_id) {
             return Err(RawError::OtherChain { at, found, expected: chain_id });
         }
@@ -173,6 +186,7 @@ pub fn check_kinds(
             let (since, fork) = (since.into(), spec.into());
             return Err(RawError::OtherFork { at, kind: env.tx_type, since, fork });
         }
+        check_form(transaction, spec, limits).map_err(|problem| RawError::Form { at, problem })?;
     }
     Ok(())
 }
@@ -222,6 +236,10 @@ pub fn parse_transaction(bytes: &[u8]) -> Result<Transaction, RawError> {
 /// The envelope that bytes stand for, to their last.
 fn decode(bytes: &[u8]) -> Result<TxEnvelope, RawError> {
     let malformed = |problem: String| RawError::Malformed { at: Which::Only, problem };
+    // Old transactions are lists of less than a gigabyte, which begin with bytes in between.
+    if let Some(kind @ (0x05..=0x7f | 0xfe | 0xff)) = bytes.first() {
+        return Err(malformed(other_kind((*kind).into())));
+    }
     let mut rest = bytes;
     let envelope = TxEnvelope::decode_2718(&mut rest).map_err(|error| malformed(error.to_string()))?;
     if rest.is_empty() {

@@ -64,7 +64,7 @@ impl Predictor {
         set.gas = (gas + intrinsic).min(tx.gas_limit);
         set.depends_on.push(StateKey::Code(to));
         note(&mut set.accounts, tx, to);
-        settle(set);
+        settle(set, 1);
         Answer::Set(set.clone())
     }
 }

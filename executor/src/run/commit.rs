@@ -7,7 +7,10 @@
 use alloy_primitives::map::AddressMap;
 use revm::{
     DatabaseRef,
-    context_interface::{Cfg as _, result::ExecutionResult},
+    context_interface::{
+        Cfg as _,
+        result::{ExecutionResult, InvalidTransaction},
+    },
     primitives::hardfork::SpecId,
 };
 
@@ -17,6 +20,7 @@ use super::{
     trial::Trial,
 };
 use crate::{
+    block::{BlobLimits, check_form},
     changes::FinalWrites,
     fees::Fees,
     store::{AccountWrite, Index, SlotWrite, Store},
@@ -283,7 +287,14 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         if self.watch.cancelled() {
             return Err(ExecuteError::Cancelled { committed: self.results.len() });
         }
-        let gas_limit = self.board.transactions[index as usize].env.gas_limit;
+        let transaction = &self.board.transactions[index as usize];
+        // Of what a transaction may have, revm does not look at this, and counts blobs itself.
+        if let Err(problem) = check_form(transaction, self.rules.cfg.spec, BlobLimits::default()) {
+            let (sender, reason) =
+                (transaction.env.caller, InvalidTransaction::Str(problem.to_string().into()));
+            return Err(ExecuteError::InvalidTransaction { index: index as usize, sender, reason });
+        }
+        let gas_limit = transaction.env.gas_limit;
         let left = self.rules.block.gas_limit.saturating_sub(self.gas_used);
         if gas_limit > left && !self.rules.cfg.is_block_gas_limit_disabled() {
             return Err(ExecuteError::BlockGas { index: index as usize, gas_limit, left });
