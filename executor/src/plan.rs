@@ -626,7 +626,7 @@ mod tests {
         // Moving is no leaving, and neither is coming back.
         assert!(planner.relocate(bundles[0], Place::First));
         assert!(planner.remove(bundles[0]) && planner.reinsert(bundles[0], Place::Last));
-        for bundle in &bundles {
+        for bundle in bundles.iter().rev() {
             assert!(planner.remove(*bundle));
         }
         assert!(planner.reinsert(bundles[0], Place::First), "its last leaving counts");
@@ -634,7 +634,8 @@ mod tests {
         assert!(planner.forget(bundles[0]) && !planner.forget(bundles[0]));
         assert!(!planner.reinsert(bundles[0], Place::First));
         assert!(planner.members(bundles[0]).is_empty());
-        assert!(planner.reinsert(bundles[GONE], Place::First));
+        assert!(!planner.reinsert(bundles[GONE], Place::First), "all others have left after it");
+        assert!(planner.reinsert(bundles[GONE - 1], Place::First));
         assert_eq!(planner.order().len(), 1);
     }
 
