@@ -238,7 +238,7 @@ impl Compiler<'_> {
             self.stopped = true;
             return;
         };
-        let trace = allocate::allocate(&draft, pc, &mut self.pool, self.keeps_memory_size);
+        let trace = allocate::allocate(&draft, pc, &mut self.pool);
         self.operations += trace.len();
         self.traces[id.0 as usize] = trace;
         self.computes_targets |= draft.computes_targets;

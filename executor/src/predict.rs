@@ -13,13 +13,16 @@ mod results;
 mod world;
 mod ledger;
 mod codes;
+mod gas;
 mod frame;
 mod template;
 mod machine;
 mod environment;
+mod gauge;
 mod interpret;
 mod call;
 mod create;
+mod price;
 mod precompile;
 mod answer;
 
@@ -33,7 +36,7 @@ use revm::{
     context::{BlockEnv, TxEnv},
     context_interface::{Transaction, either::Either, transaction::SignedAuthorization},
     precompile::{PrecompileSpecId, Precompiles},
-    primitives::hardfork::SpecId,
+    primitives::{eip7825, hardfork::SpecId},
 };
 
 use self::answer::Answer;
@@ -41,6 +44,7 @@ use self::call::blank;
 use self::codes::{CodeCache, Runnable};
 use self::create::Creation;
 use self::frame::Frame;
+use self::gas::intrinsic_gas;
 use self::machine::{Machine, Path, Workspace};
 pub(crate) use self::results::{Remembered, Returned};
 use self::taint::Taint;
@@ -48,6 +52,7 @@ use self::template::{Node, NodeId, Root, Subject, Templates, Trail};
 use self::world::{AccountCode, AccountId, Word, World};
 use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason};
 use crate::cache::SliceCache;
+use crate::environment::EnvironmentWord;
 
 /// The most gas that the instructions of one path may cost, however much the transaction has: a bound on time.
 const MAX_GAS: u64 = 100_000_000;
@@ -267,9 +272,8 @@ impl Predictor {
             eager,
             pending: Vec::new(),
             paths: 1,
-            intrinsic: intrinsic_gas(tx),
-            // Before EIP-150 loads and calls cost less than they do now.
-            gas_shift: if spec.is_enabled_in(SpecId::TANGERINE) { 0 } else { 3 },
+            intrinsic: intrinsic_gas(tx, spec),
+            schedule: gas::schedule(spec),
             trails: Vec::new(),
             numbers: 1,
             noted_shortfalls: 0,
@@ -332,7 +336,9 @@ impl Predictor {
                     frame.trail_checkpoint = trail.checkpoint();
                     Box::new(trail)
                 });
-                let mut path = Path { world: first, frame, waiting: Vec::new(), gas_left, trail };
+                let gas_sources = machine.gas_sources();
+                let mut path =
+                    Path { world: first, frame, waiting: Vec::new(), gas_left, gas_sources, trail };
                 machine.follow(&mut path);
                 machine.put_down(&mut path, gas_left);
                 collect(&mut set, &path.world);
@@ -486,12 +492,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
         self.ledger.accounts.push(AccountAccess::BalanceDebit(tx.caller));
         let of_fee = environment::fee_sources(tx).map(Taint::environment).fold(Taint::CLEAN, Taint::union);
         world.adjust_balance(sender, fee(tx, self.block).wrapping_neg(), of_fee);
+        self.warm_up(world, tx, sender);
         let value = Word::clean(tx.value);
         match tx.kind {
             TxKind::Call(to) => {
                 world.increment_nonce(sender);
                 self.authorize(world, tx);
                 let account = world.account(to);
+                world.warm(account, false);
                 if !tx.value.is_zero() {
                     self.transfer(world, sender, account, value);
                 }
@@ -503,7 +511,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 let before = self.ledger.accounts.len();
                 let code = self.runnable(world, None, (account, NodeId::CONSTANT), Variant::Lean);
                 let delegated = self.ledger.accounts.len() > before;
-                let Some(code) = code else {
+                let Some((code, _)) = code else {
                     self.ledger.fall_short(
                         ShortfallReason::CodeUnavailable,
                         ledger::Place { code_hash: alloy_primitives::B256::ZERO, selector: [0; 4], pc: 0 },
@@ -518,12 +526,53 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 world.increment_nonce(sender);
                 let hash = keccak256(&tx.data);
                 let from = (sender, tx.caller, value);
-                match self.creation(world, tx.data.clone(), hash, address, from, (true, u64::MAX)) {
+                let account = world.account(address);
+                world.warm(account, false);
+                match self.creation(world, tx.data.clone(), hash, address, from, (true, self.given())) {
                     Creation::Runs(frame) => Begun::Frame(frame),
                     Creation::Fails | Creation::Empty(_) => Begun::Nothing,
                 }
             }
         }
+    }
+
+    /// Warms what is warm before the first instruction, by EIP-2929 and EIP-3651; precompiles always are.
+    fn warm_up(&mut self, world: &mut World, tx: &TxEnv, sender: AccountId) {
+        world.warm(sender, false);
+        if self.spec.is_enabled_in(SpecId::SHANGHAI) {
+            let coinbase = world.account(self.block.beneficiary);
+            world.warm_in_block(coinbase);
+        }
+        for item in tx.access_list.iter() {
+            let account = world.account(item.address);
+            world.warm(account, false);
+            for key in &item.storage_keys {
+                world.list(account, (*key).into());
+            }
+        }
+    }
+
+    /// What decides prices before the first instruction.
+    fn gas_sources(&self) -> Taint {
+        if !self.schedule.is_exact() {
+            Taint::UNKNOWN
+        } else if self.spec.is_enabled_in(SpecId::SHANGHAI) {
+            // Who receives the fees is warm.
+            Taint::environment(EnvironmentWord::Coinbase)
+        } else {
+            Taint::CLEAN
+        }
+    }
+
+    /// What the first frame is given.
+    fn given(&self) -> gas::Given {
+        let mut gas = self.tx.gas_limit.saturating_sub(self.intrinsic);
+        if !self.schedule.is_exact() {
+            // More than this is for growth of the state alone, by EIP-8037.
+            gas = gas.min(eip7825::TX_GAS_LIMIT_CAP.saturating_sub(self.intrinsic));
+        }
+        let left = gas::Left::new(gas);
+        gas::Given { left, ..gas::Given::default() }
     }
 
     /// The frame that the transaction's call runs in.
@@ -535,6 +584,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     ) -> Box<Frame> {
         let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
         frame.start(slice);
+        frame.give(self.given());
         frame.call_data.set(&self.tx.data);
         frame.checkpoint = world.checkpoint();
         frame.is_static = false;
@@ -582,12 +632,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
             if !inner.chain_id.is_zero() && inner.chain_id != U256::from(self.chain_id) {
                 continue;
             }
+            // A nonce at its limit cannot be moved on, by EIP-7702 and EIP-2681.
             if inner.nonce == u64::MAX {
                 continue;
             }
             // Whether it counts or not, the account decides that.
             self.ledger.accounts.push(AccountAccess::CodeRead(authority));
             let account = world.account(authority);
+            world.warm(account, false);
             let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
             let (code, code_taint) = world.code(account, self.state, &mut self.ledger.sources);
             self.ledger.need(nonce_taint.union(code_taint));
@@ -622,15 +674,4 @@ fn fee(tx: &TxEnv, block: &BlockEnv) -> U256 {
 /// What the transaction pays for one unit of gas.
 fn effective_gas_price(tx: &TxEnv, block: &BlockEnv) -> u128 {
     Transaction::effective_gas_price(tx, u128::from(block.basefee))
-}
-
-/// The gas that a transaction costs before its first instruction, by the rules of Istanbul and later.
-fn intrinsic_gas(tx: &TxEnv) -> u64 {
-    // Counted in bytes, many at once, as long as a byte can hold the count.
-    let zeros_of = |bytes: &[u8]| u64::from(bytes.iter().map(|byte| u8::from(*byte == 0)).sum::<u8>());
-    let zeros = tx.data.chunks(255).map(zeros_of).sum::<u64>();
-    let data = 4 * zeros + 16 * (tx.data.len() as u64 - zeros);
-    let creation = if tx.kind.is_create() { 32_000 } else { 0 };
-    let listed: usize = tx.access_list.iter().map(|item| 2_400 + 1_900 * item.storage_keys.len()).sum();
-    21_000 + data + creation + listed as u64 + 25_000 * tx.authorization_list.len() as u64
 }

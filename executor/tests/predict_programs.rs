@@ -24,6 +24,8 @@ mod program;
 mod scene;
 #[path = "programs/shrink.rs"]
 mod shrink;
+#[path = "programs/tight.rs"]
+mod tight;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -48,9 +50,12 @@ fn bytes(seed: u64, count: usize) -> Vec<u8> {
     (0..count.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(count).collect()
 }
 
-/// As [`Oracle::examine`], where a panic is a failure too.
-fn examine(oracle: &mut Oracle, bytes: &[u8]) -> Result<Tally, String> {
-    catch_unwind(AssertUnwindSafe(|| oracle.examine(bytes))).unwrap_or_else(|panic| {
+/// What is made of bytes.
+type Examine = fn(&mut Oracle, &[u8]) -> Result<Tally, String>;
+
+/// Examines bytes, where a panic is a failure too.
+fn examine(how: Examine, oracle: &mut Oracle, bytes: &[u8]) -> Result<Tally, String> {
+    catch_unwind(AssertUnwindSafe(|| how(oracle, bytes))).unwrap_or_else(|panic| {
         *oracle = Oracle::default();
         let text = panic.downcast_ref::<String>().map(String::as_str);
         Err(format!("panicked: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default()))
@@ -62,33 +67,33 @@ fn kind(failure: &str) -> &str {
     failure.lines().next().unwrap_or_default()
 }
 
-#[test]
-fn what_random_scenes_touch_is_predicted() {
+/// Examines so many scenes of so many bytes each.
+fn examine_all(how: Examine, scenes: u64, length: usize) -> Tally {
     let seed = setting("DECONFLICT_SEED", 20_263);
-    let scenes = 1_000 * setting("DECONFLICT_CASES", 8);
     let mut tally = Tally::default();
     let mut oracle = Oracle::default();
     let mut failures = 0;
     // Another scene than these, by what a failure printed.
     if let Ok(text) = std::env::var("DECONFLICT_SCENE") {
         let bytes = hex::decode(text).unwrap();
-        oracle.examine(&bytes).unwrap();
-        return;
+        how(&mut oracle, &bytes).unwrap();
+        return tally;
     }
     for case in 0..scenes {
         // The codes of scenes are new each time: what is kept of them would only fill the memory.
         if case % 500 == 0 {
             oracle = Oracle::default();
         }
-        let bytes = bytes(seed.wrapping_add(case << 20), 1_500);
-        match examine(&mut oracle, &bytes) {
+        let bytes = bytes(seed.wrapping_add(case << 20), length);
+        match examine(how, &mut oracle, &bytes) {
             Ok(one) => tally += one,
             Err(failure) => {
                 let kind = kind(&failure).to_owned();
                 let small = shrink::shrink(&bytes, 6_000, |bytes| {
-                    examine(&mut Oracle::default(), bytes).is_err_and(|failure| failure.starts_with(&kind))
+                    let failure = examine(how, &mut Oracle::default(), bytes);
+                    failure.is_err_and(|failure| failure.starts_with(&kind))
                 });
-                let failure = examine(&mut Oracle::default(), &small).err().unwrap_or(failure);
+                let failure = examine(how, &mut Oracle::default(), &small).err().unwrap_or(failure);
                 let all = setting("DECONFLICT_FAILURES", 1);
                 failures += 1;
                 assert!(failures < all, "seed {seed}, case {case}, scene {}: {failure}", hex::encode(&small));
@@ -98,6 +103,29 @@ fn what_random_scenes_touch_is_predicted() {
     }
     println!("{tally:?}");
     assert_eq!(failures, 0);
+    tally
+}
+
+#[test]
+fn what_runs_out_is_predicted_or_announced() {
+    let scenes = 250 * setting("DECONFLICT_CASES", 4);
+    let tally = examine_all(Oracle::examine_limits, scenes, 160);
+    if tally.compared == 0 {
+        return;
+    }
+    assert!(3 * tally.ample > scenes as usize, "too few inner frames can succeed: {tally:?}");
+    assert!(tally.scarce > 2 * scenes as usize, "too few inner frames are starved: {tally:?}");
+    // Announcing everything would be no use.
+    assert!(100 * tally.ample_complete >= 95 * tally.ample, "what has ample is not complete: {tally:?}");
+}
+
+#[test]
+fn what_random_scenes_touch_is_predicted() {
+    let scenes = 1_000 * setting("DECONFLICT_CASES", 8);
+    let tally = examine_all(Oracle::examine, scenes, 1_500);
+    if tally.compared == 0 {
+        return;
+    }
     let scenes = scenes as usize;
     assert!(10 * tally.compared > 9 * scenes, "too few transactions are valid: {tally:?}");
     assert!(2 * tally.complete > tally.compared, "too few predictions are complete: {tally:?}");

@@ -32,8 +32,8 @@ impl Pool {
 }
 
 /// Turns a draft that starts at `pc` into the operations of a trace.
-pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_size: bool) -> Vec<Op> {
-    let last_use = last_uses(draft, keeps_memory_size);
+pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool) -> Vec<Op> {
+    let last_use = last_uses(draft);
     let leaves = draft.stack.len() as u16;
     let first = u32::from(draft.needs.max(leaves));
     let mut registers = Registers { next: first, free: Vec::new(), of: FxHashMap::default() };
@@ -41,9 +41,7 @@ pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_siz
     for (index, operation) in draft.operations.iter().enumerate() {
         let Some(mut operation) = *operation else { continue };
         let result = operation.result().map(|to| Value(*to));
-        if is_removable(&operation, keeps_memory_size)
-            && result.is_none_or(|value| last_use.get(value).is_none())
-        {
+        if operation.is_removable() && result.is_none_or(|value| last_use.get(value).is_none()) {
             continue;
         }
         let mut used = Vec::new();
@@ -117,11 +115,6 @@ pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool, keeps_memory_siz
     ops
 }
 
-fn is_removable(operation: &Op<Value>, keeps_memory_size: bool) -> bool {
-    operation.is_removable()
-        && !(keeps_memory_size && matches!(operation, Op::MLoad { .. } | Op::Keccak { .. }))
-}
-
 /// For each value the operation that uses it last, or the end of the trace; none where nothing does.
 struct LastUses(Vec<Option<usize>>);
 
@@ -131,7 +124,7 @@ impl LastUses {
     }
 }
 
-fn last_uses(draft: &Draft, keeps_memory_size: bool) -> LastUses {
+fn last_uses(draft: &Draft) -> LastUses {
     let mut last = vec![None; draft.origins.len()];
     let end = draft.operations.len();
     let mut note = |value: Value, at: usize| {
@@ -146,7 +139,7 @@ fn last_uses(draft: &Draft, keeps_memory_size: bool) -> LastUses {
     for (index, operation) in draft.operations.iter().enumerate().rev() {
         let Some(mut operation) = *operation else { continue };
         let unused = operation.result().is_none_or(|to| last.get(Value(*to)).is_none());
-        if is_removable(&operation, keeps_memory_size) && unused {
+        if operation.is_removable() && unused {
             continue;
         }
         let mut note = |value: Value| {

@@ -209,13 +209,14 @@ pub enum Op<T = Operand> {
     ExtCodeCopy { site: u32 },
     /// `MSIZE`.
     MSize { to: u16 },
-    /// `GAS`.
-    Gas { to: u16 },
+    /// `GAS`. `ahead` is the gas of the instructions behind it that [`Op::Enter`] counts already.
+    Gas { to: u16, ahead: u32 },
     /// `SLOAD`. `delta` says that the word goes into an [`Op::SStore`] to the same slot that is marked so too, and
     /// nowhere else.
     SLoad { to: u16, key: T, pc: u32, delta: bool },
-    /// `SSTORE`. `delta` says that the stored word is the slot's word plus or minus something.
-    SStore { key: T, word: T, pc: u32, delta: bool },
+    /// `SSTORE`. `delta` says that the stored word is the slot's word plus or minus something; `ahead` is as for
+    /// [`Op::Gas`], all ones where it is more than fits.
+    SStore { key: T, word: T, pc: u32, delta: bool, ahead: u16 },
     /// `TLOAD`.
     TLoad { to: u16, key: T },
     /// `TSTORE`.
@@ -226,11 +227,20 @@ pub enum Op<T = Operand> {
     Create { site: u32, to: u16 },
     /// A log: it shows nothing that a slice keeps, but a static frame halts at it. In strict slices only.
     Log,
+    /// A range of memory that is only paid for: memory grows to hold it, and each byte and each word of it costs gas.
+    Range { per_byte: u8, per_word: u8, offset: T, length: T },
+    /// Memory that nothing kept touches, and that is paid for: it grows to hold so many bytes from an offset.
+    Grow { base: T, end: u32 },
+    /// Gas of what is left out and whose price the fork sets: so many loads of slots that were loaded before, and
+    /// so many bytes of exponents.
+    Spend { loads: u32, exponent_bytes: u32 },
+    /// The exponent of an `EXP`, which sets its price.
+    Exponent { exponent: T },
     /// An instruction that halts before the fork of this number, as in revm's `SpecId`. In strict slices only.
     Since { fork: u8 },
     /// The start of a trace: how many words of the stack it takes, how many it leaves in place of those, how many
-    /// registers it uses in all, the gas of its instructions without what depends on their operands, and the program
-    /// counter it starts at.
+    /// registers it uses in all, the gas of its instructions that is the same on every fork and for all operands, and
+    /// the program counter it starts at.
     Enter { needs: u16, leaves: u16, registers: u16, gas: u32, pc: u32 },
     /// Copies a word: part of putting the stack in order at the end of a trace.
     Move { to: u16, from: T },
@@ -281,9 +291,11 @@ impl<T: Copy> Op<T> {
             }
             Self::ExtCodeCopy { site } => Op::ExtCodeCopy { site },
             Self::MSize { to } => Op::MSize { to },
-            Self::Gas { to } => Op::Gas { to },
+            Self::Gas { to, ahead } => Op::Gas { to, ahead },
             Self::SLoad { to, key, pc, delta } => Op::SLoad { to, key: f(key), pc, delta },
-            Self::SStore { key, word, pc, delta } => Op::SStore { key: f(key), word: f(word), pc, delta },
+            Self::SStore { key, word, pc, delta, ahead } => {
+                Op::SStore { key: f(key), word: f(word), pc, delta, ahead }
+            }
             Self::TLoad { to, key } => Op::TLoad { to, key: f(key) },
             Self::TStore { key, word } => Op::TStore { key: f(key), word: f(word) },
             Self::Call { site, to } => Op::Call { site, to },
@@ -292,6 +304,12 @@ impl<T: Copy> Op<T> {
                 Op::Enter { needs, leaves, registers, gas, pc }
             }
             Self::Log => Op::Log,
+            Self::Range { per_byte, per_word, offset, length } => {
+                Op::Range { per_byte, per_word, offset: f(offset), length: f(length) }
+            }
+            Self::Grow { base, end } => Op::Grow { base: f(base), end },
+            Self::Spend { loads, exponent_bytes } => Op::Spend { loads, exponent_bytes },
+            Self::Exponent { exponent } => Op::Exponent { exponent: f(exponent) },
             Self::Since { fork } => Op::Since { fork },
             Self::Move { to, from } => Op::Move { to, from: f(from) },
             Self::Jump { to } => Op::Jump { to },
@@ -326,7 +344,7 @@ impl<T: Copy> Op<T> {
             | Self::ReturnDataSize { to }
             | Self::MLoad { to, .. }
             | Self::MSize { to }
-            | Self::Gas { to }
+            | Self::Gas { to, .. }
             | Self::SLoad { to, .. }
             | Self::TLoad { to, .. }
             | Self::Call { to, .. }
@@ -335,21 +353,20 @@ impl<T: Copy> Op<T> {
         }
     }
 
-    /// Whether nothing is lost when the operation is left out because nothing uses its result.
+    /// Whether nothing is lost when the operation is left out because nothing uses its result. What makes memory grow
+    /// is replaced, not left out (see `trace::growth`).
     pub(crate) fn is_removable(&self) -> bool {
         matches!(
             self,
             Self::Unary { .. }
                 | Self::Binary { .. }
                 | Self::Modular { .. }
-                | Self::Keccak { .. }
                 | Self::KeccakPair { .. }
                 | Self::KeccakWord { .. }
                 | Self::Frame { .. }
                 | Self::SelfBalance { .. }
                 | Self::CallDataLoad { .. }
                 | Self::ReturnDataSize { .. }
-                | Self::MLoad { .. }
                 | Self::MSize { .. }
                 | Self::Gas { .. }
                 | Self::TLoad { .. }
@@ -381,6 +398,10 @@ pub struct CallSite<T = Operand> {
     pub output_length: T,
     /// Whether this frame reverts, without touching anything more, if the call fails.
     pub success_required: bool,
+    /// Whether `gas` is what `GAS` said, so that the call gets all that it can get.
+    pub gives_all: bool,
+    /// As for [`Op::Gas`].
+    pub ahead: u32,
 }
 
 /// The operands of a creation.
@@ -399,6 +420,8 @@ pub struct CreateSite<T = Operand> {
     pub salt: Option<T>,
     /// Whether this frame reverts, without touching anything more, if the creation fails.
     pub success_required: bool,
+    /// As for [`Op::Gas`].
+    pub ahead: u32,
 }
 
 impl<T: Copy> CallSite<T> {
@@ -415,6 +438,8 @@ impl<T: Copy> CallSite<T> {
             output: f(self.output),
             output_length: f(self.output_length),
             success_required: self.success_required,
+            gives_all: self.gives_all,
+            ahead: self.ahead,
         }
     }
 }
@@ -429,6 +454,7 @@ impl<T: Copy> CreateSite<T> {
             length: f(self.length),
             salt: self.salt.map(&mut f),
             success_required: self.success_required,
+            ahead: self.ahead,
         }
     }
 }

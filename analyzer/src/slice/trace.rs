@@ -7,10 +7,11 @@
 
 mod call;
 mod delta;
+mod growth;
 mod memory;
 
 use revm_bytecode::opcode;
-use revm_interpreter::instructions::gas_table_spec;
+use revm_interpreter::instructions::{gas, gas_table};
 use revm_interpreter::primitives::hardfork::SpecId;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -52,7 +53,7 @@ pub(super) struct Draft {
     pub peak: u16,
     /// How it ends.
     pub exit: Op<Value>,
-    /// The static gas of its instructions.
+    /// The gas of its instructions that is the same on every fork and for all operands.
     pub gas: u32,
     /// Jump destinations that it leaves on the stack.
     pub destinations: Vec<u32>,
@@ -98,6 +99,10 @@ pub(super) fn trace(workshop: &mut Workshop<'_>, start: usize, selector: Option<
         creates: Vec::new(),
         seen_by_logs: FxHashSet::default(),
         guards: Vec::new(),
+        gas: 0,
+        spent_before: Vec::new(),
+        reloads: 0,
+        exponent_bytes: 0,
     };
     tracer.run(start, *stop)
 }
@@ -126,13 +131,39 @@ struct Tracer<'a, 'b> {
     seen_by_logs: FxHashSet<Value>,
     /// Conditions of guards that are left out.
     guards: Vec<Value>,
+    /// The gas of the instructions so far that is the same on every fork and for all operands.
+    gas: u32,
+    /// What `gas` was behind an operation that needs to know what of it is spent.
+    spent_before: Vec<(usize, u32)>,
+    /// Loads and bytes of exponents that were left out and are not in [`Op::Spend`] yet.
+    reloads: u32,
+    exponent_bytes: u32,
+}
+
+/// What an instruction costs on every fork; nothing where forks differ, or where the price is in [`Op::Spend`] or its
+/// like.
+fn fixed_gas(op: u8) -> u32 {
+    match op {
+        opcode::SLOAD
+        | opcode::SSTORE
+        | opcode::BALANCE
+        | opcode::EXTCODESIZE
+        | opcode::EXTCODECOPY
+        | opcode::EXTCODEHASH
+        | opcode::CALL
+        | opcode::CALLCODE
+        | opcode::DELEGATECALL
+        | opcode::STATICCALL
+        | opcode::CREATE
+        | opcode::CREATE2
+        | opcode::SELFDESTRUCT => 0,
+        _ => u32::from(const { gas_table() }[usize::from(op)]),
+    }
 }
 
 impl Tracer<'_, '_> {
     fn run(&mut self, start: usize, stop: &dyn Fn() -> bool) -> Option<Draft> {
-        let gas_table = const { gas_table_spec(SpecId::OSAKA) };
         let mut index = start;
-        let mut gas = 0_u32;
         let mut instructions = 0_u32;
         let mut newest = SpecId::FRONTIER;
         let mut visits: FxHashMap<usize, u32> = FxHashMap::default();
@@ -155,7 +186,7 @@ impl Tracer<'_, '_> {
                 break Op::Jump { to: (self.trace_at)(instruction.pc.0) };
             }
             self.peak = self.peak.max(self.stack.len());
-            gas = gas.saturating_add(u32::from(gas_table[usize::from(op)]));
+            self.charge(u64::from(fixed_gas(op)));
             instructions += 1;
             index += 1;
             // In a lean frame an instruction that halts reverts everything anyway.
@@ -199,10 +230,25 @@ impl Tracer<'_, '_> {
                 }
             }
         };
-        Some(self.finish(exit, gas))
+        Some(self.finish(exit))
     }
 
-    fn finish(&mut self, exit: Op<Value>, gas: u32) -> Draft {
+    /// Adds gas that is spent whatever the operands are.
+    fn charge(&mut self, gas: u64) {
+        self.gas = self.gas.saturating_add(u32::try_from(gas).unwrap_or(u32::MAX));
+    }
+
+    /// Puts down what was left out so far, before an operation for which it matters how much gas is left.
+    fn settle(&mut self) {
+        let (loads, exponent_bytes) =
+            (std::mem::take(&mut self.reloads), std::mem::take(&mut self.exponent_bytes));
+        if loads > 0 || exponent_bytes > 0 {
+            self.values.effect(Op::Spend { loads, exponent_bytes });
+        }
+    }
+
+    fn finish(&mut self, exit: Op<Value>) -> Draft {
+        self.settle();
         // The memory of a frame dies with it.
         let ends = matches!(exit, Op::Stop | Op::Halt | Op::SelfDestruct { .. })
             || matches!(exit, Op::Return { length, .. } | Op::Revert { length, .. }
@@ -223,10 +269,18 @@ impl Tracer<'_, '_> {
         }
         let deltas = self.deltas(&exit);
         let mut operations: Vec<_> = self.values.operations.iter().copied().map(Some).collect();
-        for (index, operation) in operations.iter_mut().enumerate() {
-            if self.dead.contains(&index) {
-                *operation = None;
+        for (index, spent) in &self.spent_before {
+            let behind = self.gas.saturating_sub(*spent);
+            match &mut operations[*index] {
+                Some(Op::Gas { ahead, .. }) => *ahead = behind,
+                Some(Op::SStore { ahead, .. }) => *ahead = u16::try_from(behind).unwrap_or(u16::MAX),
+                Some(Op::Call { site, .. }) => self.calls[*site as usize].ahead = behind,
+                Some(Op::Create { site, .. }) => self.creates[*site as usize].ahead = behind,
+                _ => {}
             }
+        }
+        if !self.keeps_memory_size {
+            self.replace_needless(&mut operations, &exit);
         }
         for index in deltas {
             if let Some(Op::SLoad { delta, .. } | Op::SStore { delta, .. }) = &mut operations[index] {
@@ -257,7 +311,7 @@ impl Tracer<'_, '_> {
             calls: std::mem::take(&mut self.calls),
             creates: std::mem::take(&mut self.creates),
             exit,
-            gas,
+            gas: self.gas,
             destinations,
             computes_targets,
         }
@@ -422,7 +476,9 @@ impl Tracer<'_, '_> {
             opcode::SSTORE => {
                 let (key, word) = (self.pop(), self.pop());
                 let was_loaded = self.loaded.contains_key(&key);
-                self.values.effect(Op::SStore { key, word, pc, delta: false });
+                self.settle();
+                self.values.effect(Op::SStore { key, word, pc, delta: false, ahead: 0 });
+                self.remember_spent();
                 self.loaded.clear();
                 // A load of this slot gives this word; but the first load has to be seen as one.
                 if was_loaded {
@@ -440,10 +496,15 @@ impl Tracer<'_, '_> {
             }
             opcode::LOG0..=opcode::LOG4 => {
                 let (offset, length) = (self.pop(), self.pop());
-                if self.keeps_memory_size {
-                    // Memory grows to hold what is shown; hashing it does the same.
-                    self.values.effect(Op::Keccak { to: 0, offset, length });
-                }
+                self.charge(gas::LOGTOPIC * u64::from(op - opcode::LOG0));
+                let per_byte = match self.values.offset(length) {
+                    Some(bytes) => {
+                        self.charge(gas::LOGDATA * bytes);
+                        0
+                    }
+                    None => gas::LOGDATA as u8,
+                };
+                self.values.effect(Op::Range { per_byte, per_word: 0, offset, length });
                 // What a log shows, the world sees: it only matters for whether an update commutes. What is stored to
                 // memory counts as seen already.
                 for _ in 0..op - opcode::LOG0 {
@@ -475,6 +536,8 @@ impl Tracer<'_, '_> {
                     output,
                     output_length: length,
                     success_required: false,
+                    gives_all: false,
+                    ahead: 0,
                 });
                 self.values.effect(Op::ExtCodeCopy { site });
                 self.memory.forget();
@@ -488,6 +551,15 @@ impl Tracer<'_, '_> {
     fn question(&mut self, op: u8) -> bool {
         if let Some(operation) = binary_operation(op) {
             let (a, b) = (self.pop(), self.pop());
+            if op == opcode::EXP {
+                // The price is that of each time, however often the power is the same.
+                match self.values.known(b) {
+                    Some(exponent) => self.exponent_bytes += exponent.byte_len() as u32,
+                    None => {
+                        self.values.effect(Op::Exponent { exponent: b });
+                    }
+                }
+            }
             let value = self.values.binary(operation, a, b);
             self.stack.push(value);
             return true;
@@ -524,11 +596,21 @@ impl Tracer<'_, '_> {
             opcode::BLOBHASH => self.query(QueryOp::BlobHash),
             opcode::RETURNDATASIZE => self.values.effect(Op::ReturnDataSize { to: 0 }),
             opcode::MSIZE => self.values.effect(Op::MSize { to: 0 }),
-            opcode::GAS => self.values.effect(Op::Gas { to: 0 }),
+            opcode::GAS => {
+                self.settle();
+                let value = self.values.effect(Op::Gas { to: 0, ahead: 0 });
+                self.remember_spent();
+                value
+            }
             _ => return false,
         };
         self.stack.push(value);
         true
+    }
+
+    /// Notes how much of the gas that does not vary is spent behind the operation that was added last.
+    fn remember_spent(&mut self) {
+        self.spent_before.push((self.values.operations.len() - 1, self.gas));
     }
 
     fn query(&mut self, op: QueryOp) -> Value {
@@ -539,6 +621,7 @@ impl Tracer<'_, '_> {
     fn load(&mut self, pc: u32) {
         let key = self.pop();
         let value = if let Some(value) = self.loaded.get(&key) {
+            self.reloads += 1;
             *value
         } else {
             let value = self.values.effect(Op::SLoad { to: 0, key, pc, delta: false });

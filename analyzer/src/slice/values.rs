@@ -110,7 +110,7 @@ impl<'a> Values<'a> {
     }
 
     /// The operation that leaves the value.
-    fn operation(&self, value: Value) -> Option<Op<Value>> {
+    pub(super) fn operation(&self, value: Value) -> Option<Op<Value>> {
         match self.origin(value) {
             Origin::Operation(index) => self.operations.get(index as usize).copied(),
             _ => None,

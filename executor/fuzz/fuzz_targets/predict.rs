@@ -14,6 +14,8 @@ mod choices;
 mod program;
 #[path = "../../tests/programs/scene.rs"]
 mod scene;
+#[path = "../../tests/programs/tight.rs"]
+mod tight;
 
 use std::cell::RefCell;
 
@@ -22,6 +24,9 @@ use libfuzzer_sys::fuzz_target;
 
 /// Scenes that are examined before everything that is kept about their codes is dropped.
 const SCENES: u32 = 2_000;
+
+/// Inputs that are shorter than this are scenes in which an inner frame has about as much as it needs.
+const TIGHT: usize = 160;
 
 thread_local! {
     static ORACLE: RefCell<(Oracle, u32)> = RefCell::default();
@@ -34,7 +39,10 @@ fuzz_target!(|data: &[u8]| {
             *oracle = Oracle::default();
             *examined = 0;
         }
-        if let Err(failure) = oracle.examine(data) {
+        // Short inputs are scenes in which something is scarce, long ones are any scenes: each needs about so much.
+        let examined =
+            if data.len() < TIGHT { oracle.examine_limits(data) } else { oracle.examine(data) };
+        if let Err(failure) = examined {
             panic!("{failure}");
         }
     });

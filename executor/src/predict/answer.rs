@@ -11,9 +11,10 @@ use revm::{
     precompile::{PrecompileSpecId, Precompiles},
 };
 
+use super::gas::intrinsic_gas;
 use super::machine::Workspace;
 use super::template::{Root, Subject};
-use super::{BlockContext, Predictor, intrinsic_gas, settle};
+use super::{BlockContext, Predictor, settle};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
 
 /// What came of asking for an answer.
@@ -48,7 +49,7 @@ impl Predictor {
         let code_hash = account.map_or(B256::ZERO, |account| account.code_hash);
         let Workspace { templates, replay, ledger, answered, draft: set, .. } = workspace;
         set.clear();
-        let intrinsic = intrinsic_gas(tx);
+        let intrinsic = intrinsic_gas(tx, block.spec);
         let mut gas = 0;
         if code_hash != KECCAK256_EMPTY && !code_hash.is_zero() {
             let selector = tx.data.first_chunk().copied();

@@ -14,18 +14,17 @@ use revm_bytecode::opcode;
 
 use super::codes::{Runnable, delegate};
 use super::frame::{Frame, Resume};
+use super::gas::{Asked, Given, Left, Level};
+use super::gauge::grow;
 use super::machine::{Event, Machine, Path};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
 use super::template::{Checkpoint, Node, NodeId, TouchKind, Trail};
-use super::world::{AccountCode, AccountId, Word, World};
+use super::world::{AccountCode, AccountId, Warmth, Word, World};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
 /// How deep calls go.
 pub(super) const MAX_DEPTH: usize = 1_024;
-
-/// What a call without the gas of its own gets if it carries value.
-const STIPEND: u64 = 2_300;
 
 impl<D: DatabaseRef> Machine<'_, D> {
     /// Starts a call, or settles it at once. False if the path cannot be followed any further.
@@ -68,33 +67,56 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 return self.finish(path, Event::Halt);
             }
         }
-        let frame = &mut path.frame;
         let end_of = |offset: usize, length: usize| if length > 0 { offset + length } else { 0 };
         for end in [end_of(input, input_length), end_of(output, output_length)] {
-            let cost = frame.memory.growth_gas(end);
-            if cost > path.gas_left.saturating_add(frame.trace_gas) {
-                path.gas_left = 0;
+            if !grow(path, end) {
                 return self.run_out(path);
             }
-            path.gas_left = path.gas_left.saturating_sub(cost);
-            frame.memory.grow(end);
         }
-        let lean = frame.slice.variant == Variant::Lean && site.success_required;
-        frame.resume = Resume {
+        let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
+        path.frame.resume = Resume {
             to: base + usize::from(to),
             output,
             output_length,
             success_required: site.success_required,
+            ahead: site.ahead.into(),
         };
-        frame.gas += if carries_value { 9_000 } else { 0 };
         let code_address = target.address();
         let is_call = site.opcode == opcode::CALL;
         let keeps_self = !is_call && site.opcode != opcode::STATICCALL;
-        if path.waiting.len() + 1 >= MAX_DEPTH {
-            return self.settle_empty(path, false);
+        let moves_value = carries_value && matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
+        let variant = if lean { Variant::Lean } else { Variant::Strict };
+        let code_account = path.world.account(code_address);
+        self.ledger.accounts.push(AccountAccess::CodeRead(code_address));
+        let mut address_node = NodeId::CONSTANT;
+        if let Some(trail) = &mut path.trail {
+            address_node = trail.address(&target);
+            trail.touch(TouchKind::CodeRead, address_node);
+        }
+        let account = (code_account, address_node);
+        let precompile = self.precompile(&code_address);
+        self.pay_for_call(path, site, value, &target, code_account);
+        let code = if precompile.is_some() {
+            Runnable::Nothing
+        } else {
+            let Some((code, delegate)) =
+                self.runnable(&mut path.world, path.trail.as_deref_mut(), account, variant)
+            else {
+                self.ledger.fall_short(ShortfallReason::CodeUnavailable, place);
+                return false;
+            };
+            if let Some(warmth) = delegate {
+                path.frame.left.spend(self.schedule.params.warm_storage_read_cost());
+                path.frame.left.spend_each(self.schedule.account(warmth));
+            }
+            code
+        };
+        let given = self.give(path, site, gas, carries_value, lean);
+        path.frame.left.take(&given.taken);
+        if path.waiting.len() + 1 > MAX_DEPTH {
+            return self.settle_unused(path, &given, false);
         }
         // Whether the balance suffices: only a call whose failure goes unnoticed makes a difference by that.
-        let moves_value = carries_value && matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
         if !lean && !self.ledger.need(value.taint) {
             self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
         }
@@ -115,18 +137,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
             }
             if !suffices {
-                return self.settle_empty(path, false);
+                return self.settle_unused(path, &given, false);
             }
         }
         let checkpoint = path.world.checkpoint();
         let trail_checkpoint = path.trail.as_deref().map_or_else(Checkpoint::default, Trail::checkpoint);
-        let code_account = path.world.account(code_address);
-        self.ledger.accounts.push(AccountAccess::CodeRead(code_address));
-        let mut address_node = NodeId::CONSTANT;
         let may_move_value = is_call && (moves_value || !value.taint.is_clean());
         if let Some(trail) = &mut path.trail {
-            address_node = trail.address(&target);
-            trail.touch(TouchKind::CodeRead, address_node);
             if may_move_value {
                 trail.touch(TouchKind::BalanceDebit, path.frame.address_node);
                 trail.touch(TouchKind::BalanceCredit, address_node);
@@ -139,39 +156,23 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if may_move_value {
             self.transfer(&mut path.world, path.frame.account, code_account, value);
         }
-        let stipend = if carries_value { STIPEND } else { 0 };
-        let offered = if gas.taint.is_unknown() {
-            u64::MAX
-        } else {
-            self.ledger.need(gas.taint);
-            u64::try_from(gas.value).unwrap_or(u64::MAX).saturating_add(stipend)
-        };
-        if let Some(precompile) = self.precompile(&code_address) {
+        if let Some(precompile) = precompile {
             if let Some(trail) = &mut path.trail {
                 trail.fix(&target);
             }
-            let settled = self.run_precompile(path, precompile, (input, input_length), offered, lean);
+            let settled = self.run_precompile(path, precompile, (input, input_length), &given, lean);
             return settled.unwrap_or_else(|| {
                 path.world.revert(checkpoint);
                 revert_trail(&mut path.trail, trail_checkpoint);
-                if !lean {
-                    path.frame.gas += offered.min(self.gas_at_hand(path));
-                }
                 self.settle_empty(path, false)
             });
         }
-        let variant = if lean { Variant::Lean } else { Variant::Strict };
-        let account = (code_account, address_node);
-        let Some(code) = self.runnable(&mut path.world, path.trail.as_deref_mut(), account, variant) else {
-            self.ledger.fall_short(ShortfallReason::CodeUnavailable, place);
-            return false;
-        };
         let Runnable::Slice(callee) = code else {
             if let Some(trail) = &mut path.trail {
                 let word = Word { node: trail.node(Node::IsPrecompile(address_node)), ..Word::default() };
                 trail.branch(&word);
             }
-            return self.settle_empty(path, true);
+            return self.settle_unused(path, &given, true);
         };
         let mut next = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&callee))));
         next.start(callee);
@@ -197,10 +198,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             next.caller_node = path.frame.address_node;
             next.value = value;
         }
-        if !lean {
-            next.gas_given = offered;
-            next.gas_limit = offered.min(self.gas_at_hand(path).saturating_add(stipend));
-        }
+        next.give(given);
         if let Some(trail) = &mut path.trail
             && next.slice.selectors.contains_key(&next.selector())
             && !next.call_data.taint(0, 4, &self.ledger.marks).is_unknown()
@@ -233,34 +231,39 @@ impl<D: DatabaseRef> Machine<'_, D> {
     pub(super) fn finish(&mut self, path: &mut Path, event: Event) -> bool {
         let mut event = event;
         loop {
-            let (success, offset, length) = match event {
+            let (mut success, offset, mut length) = match event {
                 Event::Return { offset, length } => (true, offset, length),
                 Event::Revert { offset, length } => (false, offset, length),
                 Event::SelfDestruct { beneficiary } => (self.self_destruct(path, beneficiary), 0, 0),
                 _ => (false, 0, 0),
             };
-            let success = success && (path.frame.creates.is_none() || self.deploy(path, offset, length));
+            if success && path.frame.creates.is_some() {
+                success = self.deploy(path, offset, length);
+            }
+            let mut halts = !success && !matches!(event, Event::Revert { .. });
+            if !halts && path.frame.fails_alone() && !self.had_enough(path) {
+                (success, halts, length) = (false, true, 0);
+            }
             if !success {
                 path.world.revert(path.frame.checkpoint);
                 revert_trail(&mut path.trail, path.frame.trail_checkpoint);
             }
-            path.frame.gas += 3 * (path.frame.memory.len() / 32) as u64;
             let Some(below) = path.waiting.pop() else {
-                self.ledger.gas = self.ledger.gas.max(path.frame.gas);
+                let used = path.frame.given.at(Level::Here) - path.frame.left.at(Level::Here);
+                let used = u64::try_from(used).unwrap_or_default();
+                self.ledger.gas = self.ledger.gas.max(used);
                 if let Some(trail) = &mut path.trail {
-                    trail.finish(path.frame.gas);
+                    trail.finish(used);
                 }
                 return false;
             };
             let done = std::mem::replace(&mut path.frame, below);
-            let all = self.tx.gas_limit.saturating_sub(self.intrinsic);
-            rely_on_gas(path, &done, success, all);
-            path.frame.gas_margin += done.gas_margin;
+            if done.fails_alone() {
+                self.rely_on_gas(path, &done, halts);
+            }
             // A frame that halts takes all the gas that it was given with it.
-            let burns = matches!(event, Event::Halt) && done.gas_limit != u64::MAX;
-            path.frame.gas += if burns { done.gas.max(done.gas_limit) } else { done.gas };
-            if success && done.gas > done.gas_limit / 5 * 4 {
-                self.ledger.fall_short(ShortfallReason::GasLimitedCall, done.place(0));
+            if !halts {
+                path.frame.left.return_from(&done.left);
             }
             let created = done.creates.is_some() && success;
             let address = done.address;
@@ -286,6 +289,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
         self.settle_word(path, Word::clean(U256::from(success)), Taint::CLEAN)
     }
 
+    /// Gives the frame the result of a call that has no output and took no gas.
+    pub(super) fn settle_unused(&mut self, path: &mut Path, given: &Given, success: bool) -> bool {
+        path.frame.left.return_from(&given.left);
+        self.settle_empty(path, success)
+    }
+
     /// Gives the frame the result of a call that has no output.
     pub(super) fn settle_empty(&mut self, path: &mut Path, success: bool) -> bool {
         path.frame.return_data.clear();
@@ -293,8 +302,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     pub(super) fn settle_word(&mut self, path: &mut Path, result: Word, size_taint: Taint) -> bool {
-        let Frame { resume, stack, memory, return_data, return_size_taint, .. } = &mut *path.frame;
+        let Frame { resume, stack, memory, return_data, return_size_taint, left, .. } = &mut *path.frame;
         stack[resume.to] = result;
+        left.spend(resume.ahead);
         let copied = resume.output_length.min(return_data.len());
         if copied > 0 {
             let taint = return_data.taint(0, copied, &self.ledger.marks);
@@ -314,17 +324,20 @@ impl<D: DatabaseRef> Machine<'_, D> {
         world.adjust_balance(to, value.value, value.taint);
     }
 
-    /// What calling an account runs; none where its code cannot be read.
+    /// What calling an account runs, and how warm the account is that it is delegated to; none where its code cannot be
+    /// read.
     pub(super) fn runnable(
         &mut self,
         world: &mut World,
         mut trail: Option<&mut Trail>,
         account: (AccountId, NodeId),
         variant: Variant,
-    ) -> Option<Runnable> {
+    ) -> Option<(Runnable, Option<Warmth>)> {
         let code = self.code_of(world, trail.as_deref_mut(), account, variant)?;
-        let Runnable::Delegation(address) = code else { return Some(code) };
+        let Runnable::Delegation(address) = code else { return Some((code, None)) };
         let delegate = world.account(address);
+        // The code that was required says which account that is.
+        let warmth = self.warm(world, delegate, true);
         self.ledger.accounts.push(AccountAccess::CodeRead(address));
         let mut node = NodeId::CONSTANT;
         if let Some(trail) = trail.as_deref_mut() {
@@ -332,14 +345,15 @@ impl<D: DatabaseRef> Machine<'_, D> {
             trail.touch(TouchKind::CodeRead, node);
         }
         // One step only: a designator that leads to another runs that as code, which halts at once.
-        match self.code_of(world, trail, (delegate, node), variant)? {
+        let code = match self.code_of(world, trail, (delegate, node), variant)? {
             Runnable::Delegation(_) => {
                 let designator = Bytes::from_static(&[0xef]);
                 let hash = keccak256(&designator);
-                self.compiled(hash, variant, || Ok::<_, std::convert::Infallible>(designator))
+                self.compiled(hash, variant, || Ok::<_, std::convert::Infallible>(designator))?
             }
-            code => Some(code),
-        }
+            code => code,
+        };
+        Some((code, Some(warmth)))
     }
 
     fn code_of(
@@ -373,47 +387,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
         }
     }
-
-    /// What the frame on top can give on at the most, by estimate: all but one 64th of what is left.
-    pub(super) fn gas_at_hand(&self, path: &Path) -> u64 {
-        let spent: u64 = path.waiting.iter().map(|frame| frame.gas).sum::<u64>() + path.frame.gas;
-        let left = self.tx.gas_limit.saturating_sub(self.intrinsic).saturating_sub(spent);
-        (left - left / 64).min(path.frame.gas_limit)
-    }
 }
 
 fn revert_trail(trail: &mut Option<Box<Trail>>, to: Checkpoint) {
     if let Some(trail) = trail {
         trail.revert(to);
     }
-}
-
-/// Notes how much gas the transaction has to have for a frame that is done to have had enough, on any state; `all` is
-/// what it has.
-fn rely_on_gas(path: &mut Path, done: &Frame, success: bool, all: u64) {
-    let Some(trail) = &mut path.trail else { return };
-    if done.gas_limit == u64::MAX {
-        return;
-    }
-    if success && done.gas > done.gas_limit / 5 * 4 {
-        // That it may not have enough is announced; with more it might have.
-        trail.run_out(all);
-        return;
-    }
-    let taken = done.gas + done.gas_margin;
-    if done.gas > done.gas_given / 5 * 4 {
-        trail.give_up();
-    }
-    if taken > done.gas_given / 5 * 4 {
-        // It has enough of what it is given only where stores cost as much as they did here, whatever the transaction has.
-        trail.rely_on_gas(u64::MAX, 0);
-    }
-    let below = path.waiting.iter().chain([&path.frame]);
-    let spent: u64 = below.map(|frame| frame.gas + frame.gas_margin).sum();
-    // All but one 64th of what is left is given on, of which four fifths have to suffice.
-    let spent_alike: u64 = path.waiting.iter().chain([&path.frame]).map(|frame| frame.gas).sum();
-    let least = |spent: u64, taken: u64| spent + taken / 4 * 5 / 63 * 64 + 100;
-    trail.rely_on_gas(least(spent, taken), least(spent_alike, done.gas));
 }
 
 impl AccountCode {
@@ -465,12 +444,13 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         is_static: false,
         checkpoint: World::default().checkpoint(),
         trail_checkpoint: Checkpoint::default(),
-        gas_margin: 0,
-        gas: 0,
-        least_gas: 0,
+        paid: 0,
+        left: Left::default(),
+        given: Left::default(),
+        taken: Left::default(),
+        asked: Asked::All,
+        stipend: 0,
         trace_gas: 0,
-        gas_given: u64::MAX,
-        gas_limit: u64::MAX,
         creates: None,
         resume: Resume::default(),
     }

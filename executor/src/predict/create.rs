@@ -7,19 +7,39 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, keccak256};
 use deconflict_analyzer::{CreateSite, Operand, Slice, Variant};
-use revm::{DatabaseRef, primitives::hardfork::SpecId};
+use revm::{
+    DatabaseRef,
+    primitives::{eip170, eip3860, eip7954, hardfork::SpecId},
+};
+use revm_bytecode::opcode;
 
 use super::call::{MAX_DEPTH, blank, range, read};
 use super::codes::Runnable;
 use super::frame::{Frame, Resume};
+use super::gas::{Asked, Given, Level};
+use super::gauge::grow;
 use super::machine::{Event, Machine, Path};
 use super::taint::Taint;
 use super::template::TouchKind;
 use super::world::{AccountCode, AccountId, Word, World};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
-/// The longest code that an account can have, by EIP-170.
-const MAX_CODE: usize = 24_576;
+/// A nonce that is further from its limit than this does not reach it before the transaction.
+const NEAR_LIMIT: u64 = 1 << 32;
+
+/// The longest code that an account can have, by EIP-170 and EIP-7954.
+fn max_code(spec: SpecId) -> usize {
+    if spec.is_enabled_in(SpecId::AMSTERDAM) { eip7954::MAX_CODE_SIZE } else { eip170::MAX_CODE_SIZE }
+}
+
+/// The longest code that a creation can have, by EIP-3860.
+fn max_initcode(spec: SpecId) -> usize {
+    if spec.is_enabled_in(SpecId::AMSTERDAM) {
+        eip7954::MAX_INITCODE_SIZE
+    } else {
+        eip3860::MAX_INITCODE_SIZE
+    }
+}
 
 impl<D: DatabaseRef> Machine<'_, D> {
     /// Starts a creation, or settles it at once. False if the path cannot be followed any further.
@@ -43,29 +63,30 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if path.frame.is_static {
             return self.finish(path, Event::Halt);
         }
-        let end = if length > 0 { offset + length } else { 0 };
-        let cost = path.frame.memory.growth_gas(end);
-        if cost > path.gas_left.saturating_add(path.frame.trace_gas) {
-            path.gas_left = 0;
+        if self.spec.is_enabled_in(SpecId::SHANGHAI) && length > max_initcode(self.spec) {
+            return self.finish(path, Event::Halt);
+        }
+        if !grow(path, if length > 0 { offset + length } else { 0 }) {
             return self.run_out(path);
         }
-        path.gas_left = path.gas_left.saturating_sub(cost);
-        path.frame.memory.grow(end);
         path.frame.resume = Resume {
             to: base + usize::from(to),
             output: 0,
             output_length: 0,
             success_required: site.success_required,
+            ahead: site.ahead.into(),
         };
-        path.frame.gas += 32_000;
+        self.pay_for_creation(path, site, length);
+        let given = self.schedule.give(&path.frame.left, Asked::All, 0);
+        path.frame.left.take(&given.taken);
         let taint = path.frame.memory.taint(offset, length, &self.ledger.marks);
         if !self.ledger.need(taint) {
             self.ledger.fall_short_of(taint, ShortfallReason::UnknownTarget, place);
             return false;
         }
         let code = Bytes::copy_from_slice(&path.frame.memory.bytes()[offset..offset + length]);
-        if path.waiting.len() + 1 >= MAX_DEPTH {
-            return self.settle_empty(path, false);
+        if path.waiting.len() + 1 > MAX_DEPTH {
+            return self.settle_unused(path, &given, false);
         }
         let creator = path.frame.account;
         if value.taint.is_unknown() && !self.ledger.need(value.taint) {
@@ -79,11 +100,17 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 self.ledger.need(balance.taint.union(value.taint));
             }
             if !suffices {
-                return self.settle_empty(path, false);
+                return self.settle_unused(path, &given, false);
             }
         }
         let hash = keccak256(&code);
         let (nonce, nonce_taint) = path.world.nonce(creator, self.state, &mut self.ledger.sources);
+        if nonce >= u64::MAX - NEAR_LIMIT {
+            self.ledger.need(nonce_taint);
+        }
+        if nonce == u64::MAX {
+            return self.settle_unused(path, &given, false);
+        }
         path.world.increment_nonce(creator);
         self.ledger.accounts.push(AccountAccess::NonceWrite(path.frame.address));
         let address = if let Some(salt) = salt {
@@ -97,17 +124,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
         };
         let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
         let caller = path.frame.address;
-        let limit = if lean { u64::MAX } else { self.gas_at_hand(path) };
-        match self.creation(&mut path.world, code, hash, address, (creator, caller, value), (lean, limit)) {
-            Creation::Fails => {
-                // The address is taken: all the gas that the creation was given is gone.
-                if !lean {
-                    path.frame.gas += limit;
-                }
-                self.settle_empty(path, false)
-            }
+        let account = path.world.account(address);
+        self.warm(&mut path.world, account, false);
+        match self.creation(&mut path.world, code, hash, address, (creator, caller, value), (lean, given)) {
+            // The address is taken: all the gas that the creation was given is gone.
+            Creation::Fails => self.settle_empty(path, false),
             Creation::Empty(account) => {
                 path.world.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
+                path.frame.left.return_from(&given.left);
                 self.settle_created(path, address)
             }
             Creation::Runs(frame) => {
@@ -115,6 +139,23 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 true
             }
         }
+    }
+
+    /// Spends what a creation costs before its code runs.
+    fn pay_for_creation(&mut self, path: &mut Path, site: &CreateSite, length: usize) {
+        let params = &self.schedule.params;
+        let (op, create) = match site.salt {
+            Some(_) => (opcode::CREATE2, params.create2_cost(length)),
+            None => (opcode::CREATE, params.create_cost()),
+        };
+        let is_metered = self.spec.is_enabled_in(SpecId::SHANGHAI);
+        let cost = self.schedule.instruction(op)
+            + create
+            + if is_metered { params.initcode_cost(length) } else { 0 }
+            + params.create_state_gas();
+        path.gas_left = path.gas_left.saturating_sub(create);
+        path.frame.left.restore(site.ahead.into());
+        path.frame.left.spend(cost);
     }
 
     /// Prepares the frame that runs creation code.
@@ -125,7 +166,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         hash: B256,
         address: Address,
         (creator, caller, value): (AccountId, Address, Word),
-        (lean, gas_limit): (bool, u64),
+        (lean, given): (bool, Given),
     ) -> Creation {
         let account = world.account(address);
         let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
@@ -148,7 +189,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let Some(Runnable::Slice(slice)) = compiled else { return Creation::Empty(account) };
         let mut frame = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&slice))));
         frame.start(slice);
-        frame.gas_limit = gas_limit;
+        frame.give(given);
         frame.call_data.clear();
         frame.checkpoint = checkpoint;
         frame.is_static = false;
@@ -170,17 +211,34 @@ impl<D: DatabaseRef> Machine<'_, D> {
     pub(super) fn deploy(&mut self, path: &mut Path, offset: usize, length: usize) -> bool {
         let Some(account) = path.frame.creates else { return false };
         let bytes = Bytes::copy_from_slice(&path.frame.memory.bytes()[offset..offset + length]);
-        let refused = (self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && length > MAX_CODE)
-            || (self.spec.is_enabled_in(SpecId::LONDON) && bytes.first() == Some(&0xef));
-        if refused {
-            return false;
-        }
         let taint = path.frame.memory.taint(offset, length, &self.ledger.marks);
         if !self.ledger.need(taint) {
             let place = path.frame.place(0);
             self.ledger.fall_short_of(taint, ShortfallReason::UnknownTarget, place);
         }
-        path.frame.gas += 200 * length as u64;
+        let refused = (self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && length > max_code(self.spec))
+            || (self.spec.is_enabled_in(SpecId::LONDON) && bytes.first() == Some(&0xef));
+        if refused {
+            return false;
+        }
+        let params = &self.schedule.params;
+        let before = path.frame.left;
+        path.frame.left.spend(params.code_deposit_cost(length) + params.code_deposit_state_gas(length));
+        if !self.schedule.is_exact() {
+            path.frame.left.spend(params.keccak256_cost(length));
+        }
+        if !self.spec.is_enabled_in(SpecId::HOMESTEAD) && path.frame.left.at(Level::Any) < 0 {
+            // Before EIP-2 an account whose code cannot be paid for stays, without code.
+            if path.frame.left.at(Level::Here) >= 0 || self.knows_gas(path) {
+                self.decide_gas(path);
+            } else {
+                self.announce_gas(path);
+            }
+            if path.frame.left.at(Level::Here) < 0 && before.at(Level::Here) >= 0 {
+                path.frame.left = before;
+                return true;
+            }
+        }
         let hash = keccak256(&bytes);
         path.world.set_code(account, AccountCode::New(bytes, hash));
         true
@@ -198,6 +256,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         let heir = path.world.account(beneficiary.address());
         let mut balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
+        let always = path.trail.as_deref().is_none_or(|trail| trail.is_constant(&beneficiary));
+        self.pay_for_end(path, heir, always, &balance);
         if let Some(trail) = &mut path.trail {
             let (from, to) = (path.frame.address_node, trail.operand(&beneficiary));
             balance.node = trail.balance(from);
@@ -211,6 +271,33 @@ impl<D: DatabaseRef> Machine<'_, D> {
         self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
         self.ledger.accounts.push(AccountAccess::CodeWrite(path.frame.address));
         true
+    }
+}
+
+impl<D: DatabaseRef> Machine<'_, D> {
+    /// Spends what the end of an account costs.
+    fn pay_for_end(&mut self, path: &mut Path, heir: AccountId, always: bool, balance: &Word) {
+        let (schedule, state) = (self.schedule, self.state);
+        let fixed = schedule.instruction(opcode::SELFDESTRUCT);
+        path.gas_left = path.gas_left.saturating_sub(fixed);
+        path.frame.left.spend(fixed);
+        let warmth = self.warm(&mut path.world, heir, always);
+        let cold = |warm: bool| if warm { 0 } else { schedule.params.selfdestruct_cold_cost() };
+        let elsewhere = cold(warmth.elsewhere);
+        path.frame.left.spend_each([cold(warmth.here), cold(warmth.any), elsewhere, elsewhere]);
+        let sources = &mut self.ledger.sources;
+        let gas =
+            schedule.params.new_account_cost_for_selfdestruct() + schedule.params.new_account_state_gas();
+        let (applies, taint) = if self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
+            let (empty, about) = path.world.is_empty(heir, state, sources);
+            (empty && !balance.value.is_zero(), about.union(balance.taint))
+        } else {
+            // An account that the transaction has touched is there from then on, which is not followed.
+            (!path.world.exists(heir, state, sources), Taint::UNKNOWN)
+        };
+        let here = if applies || taint.is_unknown() { gas } else { 0 };
+        path.frame.left.spend_each([here, gas, gas, gas]);
+        path.gas_sources = path.gas_sources.union(taint);
     }
 }
 

@@ -20,6 +20,11 @@ pub(super) fn clamp(word: U256) -> usize {
     u32::try_from(word).map_or(u32::MAX as usize, |offset| offset as usize)
 }
 
+/// An amount of gas; all that there is if it does not fit.
+pub(super) fn clamp_gas(word: U256) -> u64 {
+    u64::try_from(word).unwrap_or(u64::MAX)
+}
+
 /// A word of the transaction or of the block.
 pub(super) fn block_word(word: FrameWord, tx: &TxEnv, block: &BlockEnv, chain_id: u64) -> U256 {
     match word {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use alloy_primitives::Address;
-use deconflict_analyzer::Slice;
+use deconflict_analyzer::{Slice, Variant};
 
+use super::gas::{Asked, Given, Left};
 use super::ledger::Place;
 use super::region::Region;
 use super::taint::Taint;
@@ -44,19 +45,19 @@ pub(super) struct Frame {
     /// The state to come back to if the frame fails.
     pub checkpoint: Checkpoint,
     pub trail_checkpoint: template::Checkpoint,
-    /// The gas that the frame and those below it took, by estimate.
-    pub gas: u64,
-    /// The gas that it and those below it may take beyond the estimate on another state.
-    pub gas_margin: u64,
-    /// The gas that its instructions took at the least.
-    pub least_gas: u64,
+    /// How many bytes of memory are paid for, those that nothing kept touches included.
+    pub paid: usize,
+    /// The gas that is left.
+    pub left: Left,
+    /// The gas that it started with.
+    pub given: Left,
+    /// What its caller is short of for it, and what that caller named.
+    pub taken: Left,
+    pub asked: Asked,
+    /// What it got beside for the value that it was sent.
+    pub stipend: u64,
     /// The gas that the instructions of the trace it is in take at the least.
     pub trace_gas: u64,
-    /// The gas that its caller names, where running out of it decides something; without bound where that only reverts
-    /// everything, or no number is named.
-    pub gas_given: u64,
-    /// The gas it has by estimate, where running out of it decides something.
-    pub gas_limit: u64,
     /// The account that is being created, if this runs creation code.
     pub creates: Option<AccountId>,
     /// What to do with the result of the frame above.
@@ -74,6 +75,8 @@ pub(super) struct Resume {
     pub output_length: usize,
     /// Whether this frame fails if the other does.
     pub success_required: bool,
+    /// The gas of instructions behind the call that is counted as spent already.
+    pub ahead: u64,
 }
 
 impl Frame {
@@ -90,14 +93,23 @@ impl Frame {
         self.caller_node = NodeId::CONSTANT;
         self.return_size_word = Word::default();
         self.trail_checkpoint = template::Checkpoint::default();
-        self.gas_margin = 0;
-        self.gas = 0;
-        self.least_gas = 0;
+        self.paid = 0;
+        self.give(Given::default());
         self.trace_gas = 0;
-        self.gas_given = u64::MAX;
-        self.gas_limit = u64::MAX;
         self.creates = None;
         self.resume = Resume::default();
+    }
+
+    /// Lets the frame start with what it was given.
+    pub(super) fn give(&mut self, given: Given) {
+        let Given { asked, taken, left, stipend } = given;
+        (self.left, self.given, self.taken) = (left, left, taken);
+        (self.asked, self.stipend) = (asked, stipend);
+    }
+
+    /// Whether it may fail while its caller goes on.
+    pub(super) fn fails_alone(&self) -> bool {
+        self.slice.variant == Variant::Strict
     }
 
     /// Where the frame is, at a program counter.

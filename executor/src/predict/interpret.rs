@@ -6,15 +6,17 @@
 
 use alloy_primitives::{Address, U256};
 use deconflict_analyzer::{CopySource, FrameWord, Op, Operand, QueryOp, Slice, Variant};
-use revm::DatabaseRef;
+use revm::{DatabaseRef, context_interface::cfg::GasId};
+use revm_bytecode::opcode;
 
 use super::environment::{block_hash, block_source, block_word, clamp};
+use super::gas::{Level, UNBOUNDED, growth_gas};
 use super::machine::{Event, Machine, Path, TICKS};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
 use super::template::{Definition, Effect, Node, NodeId, TouchKind};
 use super::words;
-use super::world::{AccountCode, Word};
+use super::world::{AccountCode, AccountId, Warmth, Word};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
 /// How many words the stack of the EVM holds.
@@ -26,9 +28,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let constants = &slice.constants[..];
         let ops = &slice.ops[..];
         let state = self.state;
-        let Path { world, frame, gas_left, waiting, trail } = path;
+        let Path { world, frame, gas_left, waiting, trail, gas_sources } = path;
+        let (schedule, precompiles) = (self.schedule, self.precompiles);
         let mut trail = trail.as_deref_mut();
         let ledger = &mut *self.ledger;
+        let fails_alone = frame.fails_alone();
         let mut ip = frame.ip;
         let mut base = frame.base;
         let mut trace_pc = 0;
@@ -104,15 +108,64 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     return Event::OutOfGas;
                 }
                 *gas_left = gas_left.saturating_sub(cost);
+                frame.left.spend(cost);
+            }};
+        }
+        // What an instruction costs at the least: the transaction may run out of gas by it, but only after it.
+        macro_rules! spend {
+            ($op:expr) => {{
+                let cost = schedule.instruction($op);
+                *gas_left = gas_left.saturating_sub(cost);
+                frame.left.spend(cost);
             }};
         }
         macro_rules! grow {
             ($end:expr) => {{
                 let end = $end;
                 if end > frame.memory.len() {
-                    pay!(frame.memory.growth_gas(end));
+                    if end > frame.paid {
+                        pay!(growth_gas(frame.paid, end));
+                        frame.paid = end.next_multiple_of(32);
+                    }
                     frame.memory.grow(end);
                 }
+            }};
+        }
+        // Whether a word is the same for every transaction that goes this way.
+        macro_rules! constant {
+            ($word:expr) => {
+                !RECORDS || trail.as_deref().is_none_or(|trail| trail.is_constant($word))
+            };
+        }
+        // Gas that depends on a word beside the memory that it stands for: none of it touches anything.
+        macro_rules! spend_by {
+            ($words:expr, $costs:expr) => {{
+                let words: &[Word] = &$words;
+                let costs: [u64; 2] = $costs;
+                let taint = words.iter().fold(Taint::CLEAN, |taint, word| taint.union(word.taint));
+                if taint.is_unknown() {
+                    *gas_sources = gas_sources.union(Taint::UNKNOWN);
+                    frame.left.spend_each([costs[1]; 4]);
+                } else if !taint.is_clean() {
+                    *gas_sources = gas_sources.union(taint);
+                    frame.left.spend_each([costs[0], costs[1], costs[1], costs[1]]);
+                } else if words.iter().any(|word| !constant!(word)) {
+                    frame.left.spend_each([costs[0], costs[0], costs[1], costs[1]]);
+                } else {
+                    frame.left.spend(costs[0]);
+                }
+            }};
+        }
+        // The first touch of an account costs more than the next.
+        macro_rules! touch {
+            ($account:expr, $word:expr) => {{
+                let (account, word): (AccountId, &Word) = ($account, $word);
+                let always = constant!(word);
+                let warmth = world.warm(account, always);
+                let address = word.address();
+                let warm = address.0[..18] == [0; 18] && precompiles.contains(&address);
+                let warmth = if warm { Warmth { here: true, any: true, elsewhere: always } } else { warmth };
+                frame.left.spend_each(schedule.account(warmth));
             }};
         }
         // A range of memory, which grows to hold it.
@@ -160,19 +213,55 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         frame.base = base;
                         return Event::OutOfGas;
                     }
-                    if frame.least_gas > frame.gas_given {
-                        return Event::Halt;
+                    if fails_alone && frame.left.at(Level::Here) < 0 && !gas_sources.is_unknown() {
+                        return Event::Starved;
                     }
                     self.ticks = self.ticks.wrapping_add(1);
                     if self.ticks & TICKS == 0 && (self.limits.stop)() {
                         self.stopped = true;
                         return Event::Abandon;
                     }
-                    let least = u64::from(gas >> self.gas_shift);
-                    frame.gas += u64::from(gas);
-                    frame.least_gas += least;
-                    frame.trace_gas = least;
-                    *gas_left = gas_left.saturating_sub(least);
+                    let gas = u64::from(gas);
+                    frame.left.spend(gas);
+                    frame.trace_gas = gas;
+                    *gas_left = gas_left.saturating_sub(gas);
+                }
+                Op::Spend { loads, exponent_bytes } => {
+                    let cost = u64::from(loads) * schedule.load
+                        + u64::from(exponent_bytes) * schedule.params.get(GasId::exp_byte_gas());
+                    *gas_left = gas_left.saturating_sub(cost);
+                    frame.left.spend(cost);
+                }
+                Op::Exponent { exponent } => {
+                    let exponent = word!(exponent);
+                    let most = schedule.params.exp_cost(U256::MAX);
+                    spend_by!([exponent], [schedule.params.exp_cost(exponent.value), most]);
+                }
+                Op::Grow { base, end } => {
+                    let base = word!(base);
+                    let end = base.value.saturating_add(U256::from(end));
+                    let end = usize::try_from(end).ok().filter(|end| *end <= MAX_MEMORY);
+                    let cost = end.map_or(UNBOUNDED, |end| growth_gas(frame.paid, end));
+                    if let Some(end) = end {
+                        frame.paid = frame.paid.max(end.next_multiple_of(32));
+                    } else {
+                        // An offset may wrap round: what is this large here need not be large.
+                        *gas_sources = gas_sources.union(Taint::UNKNOWN);
+                    }
+                    spend_by!([base], [cost, UNBOUNDED]);
+                }
+                Op::Range { per_byte, per_word, offset, length } => {
+                    let (offset, length) = (word!(offset), word!(length));
+                    let range = memory_range(offset.value, length.value);
+                    let cost = range.map_or(UNBOUNDED, |(offset, length)| {
+                        let end = if length > 0 { offset + length } else { 0 };
+                        let growth = growth_gas(frame.paid, end);
+                        frame.paid = frame.paid.max(end.next_multiple_of(32));
+                        growth
+                            + u64::from(per_byte) * length as u64
+                            + u64::from(per_word) * length.div_ceil(32) as u64
+                    });
+                    spend_by!([offset, length], [cost, UNBOUNDED]);
                 }
                 Op::Log => {
                     if frame.is_static {
@@ -317,16 +406,16 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     let bytes = &frame.memory.bytes()[offset..offset + length];
                     let value = ledger.results.keccak(bytes);
                     let taint = frame.memory.taint(offset, length, &ledger.marks);
-                    frame.gas += 6 * length.div_ceil(32) as u64;
                     let node = node!(|trail| trail.hash(&frame.memory, offset, length));
                     put!(to, Word { value, taint, node });
                 }
                 Op::SLoad { to, key, pc, delta } => {
                     let key = word!(key);
                     let word = if ledger.need(key.taint) {
-                        let (mut word, cold) =
+                        let (mut word, warmth) =
                             world.load(frame.account, key.value, delta, state, &mut ledger.sources);
-                        frame.gas += if cold { 2_000 } else { 0 };
+                        *gas_left = gas_left.saturating_sub(schedule.load);
+                        frame.left.spend_each(schedule.load(warmth));
                         record!(|trail| {
                             let place = [frame.address_node, trail.operand(&key)];
                             trail.effect(Effect::Read { address: place[0], key: place[1], delta });
@@ -353,7 +442,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     }
                     put!(to, word);
                 }
-                Op::SStore { key, word, pc, delta } => {
+                Op::SStore { key, word, pc, delta, ahead } => {
                     let (key, word) = (word!(key), word!(word));
                     if frame.is_static {
                         // The attempt counts, though it only ends the frame.
@@ -376,14 +465,28 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             definition = trail.store(place, &word, delta);
                         });
                         let how = (delta, definition);
-                        let (cold, sets) =
+                        let stored =
                             world.store(frame.account, key.value, word, how, state, &mut ledger.sources);
-                        frame.gas += store_gas(cold, sets);
-                        record!(|trail| {
-                            let before = state.storage_ref(frame.address, key.value);
-                            trail.stored(before.is_ok_and(|word| word.is_zero()));
-                        });
-                        frame.gas_margin += store_gas(true, true) - store_gas(cold, sets);
+                        let (costs, sources) = schedule.store(&stored, &word);
+                        let (needs, ahead) = (schedule.store_needs(), i64::from(ahead));
+                        // With less a store fails, whatever it costs.
+                        let dear = |level, cost| {
+                            if frame.left.at(level) + ahead <= needs { UNBOUNDED } else { cost }
+                        };
+                        let [here, any, alike, other] = costs;
+                        let costs = [
+                            dear(Level::Here, here),
+                            dear(Level::Any, any),
+                            dear(Level::Alike, alike),
+                            dear(Level::Other, other),
+                        ];
+                        frame.left.spend_each(costs);
+                        *gas_left = gas_left.saturating_sub(schedule.params.sstore_static_gas());
+                        *gas_sources = gas_sources.union(sources);
+                        if ahead == i64::from(u16::MAX) || costs[0] == UNBOUNDED && costs[1] != UNBOUNDED {
+                            *gas_sources = gas_sources.union(Taint::UNKNOWN);
+                        }
+                        record!(|trail| trail.stored(stored.original.value.is_zero()));
                     } else {
                         let place = place(&frame.call_data, pc);
                         ledger.fall_short_of(key.taint, ShortfallReason::UnknownKey, place);
@@ -471,6 +574,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Op::Query { op, to, a } => {
                     let a = word!(a);
                     if !ledger.need(a.taint) {
+                        if matches!(op, QueryOp::Balance | QueryOp::ExtCodeSize | QueryOp::ExtCodeHash) {
+                            // Which account it is says whether it was touched before.
+                            *gas_sources = gas_sources.union(Taint::UNKNOWN);
+                            frame.left.spend(
+                                schedule.instruction(opcode::EXTCODESIZE) + schedule.cold_account + 700,
+                            );
+                        }
                         let unknown = Word::new(U256::ZERO, Taint::UNKNOWN.union(a.taint));
                         put!(to, Word { node: NodeId::UNKNOWN, ..unknown });
                         continue;
@@ -492,6 +602,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         }
                         QueryOp::Balance => {
                             let account = world.account(a.address());
+                            spend!(opcode::BALANCE);
+                            touch!(account, &a);
                             ledger.accounts.push(AccountAccess::BalanceRead(a.address()));
                             let node = node!(|trail| {
                                 let address = trail.operand(&a);
@@ -502,6 +614,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         }
                         QueryOp::ExtCodeSize | QueryOp::ExtCodeHash => {
                             let account = world.account(a.address());
+                            if op == QueryOp::ExtCodeSize {
+                                spend!(opcode::EXTCODESIZE);
+                            } else {
+                                spend!(opcode::EXTCODEHASH);
+                            }
+                            touch!(account, &a);
                             ledger.accounts.push(AccountAccess::CodeRead(a.address()));
                             let (code, taint) = world.code(account, state, &mut ledger.sources);
                             let node = node!(|trail| {
@@ -570,7 +688,6 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         continue;
                     }
                     pay!(3 * length.div_ceil(32) as u64);
-                    frame.gas += 3 * length.div_ceil(32) as u64;
                     let from = clamp(from);
                     let marks = &mut ledger.marks;
                     match source {
@@ -601,6 +718,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         return Event::Abandon;
                     }
                     let account = world.account(target.address());
+                    spend!(opcode::EXTCODECOPY);
+                    pay!(3 * length.div_ceil(32) as u64);
+                    touch!(account, &target);
                     ledger.accounts.push(AccountAccess::CodeRead(target.address()));
                     let (code, taint) = world.code(account, state, &mut ledger.sources);
                     ledger.need(taint);
@@ -624,12 +744,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     }
                 }
                 Op::MSize { to } => {
-                    put!(to, Word::clean(U256::from(frame.memory.len())));
+                    put!(to, Word::clean(U256::from(frame.paid)));
                 }
-                Op::Gas { to } => {
-                    let spent: u64 = waiting.iter().map(|below| below.gas).sum::<u64>() + frame.gas;
-                    let left = self.tx.gas_limit.saturating_sub(self.intrinsic).saturating_sub(spent);
-                    let left = left.min(frame.gas_limit.saturating_sub(frame.gas));
+                Op::Gas { to, ahead } => {
+                    let left = frame.left.at(Level::Here) + i64::from(ahead);
+                    let left = u64::try_from(left).unwrap_or_default();
                     if left == 0 && !ledger.shortfalls.is_empty() {
                         // What is announced need not be followed beyond its likely end.
                         return Event::Abandon;
@@ -680,8 +799,4 @@ fn small(offset: &U256) -> Option<usize> {
 #[inline]
 fn address_word(address: Address) -> Word {
     Word::clean(address.into_word().into())
-}
-
-fn store_gas(cold: bool, sets: bool) -> u64 {
-    (if cold { 2_100 } else { 0 }) + if sets { 20_000 } else { 2_900 }
 }

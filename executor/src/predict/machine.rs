@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::Limits;
 use super::codes::{CodeCache, CodesAtHand, Runnable};
 use super::frame::{Frame, Frames};
+use super::gas::Schedule;
 use super::ledger::Ledger;
 use super::taint::Taint;
 use super::template::{Replay, TemplatesAtHand, Trail};
@@ -39,6 +40,9 @@ pub(super) struct Path {
     pub waiting: Frames,
     /// The gas that the instructions may still cost, at the least that they do cost.
     pub gas_left: u64,
+    /// What made instructions cost more or less on this state than they may on another; unknown where gas is not
+    /// counted to the unit.
+    pub gas_sources: Taint,
     /// What it does is written down here, if it is.
     pub trail: Option<Box<Trail>>,
 }
@@ -79,8 +83,8 @@ pub(super) struct Machine<'a, D> {
     pub paths: u32,
     /// The gas that the transaction costs before its first instruction.
     pub intrinsic: u64,
-    /// By how many bits the costs of instructions are lowered to be lower bounds on the fork of the block.
-    pub gas_shift: u32,
+    /// What instructions cost.
+    pub schedule: &'static Schedule,
     /// What was written down of paths that have ended.
     pub trails: Vec<Trail>,
     /// How many trails there are.
@@ -140,6 +144,8 @@ pub(super) enum Event {
     Computed { target: Word, pc: u32 },
     /// Its instructions cost more gas than the transaction has.
     OutOfGas,
+    /// It may fail alone, and has less gas than it took.
+    Starved,
     /// It cannot be followed any further.
     Abandon,
 }
@@ -161,6 +167,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 Event::Fork { other, pc, taint } => self.fork(path, other, pc, taint),
                 Event::Computed { target, pc } => self.land(path, &slice, target, pc),
                 Event::OutOfGas => self.run_out(path),
+                Event::Starved => {
+                    let enough = self.had_enough(path);
+                    debug_assert!(!enough, "it is known to have too little");
+                    self.finish(path, Event::Halt)
+                }
                 Event::Abandon => false,
                 end => self.finish(path, end),
             };
@@ -214,8 +225,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// where a frame may fail on its own, what its caller does then is not known.
     pub(super) fn run_out(&mut self, path: &mut Path) -> bool {
         if let Some(trail) = &mut path.trail {
-            trail.run_out(self.tx.gas_limit.saturating_sub(self.intrinsic));
-            trail.finish(path.frame.gas);
+            let all = self.tx.gas_limit.saturating_sub(self.intrinsic);
+            trail.run_out(all);
+            trail.finish(all);
         }
         let all_lean = |frames: &Frames| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
         let bounded = self.tx.gas_limit > super::MAX_GAS;

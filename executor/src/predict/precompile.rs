@@ -7,7 +7,9 @@ use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
 
 use super::frame::Frame;
+use super::gas::{Asked, Given, Level};
 use super::machine::{Machine, Path};
+use super::price::{depends_on_input, price};
 use super::taint::Taint;
 use super::template::{NodeId, Trail};
 use super::world::Word;
@@ -31,7 +33,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         path: &mut Path,
         Precompiled(address): Precompiled,
         (input, input_length): (usize, usize),
-        offered: u64,
+        given: &Given,
         lean: bool,
     ) -> Option<bool> {
         let number = u16::from_be_bytes([address.0[18], address.0[19]]);
@@ -49,13 +51,15 @@ impl<D: DatabaseRef> Machine<'_, D> {
             _ => None,
         };
         let deferred = if number == 0x01 { Taint::SIGNATURE } else { Taint::CURVE };
-        if number == 0x01 && offered < 3_000 {
+        let left = path.frame.left;
+        if !self.pay_for_precompile(path, (number, input, input_length), taint, given, lean) {
             return None;
         }
-        // A limit that was meant may be too low: then the precompile has to say what it costs. One that fails burns all
-        // the gas it was given, which matters to a caller that goes on.
-        let deferred_length = deferred_length
-            .filter(|_| if number == 0x01 { !self.eager } else { lean && offered > AMPLE_GAS });
+        // A limit that was meant may be too low, and one that fails burns all the gas it was given, which matters to a
+        // caller that goes on: then it is computed whether it fails.
+        let is_meant = matches!(given.asked, Asked::Number(number) if number <= AMPLE_GAS);
+        let deferred_length =
+            deferred_length.filter(|_| if number == 0x01 { !self.eager } else { lean && !is_meant });
         if let Some(length) = deferred_length {
             let taint = taint.union(deferred);
             path.frame.return_data.set_tainted(&[0; 1_024][..length], self.ledger.marks.mark(taint));
@@ -72,17 +76,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         if number == 0x04 {
             let Frame { memory, return_data, .. } = &mut *path.frame;
-            if offered < 15 + 3 * input_length.div_ceil(32) as u64 {
-                return None;
-            }
             return_data.take(memory, input, input_length, &mut self.ledger.marks);
             return Some(self.settle(path, true));
         }
         let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
-        let gas = offered.min(self.tx.gas_limit.min(super::MAX_GAS));
+        let gas = self.tx.gas_limit.min(super::MAX_GAS);
         let mark = self.ledger.marks.mark(taint);
         if let Some(result) = self.ledger.results.precompile(self.rules, number, bytes, gas) {
-            path.frame.gas += result.gas_used;
             path.frame.return_data.set_tainted(&result.bytes, mark);
             let about = if taint.is_unknown() { taint } else { Taint::CLEAN };
             let mut size_word = Word::default();
@@ -103,8 +103,59 @@ impl<D: DatabaseRef> Machine<'_, D> {
             if !path.frame.resume.success_required {
                 self.ledger.need(taint);
             }
+            // It burns what it was given, of which the rest was taken for returned.
+            path.frame.left = left;
             None
         }
+    }
+
+    /// Spends what a precompile costs. False if it is sure not to have enough, and its caller goes on.
+    fn pay_for_precompile(
+        &mut self,
+        path: &mut Path,
+        (number, input, input_length): (u16, usize, usize),
+        taint: Taint,
+        given: &Given,
+        lean: bool,
+    ) -> bool {
+        let bytes = path.frame.memory.bytes().get(input..input + input_length).unwrap_or_default();
+        let price =
+            price(self.rules, number, bytes).filter(|_| !depends_on_input(number) || !taint.is_unknown());
+        let Some(price) = price else {
+            // It fails whatever it is given, or its price is not known.
+            if taint.is_unknown() {
+                path.gas_sources = path.gas_sources.union(Taint::UNKNOWN);
+                if !lean {
+                    self.announce_gas(path);
+                }
+            }
+            return true;
+        };
+        if depends_on_input(number) && !taint.is_clean() {
+            self.ledger.decide(taint);
+        }
+        let mut left = given.left;
+        left.spend(price);
+        if !lean && left.at(Level::Any) < 0 {
+            if left.at(Level::Here) >= 0 {
+                self.decide_gas(path);
+            } else if self.knows_gas(path) {
+                self.decide_gas(path);
+                if let Some(trail) = &mut path.trail {
+                    trail.give_up();
+                }
+                return false;
+            } else {
+                self.announce_gas(path);
+            }
+            left.rebase();
+        }
+        if !lean {
+            let price = price as i64;
+            self.rely_on(path, |_| price, (given.asked, given.stipend, given.taken));
+        }
+        path.frame.left.return_from(&left);
+        true
     }
 }
 

@@ -144,19 +144,6 @@ impl Region {
         }
     }
 
-    /// What growing to hold `end` bytes costs in gas, on any fork.
-    #[inline]
-    pub(super) fn growth_gas(&self, end: usize) -> u64 {
-        if end <= self.bytes.len() {
-            return 0;
-        }
-        let cost = |bytes: usize| {
-            let words = bytes.div_ceil(32) as u64;
-            3 * words + words * words / 512
-        };
-        cost(end) - cost(self.bytes.len())
-    }
-
     /// Grows to hold `end` bytes, rounded up to words.
     #[inline]
     pub(super) fn grow(&mut self, end: usize) {

@@ -35,7 +35,7 @@ pub(super) struct Taint {
 impl Taint {
     /// No source: the word follows from the transaction alone.
     pub(super) const CLEAN: Self = Self::other(0);
-    /// The gas that is left decides the word, and gas is not counted.
+    /// The gas that is left decides the word, which is another one for every other state.
     pub(super) const GAS: Self = Self::other(1 << 32);
     /// The word follows from a signature whose signer has not been recovered yet.
     pub(super) const SIGNATURE: Self = Self::other(1 << 33);
@@ -94,6 +94,11 @@ impl Taint {
     #[inline]
     pub(super) fn is_unknown(self) -> bool {
         self.others & UNKNOWN_BITS != 0
+    }
+
+    /// Whether the word would be known if the gas that is left were.
+    pub(super) fn is_of_gas_alone(self) -> bool {
+        self.others & UNKNOWN_BITS == Self::GAS.others
     }
 
     /// Whether recovering signers would make the word known, or nearer to it.

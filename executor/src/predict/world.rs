@@ -5,7 +5,7 @@
 //! back; what was touched stays touched. The view is asked once for each thing.
 
 use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use revm::DatabaseRef;
 use rustc_hash::FxBuildHasher;
 
@@ -72,6 +72,28 @@ struct Account {
     code: Option<AccountCode>,
     /// Whether the transaction created the account: its storage is empty.
     created: bool,
+    warmth: Warmth,
+}
+
+/// Whether something was touched before, so that touching it again costs less, by EIP-2929.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Warmth {
+    /// In this transaction and this block.
+    pub here: bool,
+    /// In this transaction, whatever block it is in: all but the account that receives the fees.
+    pub any: bool,
+    /// In every transaction that goes the same way.
+    pub elsewhere: bool,
+}
+
+/// What a store found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    pub warmth: Warmth,
+    /// The word before the transaction.
+    pub original: Word,
+    /// The word before the store.
+    pub present: Word,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +101,8 @@ struct Info {
     balance: U256,
     nonce: u64,
     code_hash: B256,
+    /// Whether the state has the account, empty or not.
+    exists: bool,
     /// Of the balance and the nonce; unknown where the state could not be read.
     balance_taint: Taint,
     nonce_taint: Taint,
@@ -103,6 +127,9 @@ struct Slot {
     word: Word,
     loaded: bool,
     touch: Touch,
+    warmth: Warmth,
+    /// What it held before the transaction, if that was asked.
+    original: Option<Word>,
     /// What gave the slot its word, while a path is recorded.
     definition: Definition,
 }
@@ -115,6 +142,8 @@ enum Undo {
     Nonce(AccountId),
     Code(AccountId, Option<AccountCode>),
     Created(AccountId),
+    Warmth(AccountId, Warmth),
+    SlotWarmth(u32, Warmth),
 }
 
 /// The state under a transaction.
@@ -126,6 +155,8 @@ pub(super) struct World {
     by_key: HashMap<(AccountId, U256), u32, FxBuildHasher>,
     transient: HashMap<(AccountId, U256), Word, FxBuildHasher>,
     journal: Vec<Undo>,
+    /// The slots that the transaction's access list warms.
+    listed: HashSet<(AccountId, U256), FxBuildHasher>,
 }
 
 /// A point to take changes back to.
@@ -141,6 +172,7 @@ impl World {
         self.by_key.clear();
         self.transient.clear();
         self.journal.clear();
+        self.listed.clear();
     }
 
     /// The index of an account.
@@ -155,6 +187,7 @@ impl World {
                 nonce_increments: 0,
                 code: None,
                 created: false,
+                warmth: Warmth::default(),
             });
             accounts.len() as AccountId - 1
         })
@@ -173,12 +206,14 @@ impl World {
         let address = account.address;
         let info = match state.basic_ref(address) {
             Ok(found) => {
+                let exists = found.is_some();
                 let found = found.unwrap_or_default();
                 let code_hash = if found.code_hash.is_zero() { KECCAK256_EMPTY } else { found.code_hash };
                 Info {
                     balance: found.balance,
                     nonce: found.nonce,
                     code_hash,
+                    exists,
                     balance_taint: sources.add(StateKey::Balance(address)),
                     nonce_taint: sources.add(StateKey::Nonce(address)),
                     code_taint: sources.add(StateKey::Code(address)),
@@ -188,6 +223,7 @@ impl World {
                 balance: U256::ZERO,
                 nonce: 0,
                 code_hash: KECCAK256_EMPTY,
+                exists: false,
                 balance_taint: Taint::UNAVAILABLE,
                 nonce_taint: Taint::UNAVAILABLE,
                 code_taint: Taint::UNAVAILABLE,
@@ -274,6 +310,36 @@ impl World {
         (nothing, taint)
     }
 
+    /// Whether the state has the account, be it empty.
+    pub(super) fn exists<D: DatabaseRef>(&mut self, id: AccountId, state: &D, sources: &mut Sources) -> bool {
+        let exists = self.info(id, state, sources).exists;
+        let account = &self.accounts[id as usize];
+        exists || account.created || account.code.is_some()
+    }
+
+    /// Notes that an account is touched. `always` says that every transaction that goes this way touches the same one.
+    /// Says how warm it was.
+    pub(super) fn warm(&mut self, id: AccountId, always: bool) -> Warmth {
+        let account = &mut self.accounts[id as usize];
+        let before = account.warmth;
+        let after = Warmth { here: true, any: true, elsewhere: before.elsewhere || always };
+        if after != before {
+            account.warmth = after;
+            self.journal.push(Undo::Warmth(id, before));
+        }
+        before
+    }
+
+    /// Warms the account that receives the fees, which is another one in another block.
+    pub(super) fn warm_in_block(&mut self, id: AccountId) {
+        self.accounts[id as usize].warmth.here = true;
+    }
+
+    /// Warms a slot that the transaction's access list names.
+    pub(super) fn list(&mut self, id: AccountId, key: U256) {
+        self.listed.insert((id, key));
+    }
+
     /// Makes an account one that this transaction created.
     pub(super) fn create(&mut self, id: AccountId) {
         self.journal.push(Undo::Created(id));
@@ -288,7 +354,9 @@ impl World {
         state: &D,
         sources: &mut Sources,
     ) -> usize {
-        let slots = &mut self.slots;
+        let (slots, listed) = (&mut self.slots, &self.listed);
+        let is_listed = !listed.is_empty() && listed.contains(&(account, key));
+        let warmth = Warmth { here: is_listed, any: is_listed, elsewhere: false };
         let index = *self.by_key.entry((account, key)).or_insert_with(|| {
             slots.push(Slot {
                 account,
@@ -296,6 +364,8 @@ impl World {
                 word: Word::default(),
                 loaded: false,
                 touch: Touch::default(),
+                warmth,
+                original: None,
                 definition: Definition::default(),
             });
             slots.len() as u32 - 1
@@ -304,6 +374,8 @@ impl World {
             let holder = &self.accounts[account as usize];
             let word = if holder.created {
                 Word::default()
+            } else if let Some(word) = self.slots[index].original {
+                word
             } else {
                 match state.storage_ref(holder.address, key) {
                     Ok(value) => Word::new(value, sources.add(StateKey::Storage(holder.address, key))),
@@ -311,12 +383,23 @@ impl World {
                 }
             };
             self.slots[index].word = word;
+            self.slots[index].original = Some(word);
             self.slots[index].loaded = true;
         }
         index
     }
 
-    /// Loads a slot. Also says whether it was cold.
+    /// Notes that a slot is touched, and says how warm it was.
+    fn warm_slot(&mut self, index: usize) -> Warmth {
+        let before = self.slots[index].warmth;
+        if !before.elsewhere {
+            self.slots[index].warmth = Warmth { here: true, any: true, elsewhere: true };
+            self.journal.push(Undo::SlotWarmth(index as u32, before));
+        }
+        before
+    }
+
+    /// Loads a slot. Also says how warm it was.
     pub(super) fn load<D: DatabaseRef>(
         &mut self,
         account: AccountId,
@@ -324,13 +407,13 @@ impl World {
         delta: bool,
         state: &D,
         sources: &mut Sources,
-    ) -> (Word, bool) {
+    ) -> (Word, Warmth) {
         let index = self.slot(account, key, true, state, sources);
+        let warmth = self.warm_slot(index);
         let slot = &mut self.slots[index];
-        let cold = !slot.touch.read && !slot.touch.written;
         slot.touch.read = true;
         slot.touch.beyond_delta |= !delta;
-        (slot.word, cold)
+        (slot.word, warmth)
     }
 
     /// What gave a slot that was loaded its word, and the word; `fresh` if nothing did before.
@@ -364,7 +447,7 @@ impl World {
         self.slots[index].touch.beyond_delta = true;
     }
 
-    /// Stores to a slot. Says whether it was cold, and whether a zero is known to become something else.
+    /// Stores to a slot. Says what was there, which is what the store costs.
     pub(super) fn store<D: DatabaseRef>(
         &mut self,
         account: AccountId,
@@ -373,26 +456,17 @@ impl World {
         (delta, definition): (bool, Definition),
         state: &D,
         sources: &mut Sources,
-    ) -> (bool, bool) {
-        // What was there matters only to whoever loads it after this frame has failed: it is asked for then.
-        let index = self.slot(account, key, false, state, sources);
-        let holder = &self.accounts[account as usize];
+    ) -> Stored {
+        let index = self.slot(account, key, true, state, sources);
+        let warmth = self.warm_slot(index);
         let slot = &mut self.slots[index];
-        let cold = !slot.touch.read && !slot.touch.written;
-        // What was there also makes the store dear or cheap, but that decides nothing.
-        let was_zero = if slot.loaded {
-            slot.word.value.is_zero()
-        } else {
-            holder.created || state.storage_ref(holder.address, key).is_ok_and(|word| word.is_zero())
-        };
-        let sets = was_zero && !word.value.is_zero();
+        let stored = Stored { warmth, original: slot.original.unwrap_or_default(), present: slot.word };
         self.journal.push(Undo::Slot(index as u32, slot.word, slot.loaded, slot.definition));
         slot.word = word;
         slot.definition = definition;
-        slot.loaded = true;
         slot.touch.written = true;
         slot.touch.beyond_delta |= !delta;
-        (cold, sets)
+        stored
     }
 
     /// Loads a transient slot.
@@ -431,6 +505,8 @@ impl World {
                 }
                 Some(Undo::Nonce(account)) => self.accounts[account as usize].nonce_increments -= 1,
                 Some(Undo::Code(account, code)) => self.accounts[account as usize].code = code,
+                Some(Undo::Warmth(account, warmth)) => self.accounts[account as usize].warmth = warmth,
+                Some(Undo::SlotWarmth(slot, warmth)) => self.slots[slot as usize].warmth = warmth,
                 Some(Undo::Created(account)) => self.accounts[account as usize].created = false,
                 None => break,
             }

@@ -16,6 +16,7 @@ use revm::{
 
 use crate::choices::Choices;
 use crate::scene::Scene;
+use crate::tight::{Amount, CALLER, SUCCEEDED, tight};
 
 /// What came of one or more scenes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +41,14 @@ pub(crate) struct Tally {
     pub(crate) alike: usize,
     /// Those of them that a template answered.
     pub(crate) answered: usize,
+    /// Scenes in which an inner frame has ample gas and succeeds.
+    pub(crate) ample: usize,
+    /// Those of them whose prediction claims to be complete.
+    pub(crate) ample_complete: usize,
+    /// Scenes in which it fails, or succeeds with nothing to spare.
+    pub(crate) scarce: usize,
+    /// Those of them whose prediction claims to be complete.
+    pub(crate) scarce_complete: usize,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -54,6 +63,10 @@ impl std::ops::AddAssign for Tally {
         self.of_environment += other.of_environment;
         self.alike += other.alike;
         self.answered += other.answered;
+        self.ample += other.ample;
+        self.ample_complete += other.ample_complete;
+        self.scarce += other.scarce;
+        self.scarce_complete += other.scarce_complete;
     }
 }
 
@@ -70,6 +83,44 @@ impl Oracle {
         let mut choices = Choices(bytes);
         let scene = Scene::new(&mut choices);
         self.compare(&scene, &mut choices)
+    }
+
+    /// As [`Oracle::examine`], of a scene in which an inner frame has ample, exactly enough, one less, and far less than
+    /// what it needs.
+    pub(crate) fn examine_limits(&mut self, bytes: &[u8]) -> Result<Tally, String> {
+        let (scene, most) = tight(bytes, None);
+        let (mut low, mut high) = match most {
+            Amount::Inner(most) => (0, most),
+            Amount::Whole(most) => (80_000, most),
+        };
+        let ample = high;
+        let mut tally = Tally::default();
+        let succeeds = succeeds(&scene);
+        if succeeds {
+            let set = self.predict(&scene);
+            tally.ample = 1;
+            tally.ample_complete = usize::from(set.is_complete());
+            while low + 1 < high {
+                let middle = low.midpoint(high);
+                if self::succeeds(&tight(bytes, Some(middle)).0) { high = middle } else { low = middle }
+            }
+        }
+        let amounts = if succeeds {
+            vec![ample, high, high - 1, high.saturating_sub(100), high / 2, high + 1, high + high / 8]
+        } else {
+            vec![ample, 100_000]
+        };
+        for amount in amounts {
+            let (scene, _) = tight(bytes, Some(amount));
+            // What is left of the bytes decides how the state and the transaction are varied.
+            let one = self.compare(&scene, &mut Choices(bytes.get(bytes.len() / 2..).unwrap_or_default()))?;
+            if amount != ample {
+                tally.scarce += one.compared;
+                tally.scarce_complete += one.complete;
+            }
+            tally += one;
+        }
+        Ok(tally)
     }
 
     /// Predicts and executes a scene, and scenes that are like it: what is learnt from one transaction has to hold for the
@@ -163,6 +214,11 @@ impl Oracle {
         let block = BlockContext { env: &scene.block, spec: scene.spec, chain_id: 1 };
         self.predictor.predict_with(&mut self.scratch, &scene.transaction, block, scene)
     }
+}
+
+/// Whether the inner frame of a tight scene succeeds.
+fn succeeds(scene: &Scene) -> bool {
+    execute(scene).is_some_and(|record| record.reads.contains_key(&(CALLER, SUCCEEDED)))
 }
 
 /// What the transaction touches; none if revm refuses it.

@@ -4,7 +4,14 @@
 //! the same or differs in something that the prediction has to name.
 
 use alloy_primitives::{Address, Bytes, TxKind, U256};
-use revm::{bytecode::opcode as op, primitives::hardfork::SpecId};
+use revm::{
+    bytecode::opcode as op,
+    context_interface::{
+        either::Either,
+        transaction::{Authorization, RecoveredAuthority, RecoveredAuthorization},
+    },
+    primitives::hardfork::SpecId,
+};
 
 use crate::scene::{Holder, Scene};
 
@@ -180,6 +187,61 @@ pub(crate) fn known() -> Vec<Known> {
             let call: Vec<u8> = [[op::PUSH1, 0]; 5].concat();
             it.code(FIRST, &[call, push(SECOND), vec![op::GAS, op::CALL], load_if(false)].concat());
             it.code(SECOND, &[op::PUSH0, op::STOP]);
+        }),
+        same("a precompile that is given all that is left may have too little", 250_000, |it| {
+            // Six empty pairs cost 249,000.
+            let pairing = [op::PUSH0, op::PUSH0, op::PUSH2, 0x04, 0x80, op::PUSH0, op::PUSH0, op::PUSH1, 8];
+            it.code(FIRST, &[&pairing[..], &[op::GAS, op::CALL], &load_if(false)].concat());
+        }),
+        same("gas that is computed from what is left is a limit", 60_000, |it| {
+            let less = [op::PUSH2, 0x8e, 0x94, op::GAS, op::SUB];
+            it.code(FIRST, &[call(SECOND, &less, &[op::PUSH0]), load_if(false)].concat());
+            it.code(SECOND, &[op::PUSH0, op::SLOAD, op::PUSH1, 1, op::SLOAD]);
+        }),
+        same("the first look at an account costs more than the stipend", 600_000, |it| {
+            it.code(FIRST, &[call(SECOND, &[op::PUSH0], &[op::PUSH1, 1]), load_if(false)].concat());
+            it.holder(FIRST).balance = U256::from(5);
+            it.code(SECOND, &[push(THIRD), vec![op::BALANCE]].concat());
+        }),
+        same("memory that nothing reads is paid for", 600_000, |it| {
+            it.code(FIRST, &calls(SECOND, op::PUSH2, 300));
+            it.code(SECOND, &[op::PUSH1, 1, op::PUSH2, 0x20, 0, op::MSTORE]);
+        }),
+        changed(
+            "what a store costs depends on what was there",
+            |it| {
+                it.code(FIRST, &calls(SECOND, op::PUSH2, 6_000));
+                it.code(SECOND, &stores(1));
+                it.holder(SECOND).storage.insert(U256::ZERO, U256::from(5));
+            },
+            |it| {
+                it.holder(SECOND).storage.clear();
+            },
+        ),
+        same("an account whose nonce is at its limit creates nothing", 600_000, |it| {
+            it.code(FIRST, &[create(&[op::PUSH0]), load_if(false)].concat());
+            it.holder(FIRST).nonce = u64::MAX;
+        }),
+        same("an authorization whose nonce is at its limit counts for nothing", 600_000, |it| {
+            it.spec = SpecId::PRAGUE;
+            it.transaction.tx_type = 4;
+            it.transaction.chain_id = Some(1);
+            it.transaction.gas_priority_fee = Some(1);
+            let authorization = Authorization { chain_id: U256::ZERO, address: SECOND, nonce: u64::MAX };
+            let signer = RecoveredAuthority::Valid(PERSON);
+            let signed = RecoveredAuthorization::new_unchecked(authorization, signer);
+            it.transaction.authorization_list = vec![Either::Right(signed)];
+            it.holder(PERSON).nonce = u64::MAX;
+            it.code(FIRST, &[push(PERSON), vec![op::EXTCODESIZE], load_if(false)].concat());
+        }),
+        same("calls go 1024 deep and no deeper", 4_000_000, |it| {
+            it.spec = SpecId::HOMESTEAD;
+            (it.block.prevrandao, it.block.blob_excess_gas_and_price) = (None, None);
+            it.block.basefee = 0;
+            // Calls itself with all but 400 gas, and loads a slot by what came of it.
+            let zeros: Vec<u8> = [[op::PUSH1, 0]; 5].concat();
+            let less = [op::PUSH2, 1, 0x90, op::GAS, op::SUB, op::CALL, op::SLOAD];
+            it.code(FIRST, &[zeros, push(FIRST), less.to_vec()].concat());
         }),
     ]
 }

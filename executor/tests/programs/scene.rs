@@ -29,7 +29,7 @@ use crate::program::{SELECTORS, Surroundings, creation, program};
 /// Who sends the transaction.
 pub(crate) const SENDER: Address = Address::repeat_byte(0x5e);
 /// Who receives the fees.
-const COINBASE: Address = Address::repeat_byte(0xcb);
+pub(crate) const COINBASE: Address = Address::repeat_byte(0xcb);
 /// An account without code, which may delegate.
 const PERSON: Address = Address::repeat_byte(0x9e);
 /// How many contracts there are at the most.
@@ -332,7 +332,7 @@ impl Scene {
                 holder.balance = if *address == SENDER { holder.balance + balance } else { balance };
             }
             if *address != SENDER && choices.once_in(3) {
-                holder.nonce += 1 + choices.below(3) as u64;
+                holder.nonce = holder.nonce.saturating_add(1 + choices.below(3) as u64);
             }
             if *address != SENDER && choices.once_in(4) {
                 let from = choices.pick(&known);

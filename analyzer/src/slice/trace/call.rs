@@ -20,6 +20,8 @@ impl Tracer<'_, '_> {
         let (input, input_length) = (self.pop(), self.pop());
         let (output, output_length) = (self.pop(), self.pop());
         let success_required = self.failure_reverts(next);
+        let gives_all = matches!(self.values.operation(gas), Some(Op::Gas { .. }));
+        self.settle();
         let site = self.calls.len() as u32;
         self.calls.push(CallSite {
             opcode: op,
@@ -32,8 +34,11 @@ impl Tracer<'_, '_> {
             output,
             output_length,
             success_required,
+            gives_all,
+            ahead: 0,
         });
         let success = self.values.effect(Op::Call { site, to: 0 });
+        self.remember_spent();
         self.memory.unread.clear();
         self.written(output, output_length);
         self.loaded.clear();
@@ -44,9 +49,11 @@ impl Tracer<'_, '_> {
         let (value, offset, length) = (self.pop(), self.pop(), self.pop());
         let salt = (op == opcode::CREATE2).then(|| self.pop());
         let success_required = self.failure_reverts(next);
+        self.settle();
         let site = self.creates.len() as u32;
-        self.creates.push(CreateSite { pc, value, offset, length, salt, success_required });
+        self.creates.push(CreateSite { pc, value, offset, length, salt, success_required, ahead: 0 });
         let created = self.values.effect(Op::Create { site, to: 0 });
+        self.remember_spent();
         self.memory.unread.clear();
         self.loaded.clear();
         self.push_success(created, success_required);

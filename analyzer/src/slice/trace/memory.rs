@@ -4,6 +4,7 @@
 //! before the next to the same place is left out. A write to a place that is not known forgets everything.
 
 use revm_bytecode::opcode;
+use revm_interpreter::instructions::gas;
 use rustc_hash::FxHashMap;
 
 use super::Tracer;
@@ -96,7 +97,12 @@ impl Tracer<'_, '_> {
                     _ => None,
                 };
                 let value = match forwarded {
-                    Some(operation) if !self.keeps_memory_size => self.values.shared(operation),
+                    Some(operation) if !self.keeps_memory_size => {
+                        // Hashing the same words again costs the same again.
+                        let words = if matches!(operation, Op::KeccakPair { .. }) { 2 } else { 1 };
+                        self.charge(words * gas::KECCAK256WORD);
+                        self.values.shared(operation)
+                    }
                     _ => {
                         self.memory.unread.clear();
                         self.values.effect(Op::Keccak { to: 0, offset, length })

@@ -134,7 +134,7 @@ impl Replay {
                 Step::Fork { other } => self.arms.push((other as usize, self.stores.len())),
                 Step::Leaf { index } => {
                     let leaf = &program.leaves[index as usize];
-                    if !self.suffices(leaf, subject) {
+                    if !self.suffices(leaf, subject, set) {
                         return None;
                     }
                     gas = gas.max(leaf.gas);
@@ -197,16 +197,19 @@ impl Replay {
     }
 
     /// Whether the transaction has neither too little nor too much gas to end here.
-    fn suffices<D: DatabaseRef>(&self, leaf: &Leaf, subject: &Subject<'_, D>) -> bool {
+    fn suffices<D: DatabaseRef>(&self, leaf: &Leaf, subject: &Subject<'_, D>, set: &mut AccessSet) -> bool {
         let bounds = &leaf.bounds;
         if subject.gas > bounds.most || subject.gas < bounds.least_alike {
             return false;
         }
-        // Where a store may find a zero that did not, it may cost more.
-        let dearer = |((address, key), zero): (&(Address, U256), &bool)| {
-            !zero && !subject.state.storage_ref(*address, *key).is_ok_and(|word| !word.is_zero())
-        };
-        subject.gas >= bounds.least || !self.stores.iter().zip(&leaf.zeros).any(dearer)
+        if subject.gas >= bounds.least {
+            return true;
+        }
+        // Where a store may find a zero that did not, it may cost more: then what it finds decides.
+        self.stores.iter().zip(&leaf.zeros).all(|((address, key), zero)| {
+            set.depends_on.push(StateKey::Storage(*address, *key));
+            *zero || subject.state.storage_ref(*address, *key).is_ok_and(|word| !word.is_zero())
+        })
     }
 
     /// The word of a slot, if it comes from where it has to come from.

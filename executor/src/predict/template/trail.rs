@@ -174,7 +174,7 @@ impl Trail {
     }
 
     /// Whether the word is the same for every transaction that goes this way.
-    fn is_constant(&self, word: &Word) -> bool {
+    pub(in super::super) fn is_constant(&self, word: &Word) -> bool {
         word.node == NodeId::CONSTANT || self.fixed.contains_key(&word.node)
     }
 
