@@ -60,7 +60,7 @@ pub struct Analysis {
 }
 
 /// Work allowed for one entry.
-const ENTRY_BUDGET: Budget = Budget { steps: 80_000, nodes: 20_000, expressions: 2_000_000 };
+const ENTRY_BUDGET: Budget = Budget { steps: 250_000, nodes: 20_000, expressions: 2_000_000 };
 
 /// Instructions allowed for all entries of a contract together.
 const CONTRACT_STEPS: u64 = 3_000_000;

@@ -10,9 +10,11 @@
 mod branch;
 mod draft;
 mod failure;
+mod floor;
+mod order;
 mod phi;
 
-use std::{cmp::Reverse, collections::BinaryHeap, hash::Hasher as _};
+use std::{cmp::Reverse, hash::Hasher as _};
 
 use std::rc::Rc;
 
@@ -21,6 +23,8 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use self::draft::{Draft, Edge, Key, Made};
 pub(crate) use self::failure::Failures;
+use self::floor::Floors;
+use self::order::{Queue, Visits};
 use self::phi::NodeMeet;
 
 use crate::{
@@ -57,6 +61,9 @@ const MAX_ITERATIONS: u32 = 10;
 
 /// Nodes beyond which blocks are explored once in each calling context and no more.
 const MAX_PRECISE_NODES: usize = 3_000;
+
+/// Instructions after which they are, too: most entries end long before, and what is told apart up to there stays so.
+const MAX_PRECISE_STEPS: u64 = 40_000;
 
 /// How far back a block looks for its previous iteration.
 const MAX_LOOP_NODES: usize = 400;
@@ -145,7 +152,9 @@ struct Explorer<'s, 'a> {
     index: FxHashMap<Key, u32>,
     made: FxHashMap<Key, Made>,
     contexts: FxHashMap<(u32, u32), u32>,
-    queue: BinaryHeap<(u32, Reverse<u32>, Reverse<u32>)>,
+    floors: Floors,
+    queue: Queue,
+    visits: Visits,
     no_facts: Rc<Facts>,
     /// The node that stands for all blocks that only fail.
     failure: Option<u32>,
@@ -180,7 +189,9 @@ pub(crate) fn explore(shared: &mut Shared<'_>, start: &Start, budget: Budget) ->
         index: room.index,
         made: room.made,
         contexts: FxHashMap::default(),
-        queue: BinaryHeap::new(),
+        floors: Floors::default(),
+        queue: Queue::new(),
+        visits: Visits::default(),
         no_facts: Rc::default(),
         failure: None,
         arm: None,
@@ -216,7 +227,7 @@ impl Explorer<'_, '_> {
         let Some(entry) = self.node_for(u32::MAX, 0, &state) else { return };
         self.send(u32::MAX, entry, state);
         loop {
-            while let Some((_, _, Reverse(node))) = self.queue.pop() {
+            while let Some((.., Reverse(node))) = self.queue.pop() {
                 self.drafts[node as usize].queued = false;
                 if self.steps > self.budget.steps {
                     self.stop(Reason::StepBudget, node);
@@ -227,6 +238,7 @@ impl Explorer<'_, '_> {
                     return;
                 }
                 self.visit(node);
+                self.keep_in_order(node);
                 while let Some(user) = self.recheck.pop() {
                     self.repeat(user);
                 }
@@ -247,6 +259,11 @@ impl Explorer<'_, '_> {
         }
     }
 
+    /// Whether so much has been explored that from here on only what has to be told apart is.
+    fn is_late(&self) -> bool {
+        self.steps > MAX_PRECISE_STEPS || self.drafts.len() > MAX_PRECISE_NODES
+    }
+
     fn stop(&mut self, reason: Reason, node: u32) {
         self.nodes[node as usize].is_cut = true;
         let start = self.drafts[node as usize].start as usize;
@@ -258,7 +275,7 @@ impl Explorer<'_, '_> {
         let draft = &mut self.drafts[node as usize];
         if !draft.queued {
             draft.queued = true;
-            self.queue.push((draft.depth, Reverse(draft.start), Reverse(node)));
+            self.queue.push((Reverse(draft.rank), draft.depth, Reverse(draft.start), Reverse(node)));
         }
     }
 
@@ -297,7 +314,8 @@ impl Explorer<'_, '_> {
                 Class::Number | Class::Symbol => {}
             }
         }
-        let key = |constants| Key { start, height, constants };
+        let floor = state.floor;
+        let key = |constants| Key { start, height, floor, constants };
         let narrow = key(context.finish());
         let boolean = key(context.finish().rotate_left(17) ^ booleans.finish());
         let exact = key(all.finish().rotate_left(31) ^ 0x5bd1_e995);
@@ -310,7 +328,7 @@ impl Explorer<'_, '_> {
         let next = self.drafts.len() as u32;
         let known = self.made.get(&narrow).copied();
         let mut made = known.unwrap_or(Made { first: next, variants: 0, iterations: 0 });
-        if self.drafts.len() > MAX_PRECISE_NODES {
+        if self.is_late() {
             chosen = narrow;
         } else if made.iterations < MAX_ITERATIONS
             && made.variants > 0
@@ -338,8 +356,8 @@ impl Explorer<'_, '_> {
         if let Some(node) = self.index.get(&chosen) {
             return Some(*node);
         }
-        let call_sites = self.call_sites(from);
-        let depth = self.labels.len() as u32;
+        let call_sites = self.call_sites(from, floor);
+        let depth = (self.floors.call_sites(floor).len() + self.labels.len()) as u32;
         let draft = Draft { narrow, iteration, depth, ..Draft::new(start, from) };
         let made = self.make_node(draft, call_sites);
         if let Some(node) = made {
@@ -353,7 +371,8 @@ impl Explorer<'_, '_> {
             return None;
         }
         let node = self.drafts.len() as u32;
-        self.drafts.push(draft);
+        let rank = self.drafts.get(draft.parent as usize).map_or(0, |parent| parent.rank);
+        self.drafts.push(Draft { rank, ..draft });
         self.nodes.push(Node {
             call_sites,
             facts: Rc::clone(&self.no_facts),
@@ -417,9 +436,10 @@ impl Explorer<'_, '_> {
     }
 
     /// The jumps that pushed the return addresses in `labels`: a return address stands right behind its jump.
-    fn call_sites(&mut self, from: u32) -> Rc<[Pc]> {
+    fn call_sites(&mut self, from: u32, floor: u32) -> Rc<[Pc]> {
         let code = self.shared.code;
         self.sites.clear();
+        self.sites.extend_from_slice(self.floors.call_sites(floor));
         for word in &self.labels {
             if let Some(value) = self.shared.builder.value(*word)
                 && let Some(before) = code.destination(&value).and_then(|index| index.checked_sub(1))
@@ -492,6 +512,10 @@ impl Explorer<'_, '_> {
     fn execute(&mut self, node: u32, mut state: State) {
         let number = self.base + node;
         let start = self.drafts[node as usize].start;
+        if self.reaches_below(start, &state) {
+            self.unfold(node, &state);
+            return;
+        }
         self.nodes[node as usize].facts = Rc::clone(&state.facts);
         let mut machine = Machine {
             code: self.shared.code,
@@ -525,7 +549,10 @@ impl Explorer<'_, '_> {
                 self.nodes[node as usize].exit = Exit::Jump;
                 self.go(node, index, state);
             }
-            Way::Jump { target } => self.jump(node, target, state, Exit::Jump),
+            Way::Jump { target, at } => {
+                let state = self.cut(node, target, at, state);
+                self.jump(node, target, state, Exit::Jump);
+            }
             Way::Branch { target, condition, next } => self.branch(node, target, condition, next, state),
         }
     }

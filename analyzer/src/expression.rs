@@ -377,6 +377,11 @@ impl Expressions {
         Pc(self.sites[site.0 as usize].1.0 & !Self::JOIN)
     }
 
+    /// The node of the graph in which a fresh value arises.
+    pub(crate) fn site_node(&self, site: Site) -> u32 {
+        self.sites[site.0 as usize].0
+    }
+
     /// Marks the program counter of a site that stands for the join at the start of a block.
     pub(crate) const JOIN: u32 = 1 << 31;
 

@@ -89,6 +89,8 @@ pub(crate) struct State {
     pub(crate) returned: Option<Site>,
     /// The version of all balances.
     pub(crate) balance_epoch: Epoch,
+    /// What the stack stands on where a function is explored for many callers; zero where nothing is below.
+    pub(crate) floor: u32,
 }
 
 /// Words that a block typically pushes beyond what it finds.
@@ -106,6 +108,7 @@ impl State {
             facts: Rc::clone(&self.facts),
             returned: self.returned,
             balance_epoch: self.balance_epoch,
+            floor: self.floor,
         }
     }
 }

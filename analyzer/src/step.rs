@@ -61,8 +61,8 @@ pub(crate) enum Way {
     End(Exit),
     /// To the instruction that follows.
     Next(usize),
-    /// To a computed target.
-    Jump { target: ExprId },
+    /// From the instruction `at` to a computed target.
+    Jump { target: ExprId, at: usize },
     /// To a computed target or to the next instruction.
     Branch { target: ExprId, condition: ExprId, next: usize },
 }
@@ -93,7 +93,7 @@ impl Machine<'_> {
                 op::JUMPDEST => {}
                 op::JUMP => {
                     let Some(target) = state.stack.pop() else { return Way::End(Exit::Failure) };
-                    return Way::Jump { target };
+                    return Way::Jump { target, at: index };
                 }
                 op::JUMPI => {
                     let (Some(target), Some(condition)) = (state.stack.pop(), state.stack.pop()) else {

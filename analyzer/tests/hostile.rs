@@ -177,7 +177,32 @@ fn deep_recursion() {
     code.extend_from_slice(&[op::PUSH1, 16, op::PUSH1, 2, op::JUMP, op::STOP, op::STOP]);
     code.extend_from_slice(&[op::JUMPDEST, op::MSIZE, op::DUP1, op::SSTORE, op::STOP, op::STOP]);
     code.extend_from_slice(&[op::JUMPDEST, op::JUMP, op::JUMPDEST, op::STOP]);
-    survive(code);
+    assert!(!is_cut(&survive(code)), "a function that is open is explored once more and no deeper");
+}
+
+#[test]
+fn branches_that_meet_again_in_the_wrong_order() {
+    // Each adds one or two; the code of the first stands last.
+    const BRANCHES: usize = 40;
+    const SIZE: usize = 23;
+    let start = |branch: usize| 8 + SIZE * (BRANCHES - branch);
+    let mut code = vec![op::PUSH0];
+    push2(&mut code, start(0));
+    code.extend_from_slice(&[op::JUMP, op::STOP, op::STOP, op::STOP]);
+    code.extend_from_slice(&[op::JUMPDEST, op::PUSH0, op::SSTORE, op::STOP]);
+    code.resize(start(BRANCHES - 1), op::STOP);
+    for branch in (0..BRANCHES).rev() {
+        code.extend_from_slice(&[op::JUMPDEST, op::PUSH1, branch as u8, op::CALLDATALOAD]);
+        push2(&mut code, start(branch) + 15);
+        code.extend_from_slice(&[op::JUMPI, op::PUSH1, 2, op::ADD]);
+        push2(&mut code, start(branch + 1));
+        code.extend_from_slice(&[op::JUMP, op::JUMPDEST, op::PUSH1, 1, op::ADD]);
+        push2(&mut code, start(branch + 1));
+        code.push(op::JUMP);
+    }
+    let analysis = survive(code);
+    assert!(!is_cut(&analysis), "the work does not double at every branch");
+    assert!(analysis.summaries.iter().any(|summary| !summary.accesses.is_empty()), "the store is found");
 }
 
 #[test]

@@ -274,6 +274,18 @@ fn via_ir_artifacts_are_covered() {
     hold(&artifacts("via-ir"), 78);
 }
 
+#[test]
+fn recursions_are_covered() {
+    let subjects = artifacts("recursion");
+    for subject in &subjects {
+        let analysis = analyze(subject.code.clone(), &subject.options);
+        let cut = analysis.summaries.iter().find(|summary| !summary.is_complete());
+        assert!(cut.is_none(), "{}: {:?}", subject.name, cut.map(|summary| &summary.incomplete));
+    }
+    // Few random trees are deep, and few random lists are as long as each other.
+    hold(&subjects, 60);
+}
+
 /// Programs whose summaries were once refuted, with what was wrong.
 const ONCE_REFUTED: [(&str, &str); 3] = [
     (

@@ -25,6 +25,10 @@ pub(super) struct Draft {
     /// Which iteration of the loops around it that are kept apart.
     pub(super) iteration: u32,
     pub(super) depth: u32,
+    /// The function that its last instruction calls, and where on the stack the return address stands.
+    pub(super) call: Option<(u32, u32)>,
+    /// Nodes with lower ranks are executed first.
+    pub(super) rank: u32,
     pub(super) edges: Vec<Edge>,
     /// Values that a phi stands for, by place.
     pub(super) phis: FxHashMap<Place, ExprId>,
@@ -49,13 +53,15 @@ impl Draft {
     pub(super) fn new(start: u32, parent: u32) -> Self {
         Self {
             start,
-            narrow: Key { start, height: 0, constants: 0 },
+            narrow: Key { start, height: 0, floor: 0, constants: 0 },
             parent,
             fallthrough: None,
             is_fallthrough: false,
             passed: None,
             iteration: 0,
             depth: 0,
+            call: None,
+            rank: 0,
             edges: Vec::new(),
             phis: FxHashMap::default(),
             entry: None,
@@ -70,5 +76,7 @@ impl Draft {
 pub(super) struct Key {
     pub(super) start: u32,
     pub(super) height: u32,
+    /// What the stack stands on.
+    pub(super) floor: u32,
     pub(super) constants: u64,
 }
