@@ -13,8 +13,6 @@ mod predict;
 pub mod audit;
 mod changes;
 mod store;
-mod precompiles;
-mod fees;
 mod view;
 mod worker;
 mod validate;

@@ -27,9 +27,8 @@ use self::{kept::Peek, rehearsal::Rehearsal};
 use crate::{
     access_set::{AccessSet, AccountAccess},
     block::Transaction,
-    fees::Fees,
     predict::{BlockContext, Predictor, Scratch},
-    store::{Store, lock},
+    store::{Fees, Store, lock},
     worker::Rules,
 };
 

@@ -8,6 +8,7 @@
 mod targets;
 mod planner;
 mod turns;
+mod publish;
 mod board;
 mod trial;
 mod commit;
@@ -31,19 +32,18 @@ use thiserror::Error;
 
 use self::{
     board::Board,
-    commit::{Committer, collect, guarded},
+    commit::{Committer, guarded},
+    publish::collect,
     trial::Trial,
 };
 use crate::{
     access_set::AccessSet,
     block::Transaction,
     changes::FinalWrites,
-    fees::Fees,
-    precompiles::Answers,
     predict::Predictor,
     prefetch::{CachedState, Known, Scene},
     serial::{Outcome, summarize},
-    store::{Store, lock},
+    store::{Answers, Fees, Store, lock},
     view::Overlay,
     worker::{Rules, Worker},
 };

@@ -6,11 +6,17 @@
 //! are final. Locks are held for a few instructions only, and never while the state below is read.
 
 mod table;
+mod fees;
+mod answers;
 
 use alloy_primitives::{Address, U256};
 use revm::state::AccountInfo;
 
-pub(crate) use self::table::{Table, lock};
+pub(crate) use self::{
+    answers::Answers,
+    fees::Fees,
+    table::{Table, lock},
+};
 
 /// What the tables are built of.
 mod sync {

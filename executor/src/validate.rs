@@ -5,10 +5,7 @@
 
 use revm::DatabaseRef;
 
-use crate::{
-    view::{AccountRead, BalanceNeed, Presence, Site, View, code_hash},
-    worker::Reads,
-};
+use crate::view::{AccountRead, BalanceNeed, Presence, Reads, Site, View, code_hash};
 
 /// Whether an execution would be the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,26 +4,26 @@
 //! from which it can be told later whether another state would have led to the same execution. The log must hold
 //! everything that the execution depended on; what it depended on less closely than by value it may say so.
 
+mod log;
+mod effects;
+mod following;
 mod hashes;
-mod observe;
 mod overlay;
-mod sums;
 
 pub(crate) use self::{
-    observe::{Engine, listen},
+    effects::{Effects, Reads, Writes},
+    following::Term,
+    hashes::BYTES as HASHED_BYTES,
+    log::{AccountRead, BalanceNeed, Check, Presence, Side, Site, SlotRead, Sum, code_hash},
     overlay::Overlay,
-    sums::{Check, Site, Sum},
 };
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
 
-use self::{hashes::Hashes, sums::Following};
-use crate::{
-    fees::Fees,
-    store::{Found, Index, Store},
-};
+use self::{following::Following, hashes::Hashes, log::ReadLog};
+use crate::store::{Fees, Found, Index, Store};
 
 /// From which run of a code on a thread that runs ahead has a copy of its own: codes are counted by who uses them, and two
 /// threads that count in one place hold each other up. Copying costs as much as a few transactions that do so.
@@ -59,120 +59,6 @@ pub(crate) struct View<'a, D> {
 struct Code {
     code: Bytecode,
     runs: u32,
-}
-
-/// What a transaction has read.
-#[derive(Debug, Default)]
-pub(crate) struct ReadLog {
-    pub(crate) accounts: Vec<AccountRead>,
-    pub(crate) slots: Vec<SlotRead>,
-    /// Those of `slots` that may only have been added to, and the comparisons that they decided.
-    pub(crate) sums: Vec<Sum>,
-    pub(crate) checks: Vec<Check>,
-    /// Accounts whose balance was seen by an instruction.
-    pub(crate) seen: Vec<Address>,
-    /// Accounts that paid, and the least that they had left after it.
-    pub(crate) paid: Vec<(Address, U256)>,
-    /// Whether the nonces of accounts decided anything.
-    pub(crate) nonces: bool,
-}
-
-/// An account that was read.
-#[derive(Clone, Debug)]
-pub(crate) struct AccountRead {
-    pub(crate) address: Address,
-    pub(crate) balance: U256,
-    pub(crate) nonce: u64,
-    pub(crate) code_hash: B256,
-    pub(crate) presence: Presence,
-    /// Whether all of it is as it was before the block.
-    pub(crate) from_base: bool,
-    /// What has to hold of the balance.
-    pub(crate) needs: BalanceNeed,
-    /// Whether the nonce has to be this one.
-    pub(crate) needs_nonce: bool,
-    /// Whether the account has to be present as it was.
-    pub(crate) needs_presence: bool,
-}
-
-/// What has to hold of a balance so that an execution stays what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BalanceNeed {
-    /// It is what it was.
-    Same,
-    /// It is this much or more.
-    AtLeast(U256),
-}
-
-/// Whether there is an account, as far as transactions can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    /// There is none.
-    Absent,
-    /// There is one without balance, nonce and code.
-    Empty,
-    /// There is one.
-    Present,
-}
-
-/// A slot that was read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SlotRead {
-    pub(crate) address: Address,
-    pub(crate) slot: U256,
-    pub(crate) word: U256,
-    /// Whether anybody in the block had written the slot, or taken the account's storage away.
-    pub(crate) written: bool,
-    /// The instruction that loaded it first; zero if that was no load.
-    pub(crate) site: Site,
-}
-
-impl Presence {
-    pub(crate) fn of(info: Option<&AccountInfo>) -> Self {
-        match info {
-            None => Self::Absent,
-            Some(info) if info.is_empty() => Self::Empty,
-            Some(_) => Self::Present,
-        }
-    }
-}
-
-impl ReadLog {
-    fn clear(&mut self) {
-        self.accounts.clear();
-        self.slots.clear();
-        self.sums.clear();
-        self.checks.clear();
-        self.seen.clear();
-        self.paid.clear();
-        self.nonces = false;
-    }
-
-    /// The number of what is known of a word that may only have been added to.
-    fn sum(&self, (address, slot): (Address, U256)) -> Option<usize> {
-        self.sums.iter().position(|it| it.read.slot == slot && it.read.address == address)
-    }
-}
-
-impl AccountRead {
-    pub(crate) fn new(address: Address, info: Option<&AccountInfo>) -> Self {
-        Self {
-            address,
-            balance: info.map_or(U256::ZERO, |info| info.balance),
-            nonce: info.map_or(0, |info| info.nonce),
-            code_hash: code_hash(info),
-            presence: Presence::of(info),
-            from_base: false,
-            needs: BalanceNeed::AtLeast(U256::ZERO),
-            needs_nonce: false,
-            needs_presence: true,
-        }
-    }
-}
-
-/// The hash of an account's code; that of nothing where there is none.
-pub(crate) fn code_hash(info: Option<&AccountInfo>) -> B256 {
-    info.map(|info| info.code_hash).filter(|hash| !hash.is_zero()).unwrap_or(KECCAK256_EMPTY)
 }
 
 /// The state as a transaction finds it, without what a row leaves to it.

@@ -3,6 +3,12 @@
 //! In: a transaction and its index. Out: its result, its log of readings, and its writes, of which nothing is published
 //! here. An engine is built once per thread and runs every transaction of that thread.
 
+mod precompiles;
+mod engine;
+mod hash;
+mod follow;
+mod instructions;
+mod unpaid;
 mod transfer;
 
 use std::{
@@ -22,13 +28,11 @@ use revm::{
     state::EvmState,
 };
 
-use self::transfer::Plain;
+use self::{engine::Engine, instructions::listen, precompiles::Remembering, transfer::Plain, unpaid::Unpaid};
 use crate::{
     block::Transaction,
-    fees::{Fees, Unpaid},
-    precompiles::{Answers, Remembering},
-    store::{AccountWrite, Addition, Index, Store},
-    view::{AccountRead, BalanceNeed, Check, Engine, Overlay, Presence, Site, SlotRead, Sum, View, listen},
+    store::{AccountWrite, Addition, Answers, Fees, Index, Store},
+    view::{AccountRead, BalanceNeed, Effects, Overlay, Site, SlotRead, View, Writes},
 };
 
 /// What the execution of a transaction came to.
@@ -45,53 +49,6 @@ pub(crate) struct Row {
     pub(crate) effects: Box<Effects>,
     /// The time that the slowest of them took.
     pub(crate) slowest: Duration,
-}
-
-/// What an execution depended on, and what it changes. The lists are used again and again.
-#[derive(Debug, Default)]
-pub(crate) struct Effects {
-    pub(crate) reads: Reads,
-    pub(crate) writes: Writes,
-}
-
-impl Effects {
-    fn clear(&mut self) {
-        self.reads.accounts.clear();
-        self.reads.slots.clear();
-        self.reads.sums.clear();
-        self.reads.checks.clear();
-        self.writes.accounts.clear();
-        self.writes.slots.clear();
-        self.writes.sums.clear();
-        self.writes.resets.clear();
-        self.writes.fee = U256::ZERO;
-        self.writes.keeps_fees = true;
-    }
-}
-
-/// What an execution depended on.
-#[derive(Debug, Default)]
-pub(crate) struct Reads {
-    pub(crate) accounts: Vec<AccountRead>,
-    pub(crate) slots: Vec<SlotRead>,
-    /// Words that were only added to as far as they do not say otherwise, and the comparisons that they decided.
-    pub(crate) sums: Vec<Sum>,
-    pub(crate) checks: Vec<Check>,
-}
-
-/// What an execution changes.
-#[derive(Debug, Default)]
-pub(crate) struct Writes {
-    pub(crate) accounts: Vec<(Address, AccountWrite)>,
-    pub(crate) slots: Vec<(Address, U256, U256)>,
-    /// What is added to words, whatever they were.
-    pub(crate) sums: Vec<(Address, U256, U256)>,
-    /// Accounts that lose the storage that they had.
-    pub(crate) resets: Vec<Address>,
-    /// What the beneficiary is paid.
-    pub(crate) fee: U256,
-    /// Whether what the beneficiary has earned before stays apart from its account.
-    pub(crate) keeps_fees: bool,
 }
 
 /// Why a transaction did not come to an end.
@@ -453,20 +410,5 @@ fn note_sums(effects: &mut Effects, in_row: bool) {
         if let Some((address, slot, word)) = place.map(|place| writes.slots.swap_remove(place)) {
             writes.sums.push((address, slot, word.wrapping_sub(sum.read.word)));
         }
-    }
-}
-
-impl Presence {
-    /// Whether code can tell the two apart by the rules of a fork.
-    pub(crate) fn same(self, other: Self, spec: SpecId) -> bool {
-        let tell = |it| match it {
-            Self::Empty
-                if spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && !spec.is_enabled_in(SpecId::PRAGUE) =>
-            {
-                Self::Absent
-            }
-            it => it,
-        };
-        tell(self) == tell(other)
     }
 }

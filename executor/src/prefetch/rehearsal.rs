@@ -121,7 +121,11 @@ mod tests {
         super::{CachedState, Piece},
         *,
     };
-    use crate::{block::Transaction, fees::Fees, precompiles::Answers, store::Store, worker::Rules};
+    use crate::{
+        block::Transaction,
+        store::{Answers, Fees, Store},
+        worker::Rules,
+    };
 
     const COUNTER: Address = Address::repeat_byte(0xcc);
 

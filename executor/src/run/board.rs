@@ -21,8 +21,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Predictions,
-    commit::publish,
     planner::{Hint, Job, Knowledge, Planner, Progress},
+    publish::publish,
     turns::{Stage, Turns},
 };
 use crate::{
@@ -31,8 +31,8 @@ use crate::{
     predict::{BlockContext, Scratch},
     schedule::TRANSFER_GAS,
     store::{Index, lock},
-    view::{Site, Sum},
-    worker::{Effects, Failure, Row, Rules, Worker},
+    view::{Effects, Site, Sum},
+    worker::{Failure, Row, Rules, Worker},
 };
 
 /// How many transactions the committing thread runs in a row while there is nobody else yet.

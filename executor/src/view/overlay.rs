@@ -10,11 +10,11 @@ use alloy_primitives::{Address, U256};
 use revm::{primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
 
-use super::{AccountRead, BalanceNeed, Check, Sum};
-use crate::{
-    store::{AccountWrite, Addition},
-    worker::{Effects, Reads, Writes},
+use super::{
+    effects::{Effects, Reads, Writes},
+    log::{AccountRead, BalanceNeed, Check, Sum},
 };
+use crate::store::{AccountWrite, Addition};
 
 /// What transactions in a row leave to each other.
 #[derive(Debug, Default)]

@@ -17,10 +17,10 @@ use revm::{
     state::AccountInfo,
 };
 
-use super::{Effects, Rules};
+use super::Rules;
 use crate::{
     store::{AccountWrite, Addition},
-    view::{BalanceNeed, Presence, View},
+    view::{BalanceNeed, Effects, Presence, View},
 };
 
 /// The rules by which a block's plain transfers go.

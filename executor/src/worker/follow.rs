@@ -7,7 +7,7 @@
 //! No claim of any analysis enters here: an execution with another word, for which all comparisons come out the same, goes
 //! the same way and uses the same gas, and the word that it stores differs by what the loaded one differs by.
 
-use std::{fmt, hash::BuildHasher as _};
+use std::hash::BuildHasher as _;
 
 use alloy_primitives::U256;
 use revm::{
@@ -15,131 +15,23 @@ use revm::{
     bytecode::opcode::{self, OPCODE_INFO},
     interpreter::{
         InstructionContext, InstructionExecResult, InstructionResult,
-        instructions::{GasTable, host},
+        instructions::{GasTable, InstructionTable, host},
+        interpreter::EthInterpreter,
         interpreter_types::{InputsTr as _, Jumps as _},
     },
 };
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::FxBuildHasher;
 
-use super::{
-    SlotRead,
-    observe::{At, Instructions},
-};
+use super::engine::{At, Host, InstructionSet};
+use crate::view::{Check, Side, Sum, Term};
 
 /// Instructions of later forks that reach deeper into the stack than any other.
 const DEEP: std::ops::RangeInclusive<u8> = 0xe6..=0xe8;
 
-/// A place in a code that loads a word. Two places may have the same number: it only says where to look more closely.
-pub(crate) type Site = u64;
-
-/// A word that an execution only added to.
-#[derive(Clone, Debug)]
-pub(crate) struct Sum {
-    /// How it was found.
-    pub(crate) read: SlotRead,
-    /// Whether anything else became of it.
-    pub(crate) exact: bool,
-}
-
-/// A number that is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The loaded word plus an offset, modulo 2^256.
-    Plus(U256),
-    /// An offset minus the loaded word.
-    Minus(U256),
-    /// A number that does not depend on it.
-    Number(U256),
-}
-
-impl Side {
-    fn of(self, word: U256) -> U256 {
-        match self {
-            Self::Plus(offset) => offset.wrapping_add(word),
-            Self::Minus(offset) => offset.wrapping_sub(word),
-            Self::Number(number) => number,
-        }
-    }
-
-    /// The same number, if what is called the loaded word is the one that it was before `shift` was added to it.
-    pub(crate) fn shifted(self, shift: U256) -> Self {
-        match self {
-            Self::Plus(offset) => Self::Plus(offset.wrapping_add(shift)),
-            Self::Minus(offset) => Self::Minus(offset.wrapping_sub(shift)),
-            Self::Number(number) => Self::Number(number),
-        }
-    }
-}
-
-/// A comparison that an execution made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Check {
-    /// The number of the sum whose loaded word it depends on.
-    pub(crate) sum: u32,
-    pub(crate) left: Side,
-    pub(crate) right: Side,
-    /// Whether both are equal or, if not, whether the left one is less.
-    pub(crate) is_equality: bool,
-    /// How it came out.
-    pub(crate) holds: bool,
-}
-
-impl Check {
-    /// Whether it would come out the same if another word had been loaded.
-    pub(crate) fn is_same(&self, word: U256) -> bool {
-        let (left, right) = (self.left.of(word), self.right.of(word));
-        self.holds == if self.is_equality { left == right } else { left < right }
-    }
-}
-
-/// A word on the stack that is a loaded one plus or minus something.
-#[derive(Clone, Copy, Debug)]
-struct Term {
-    /// The number of the sum.
-    sum: u32,
-    side: Side,
-}
-
-/// What a view needs to follow words.
-pub(crate) struct Following {
-    /// Where to look more closely.
-    pub(crate) sites: FxHashSet<Site>,
-    /// What instructions cost at the least.
-    pub(super) gas: GasTable,
-    /// Where the load is that is going on.
-    pub(super) site: Site,
-    /// Whether words are being followed.
-    is_busy: bool,
-    /// The sum that a load has found, while words are being followed.
-    found: Option<u32>,
-    /// Whether the store that comes next adds to the word.
-    adds: bool,
-    /// What is followed, by its place on the stack. Kept for its room.
-    terms: Vec<(usize, Term)>,
-}
-
-impl fmt::Debug for Following {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Following").field("sites", &self.sites.len()).finish_non_exhaustive()
-    }
-}
-
-impl Default for Following {
-    fn default() -> Self {
-        Self {
-            sites: FxHashSet::default(),
-            gas: [0; 256],
-            site: 0,
-            is_busy: false,
-            found: None,
-            adds: false,
-            terms: Vec::new(),
-        }
-    }
-}
-
 /// What SLOAD does; where it is worth while, what becomes of the word is followed.
-pub(super) fn load<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
+pub(super) fn load<'a, D: DatabaseRef + 'a, S: InstructionSet<'a, D>>(
+    at: At<'_, 'a, D>,
+) -> InstructionExecResult {
     let At { interpreter, host } = at;
     let view = &mut host.journaled_state.database;
     if !view.logs {
@@ -188,7 +80,7 @@ pub(super) fn load<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
     let gas = following.gas;
     let mut follower = Follower { at: InstructionContext { interpreter, host }, terms };
     follower.found(sum as u32);
-    let result = follower.follow(&gas);
+    let result = follower.follow(&S::TABLE, &gas);
     let following = &mut follower.at.host.journaled_state.database.following;
     following.terms = follower.terms;
     following.is_busy = false;
@@ -226,8 +118,11 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
     }
 
     /// Executes instructions until nothing is left to follow, or the frame does not go on.
-    fn follow(&mut self, gas: &GasTable) -> InstructionExecResult {
-        let instructions = &Instructions::<'a, D>::TABLE;
+    fn follow(
+        &mut self,
+        instructions: &InstructionTable<EthInterpreter, Host<'a, D>>,
+        gas: &GasTable,
+    ) -> InstructionExecResult {
         while !self.terms.is_empty() {
             let opcode = self.at.interpreter.bytecode.opcode();
             let length = self.at.interpreter.stack.data().len();

@@ -11,12 +11,11 @@ use revm::{
     state::AccountInfo,
 };
 
-use super::{FxBuildHasher, Side};
+use super::FxBuildHasher;
 use crate::{
-    fees::Fees,
-    precompiles::Answers,
-    store::Store,
-    worker::{Effects, Rules, Worker},
+    store::{Answers, Fees, Store},
+    view::{Effects, Side},
+    worker::{Rules, Worker},
 };
 use std::hash::BuildHasher as _;
 

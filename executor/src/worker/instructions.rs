@@ -3,48 +3,33 @@
 //! An account that is merely loaded, because it is called or paid to, has its balance read by revm as well. Only with
 //! the reports from here can an execution tell that its outcome does not depend on it.
 
-use std::marker::PhantomData;
-
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
     bytecode::opcode,
-    context::Evm,
-    handler::{EthFrame, MainnetContext, instructions::EthInstructions},
     interpreter::{
-        Instruction, InstructionContext, InstructionExecResult,
+        Instruction, InstructionExecResult,
         instructions::{InstructionTable, contract, host, instruction_table},
         interpreter::EthInterpreter,
         interpreter_types::InputsTr as _,
     },
 };
 
-use super::{View, hashes::keccak256, sums};
-use crate::precompiles::Remembering;
-
-type Host<'a, D> = MainnetContext<View<'a, D>>;
-
-/// What runs transactions on a view.
-pub(crate) type Engine<'a, D> = Evm<
-    Host<'a, D>,
-    (),
-    EthInstructions<EthInterpreter, Host<'a, D>>,
-    Remembering<'a>,
-    EthFrame<EthInterpreter>,
->;
-
-pub(super) type At<'i, 'a, D> = InstructionContext<'i, Host<'a, D>, EthInterpreter>;
+use super::{
+    engine::{At, Engine, Host, InstructionSet},
+    follow,
+    hash::keccak256,
+};
 
 /// revm's instructions, those that report to a view in the place of what they stand for.
-pub(super) struct Instructions<'a, D>(PhantomData<(&'a (), D)>);
+struct Instructions;
 
-impl<'a, D: DatabaseRef + 'a> Instructions<'a, D> {
-    /// The instructions, by opcode.
-    pub(super) const TABLE: InstructionTable<EthInterpreter, Host<'a, D>> = {
+impl<'a, D: DatabaseRef + 'a> InstructionSet<'a, D> for Instructions {
+    const TABLE: InstructionTable<EthInterpreter, Host<'a, D>> = {
         let mut table = instruction_table::<EthInterpreter, Host<'a, D>>();
         table[opcode::KECCAK256 as usize] = Instruction::new(keccak256);
-        table[opcode::SLOAD as usize] = Instruction::new(sums::load);
-        table[opcode::SSTORE as usize] = Instruction::new(sums::store);
+        table[opcode::SLOAD as usize] = Instruction::new(follow::load::<D, Self>);
+        table[opcode::SSTORE as usize] = Instruction::new(follow::store);
         table[opcode::BALANCE as usize] = Instruction::new(balance);
         table[opcode::SELFBALANCE as usize] = Instruction::new(own_balance);
         table[opcode::CALL as usize] = Instruction::new(call);
@@ -58,7 +43,7 @@ impl<'a, D: DatabaseRef + 'a> Instructions<'a, D> {
 
 /// Lets the instructions of an engine report to its view.
 pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut Engine<'a, D>) {
-    *evm.instruction.instruction_table_mut() = Instructions::<'a, D>::TABLE;
+    *evm.instruction.instruction_table_mut() = <Instructions as InstructionSet<'a, D>>::TABLE;
     evm.ctx.journaled_state.database.following.gas = *evm.instruction.gas_table();
 }
 

@@ -5,8 +5,6 @@
 //! that competes with another for the same proof, need not wait for them twice. A result is found by all bytes of its
 //! input; what fails is not remembered.
 
-use std::sync::Mutex;
-
 use alloy_primitives::map::AddressSet;
 use revm::{
     DatabaseRef,
@@ -18,17 +16,13 @@ use revm::{
 };
 
 use crate::{
-    predict::{Remembered, Returned},
-    store::lock,
+    predict::Returned,
+    store::{Answers, lock},
     view::View,
 };
 
 /// Precompiles that are done sooner than looked up: hashes, and copying.
 const QUICK: [u16; 4] = [0x02, 0x03, 0x04, 0x09];
-
-/// What precompiles have answered in a block, to any of the threads that execute it.
-#[derive(Debug, Default)]
-pub(crate) struct Answers(Mutex<Remembered>);
 
 /// Precompiles that remember.
 #[derive(Debug)]
