@@ -3,8 +3,8 @@
 //! In: a [`Graph`]. Out: a [`Draft`]: the summary, and what the contract-wide passes (locks, permissions) still need.
 //! Every event of the graph ends up in the summary; what happens only on paths that always revert is marked, not lost.
 
-mod gates;
 mod shape;
+mod gates;
 
 use alloy_primitives::U256;
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -3,8 +3,8 @@
 pub(crate) mod audit;
 pub(crate) mod budget;
 pub(crate) mod check;
-pub(crate) mod fetch;
 pub(crate) mod hints;
+pub(crate) mod fetch;
 pub(crate) mod inspect;
 pub(crate) mod lsp;
 pub(crate) mod rules;

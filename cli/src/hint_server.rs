@@ -4,22 +4,22 @@
 //! than its budget, memory is bounded by the limits, and what is not known is marked in the answer.
 
 mod admission;
+mod state;
+mod metrics;
+mod pool;
+mod request;
+mod service;
 mod bases;
 mod head;
 mod http;
 mod limits;
+mod work;
 mod lines;
 mod listen;
 mod methods;
-mod pool;
-mod metrics;
-mod request;
 mod rpc;
-mod service;
 mod socket;
-mod state;
 mod upstream;
-mod work;
 
 pub(crate) use limits::Limits;
 pub(crate) use lines::serve_lines;

@@ -5,24 +5,25 @@
 //! [`Server`] answers every request at once from the last good state. Nothing here words a finding, and nothing is ever
 //! written into a project.
 
-mod actions;
+mod commands;
 mod analysis;
+mod encoding;
+mod transport;
 mod client;
 mod compiler;
-mod diagnostics;
-mod document;
-mod encoding;
-mod features;
-mod lookup;
-mod notifications;
-mod pages;
-mod server;
 mod settings;
 mod snapshot;
-mod transport;
-mod uri;
-mod watch;
 mod worker;
+mod uri;
+mod pages;
+mod document;
+mod watch;
+mod server;
+mod actions;
+mod diagnostics;
+mod lookup;
+mod features;
+mod notifications;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,6 @@
 //! to standard error. Exit codes: 0 nothing denied, 1 a denied finding, 2 it could not be told.
 
 mod arguments;
-mod command;
 mod configuration;
 mod console;
 mod files;
@@ -13,6 +12,7 @@ mod language_server;
 mod forks;
 mod node;
 mod results;
+mod command;
 
 use std::process::ExitCode;
 

@@ -3,9 +3,9 @@
 //! Files come in through [`BlockReader`] and go out through [`write_block`]; both speak the same JSON, plain or
 //! compressed by zstd. In between there is plain data in revm's own types, and nothing here executes anything.
 
-mod codes;
 mod error;
 mod form;
+mod codes;
 mod format;
 mod read;
 mod write;

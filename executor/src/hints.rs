@@ -7,18 +7,18 @@
 mod raw;
 mod predict;
 mod interning;
-mod binary;
 mod json;
+mod binary;
 mod eip2930;
 mod txdag;
+mod used_state;
+mod registry;
 mod pip16;
 mod bep592;
-mod reth;
-mod used_state;
-mod prefetch;
 mod human;
-mod registry;
 mod block_words;
+mod prefetch;
+mod reth;
 mod templates;
 mod slices;
 

@@ -5,8 +5,8 @@
 //! depends on the order and the touches alone, never on the steps that led to them. Nothing is executed, and a plan that
 //! is wrong costs time, never correctness: whoever executes by it has to check.
 
-mod touches;
 mod uses;
+mod touches;
 mod groups;
 mod timeline;
 

@@ -6,18 +6,18 @@
 //! access and call itself complete.
 
 mod taint;
-mod region;
 mod words;
+mod environment;
+mod world;
+mod template;
+mod region;
 mod keccak;
 mod results;
-mod world;
 mod ledger;
 mod codes;
 mod gas;
 mod frame;
-mod template;
 mod machine;
-mod environment;
 mod gauge;
 mod interpret;
 mod call;

@@ -5,6 +5,11 @@
 //! counts is decided when all that stand before it are final, and if it does not, it alone runs again. Nothing that comes
 //! out depends on predictions or on the timing of threads.
 
+/// What turns are built of.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
+}
+
 mod targets;
 mod planner;
 mod turns;
@@ -47,11 +52,6 @@ use crate::{
     view::Overlay,
     worker::{Rules, Worker},
 };
-
-/// What turns are built of.
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
-}
 
 /// The estimated nanoseconds of execution from which on it pays to start threads.
 const WORTH_THREADS: u64 = 400_000;

@@ -5,19 +5,6 @@
 //! reading is right: that is checked when the transaction's turn to be committed comes, when all that stand before it
 //! are final. Locks are held for a few instructions only, and never while the state below is read.
 
-mod table;
-mod fees;
-mod answers;
-
-use alloy_primitives::{Address, U256};
-use revm::state::AccountInfo;
-
-pub(crate) use self::{
-    answers::Answers,
-    fees::Fees,
-    table::{Table, lock},
-};
-
 /// What the tables are built of.
 mod sync {
     pub(super) use std::sync::{
@@ -30,6 +17,19 @@ mod sync {
     /// The number of words of a table's filter.
     pub(super) const TABLE_WORDS: usize = 1024;
 }
+
+mod table;
+mod fees;
+mod answers;
+
+use alloy_primitives::{Address, U256};
+use revm::state::AccountInfo;
+
+pub(crate) use self::{
+    answers::Answers,
+    fees::Fees,
+    table::{Table, lock},
+};
 
 /// The index of a transaction in its block.
 pub(crate) type Index = u32;

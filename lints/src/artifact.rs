@@ -5,10 +5,10 @@
 //! and not the file.
 
 mod bytecode;
+mod syntax;
 mod declared_layout;
 mod kind;
 mod metadata;
-mod syntax;
 mod vyper;
 
 use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};

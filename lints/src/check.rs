@@ -4,8 +4,8 @@
 //! which contracts were analysed: [`check_contract`] is a function of one contract, so that the caller may run it on as
 //! many threads as it likes, and [`merge`] puts the results together. Nothing here starts a thread.
 
-mod across;
 mod links;
+mod across;
 mod stored;
 
 pub use stored::ProjectKey;

@@ -4,21 +4,21 @@
 //! are told by content, never by file name. A new format of file is one file here and one line in [`FORMATS`]; a new
 //! kind of project folder is one file and one line in [`FOLDERS`]. Only this module opens files and runs tools.
 
+mod raw;
 mod assembly;
+mod source_store;
+mod document;
+mod standard_json;
 mod build_info;
 mod combined_json;
-mod document;
 mod folder;
-mod foundry;
 mod foundry_artifact;
-mod git;
-mod hardhat;
-mod hardhat_artifact;
-mod not_code;
-mod raw;
-mod source_store;
-mod standard_json;
 mod toolchain;
+mod foundry;
+mod git;
+mod hardhat_artifact;
+mod hardhat;
+mod not_code;
 
 use std::{
     fs,

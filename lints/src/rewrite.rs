@@ -8,11 +8,11 @@ mod apart;
 mod calls;
 mod comment;
 mod creation;
+mod uses;
 mod events;
+mod transient;
 mod guard;
 mod shards;
-mod transient;
-mod uses;
 
 use crate::{
     diagnostic::Diagnostic,

@@ -8,21 +8,12 @@ use gen_lsp_types::{CodeActionParams, ExecuteCommandParams, Range};
 use serde_json::{Value, json};
 
 use super::{
+    commands::{OPEN_PAGE, RELOAD, SHOW_MATRIX},
     server::{Failure, Pending, Server},
     snapshot::Freshness,
     uri,
     worker::Job,
 };
-
-/// Shows the page of a rule.
-pub(super) const OPEN_PAGE: &str = "deconflict.server.openPage";
-/// Shows the functions of a contract and how they conflict.
-pub(super) const SHOW_MATRIX: &str = "deconflict.server.showMatrix";
-/// Reads all projects anew.
-pub(super) const RELOAD: &str = "deconflict.server.reload";
-
-/// The commands.
-pub(super) const COMMANDS: [&str; 3] = [OPEN_PAGE, SHOW_MATRIX, RELOAD];
 
 /// What a suppression says until the user has said why.
 const REASON: &str = "say why this is meant to stay";

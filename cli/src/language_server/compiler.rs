@@ -5,9 +5,9 @@
 //! on the search path, the project's `node_modules/solc`, which stays resident. What is compiled are the changed sources
 //! and those that import them, however indirectly. Everything that is written goes to the server's own folder.
 
+mod imports;
 mod build;
 mod forge;
-mod imports;
 mod input;
 mod resident;
 mod run;

@@ -79,7 +79,7 @@ impl Server {
             let arguments = json!([{ "uri": uri, "contract": contract }]);
             Some(json!({
                 "range": range,
-                "command": { "title": title, "command": super::actions::SHOW_MATRIX, "arguments": arguments },
+                "command": { "title": title, "command": super::commands::SHOW_MATRIX, "arguments": arguments },
             }))
         });
         Value::Array(lenses.collect())

@@ -345,7 +345,7 @@ impl Server {
                 "codeActionProvider": { "codeActionKinds": ["quickfix", "refactor.rewrite"] },
                 "documentSymbolProvider": { "label": "Deconflict" },
                 "workspaceSymbolProvider": true,
-                "executeCommandProvider": { "commands": super::actions::COMMANDS },
+                "executeCommandProvider": { "commands": super::commands::COMMANDS },
                 "workspace": { "workspaceFolders": { "supported": true, "changeNotifications": true } },
             },
         });

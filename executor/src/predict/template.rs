@@ -6,13 +6,13 @@
 //! something in a way that was not seen yet, no tree has an answer and the code is followed. What a tree answers must be
 //! what following the code would: everything that a path relies on is one of its decisions.
 
-mod forest;
-mod layout;
 mod node;
-mod program;
-mod replay;
 mod trail;
 mod tree;
+mod forest;
+mod program;
+mod layout;
+mod replay;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -10,7 +10,7 @@ use std::{
 
 use alloy_primitives::Bytes;
 
-use super::source_store::SourceStore;
+use super::source_store::{SourceStore, modified};
 use crate::{
     artifact::{
         Characters, Compilation, DecodedCode, RawCode, RawContract, RawMap, SyntaxTrees, VyperModule,
@@ -542,11 +542,6 @@ impl Assembly {
 /// Whether the compiler is Vyper, as far as it is known.
 fn is_by_vyper(compilation: &Compilation<'_>) -> bool {
     compilation.compiler.as_ref().is_some_and(|it| it.compiler == Compiler::Vyper)
-}
-
-/// When a file was last written.
-pub(crate) fn modified(path: &Path) -> Option<std::time::SystemTime> {
-    std::fs::metadata(path).ok()?.modified().ok()
 }
 
 /// The name of a file without folders and extension.

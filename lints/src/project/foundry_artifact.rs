@@ -137,7 +137,7 @@ pub(super) fn read(
         }
     }
     // The newest build first: where the cache does not say, an artifact is most likely of the last one that fits.
-    texts.sort_by_key(|(path, _)| std::cmp::Reverse(super::assembly::modified(path)));
+    texts.sort_by_key(|(path, _)| std::cmp::Reverse(super::source_store::modified(path)));
     let mut builds = Vec::new();
     for (path, text) in &texts {
         match read_build(path, text) {

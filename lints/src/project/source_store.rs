@@ -14,7 +14,6 @@ use std::{
 
 use alloy_primitives::keccak256;
 
-use super::assembly::modified;
 use crate::{
     artifact::Compilation,
     source_map::{Lines, SourceId, SourceSpan},
@@ -190,4 +189,9 @@ fn with_other_line_ends(text: &str) -> [String; 2] {
     let unix = text.replace("\r\n", "\n");
     let windows = unix.replace('\n', "\r\n");
     [unix, windows]
+}
+
+/// When a file was last written.
+pub(crate) fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).ok()?.modified().ok()
 }

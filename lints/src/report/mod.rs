@@ -3,17 +3,17 @@
 //! In: what was checked or inspected. Out: text. Every format says the same; none of them decides anything.
 
 pub mod budget;
+mod region;
 mod concise;
 pub mod editor;
 mod github;
 mod gitlab;
 pub mod human;
-pub mod inspect_human;
 pub mod inspect_json;
+pub mod inspect_human;
 pub mod json;
 mod junit;
 mod markdown;
-mod region;
 pub mod rule_page;
 mod sarif;
 
