@@ -3,23 +3,24 @@
 //! In: requests, and states to predict on. Out: hints, plans and templates. Whatever is asked, a worker is held no longer
 //! than its budget, memory is bounded by the limits, and what is not known is marked in the answer.
 
+mod refusal;
 mod admission;
+mod upstream;
 mod state;
 mod metrics;
 mod pool;
 mod request;
-mod service;
-mod bases;
 mod head;
-mod http;
+mod bases;
 mod limits;
 mod work;
-mod lines;
-mod listen;
+mod service;
 mod methods;
 mod rpc;
+mod http;
+mod lines;
 mod socket;
-mod upstream;
+mod listen;
 
 pub(crate) use limits::Limits;
 pub(crate) use lines::serve_lines;

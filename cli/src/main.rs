@@ -8,10 +8,10 @@ mod configuration;
 mod console;
 mod files;
 mod hint_server;
+mod results;
 mod language_server;
 mod forks;
 mod node;
-mod results;
 mod command;
 
 use std::process::ExitCode;

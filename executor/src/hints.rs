@@ -7,27 +7,29 @@
 mod raw;
 mod predict;
 mod interning;
+mod format;
 mod json;
 mod binary;
 mod eip2930;
 mod txdag;
 mod used_state;
-mod registry;
-mod pip16;
 mod bep592;
 mod human;
-mod block_words;
+mod pip16;
 mod prefetch;
 mod reth;
+mod registry;
+mod block_words;
 mod templates;
 mod slices;
 
 pub use binary::{BinaryError, VERSION as BINARY_VERSION, read as read_binary};
 pub use eip2930::render_at_most as render_access_lists;
+pub use format::FormatError;
 pub use json::{SCHEMA, plan_document, transaction_document};
 pub use predict::{hint_block, hint_transaction, hint_within, plan};
 pub use raw::{RawError, Senders, Which, check_kinds, check_nonces, parse_lines, parse_transaction, recover};
-pub use registry::{FORMATS, Format, FormatError};
+pub use registry::{FORMATS, Format};
 pub use slices::{
     SliceFileError, export as export_slices, export_symbolic as export_templates, import as import_slices,
     symbolic as symbolic_templates,

@@ -5,8 +5,8 @@
 //! kind of project folder is one file and one line in [`FOLDERS`]. Only this module opens files and runs tools.
 
 mod raw;
-mod assembly;
 mod source_store;
+mod assembly;
 mod document;
 mod standard_json;
 mod build_info;

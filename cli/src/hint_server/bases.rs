@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{head::Heads, service::Refusal, state::View, upstream::Upstream};
 use crate::forks::Forks;
+use super::{head::Heads, refusal::Refusal, state::View, upstream::Upstream};
 
 /// A block to predict in, and the state before it.
 pub(super) struct Base {

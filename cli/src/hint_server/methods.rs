@@ -9,7 +9,7 @@ use jsonrpsee::types::error::{INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE, METHOD_N
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::service::{Refusal, Service};
+use super::{refusal::Refusal, service::Service};
 
 /// The number of the error for requests that ask for too much.
 const TOO_MUCH: i32 = -32_005;

@@ -27,6 +27,7 @@ use super::{
     limits::Limits,
     metrics::Metrics,
     pool::Pool,
+    refusal::Refusal,
     request::{FEW, HintParams, MAX_CODE, Quantity, TemplateParams, index},
     state::View,
     upstream::Upstream,
@@ -36,17 +37,6 @@ use crate::forks::Forks;
 
 /// How many senders of raw transactions are remembered.
 const SENDERS: usize = 1 << 16;
-
-/// Why a request is not answered as it was meant.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// Something is wrong with what it says.
-    Params(String),
-    /// It asks for too much.
-    TooMuch(String),
-    /// The server cannot do it.
-    Internal(String),
-}
 
 /// What is said to a request.
 type Answer = Result<Box<RawValue>, Refusal>;

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use alloy_primitives::{Address, B256, U256};
 use alloy_rlp::{Encodable, RlpDecodable, RlpEncodable};
 
-use super::{BlockHints, pip16::hexadecimal, registry::FormatError};
+use super::{
+    BlockHints,
+    format::{FormatError, hexadecimal},
+};
 
 /// The most that clients accept, in bytes.
 const LIMIT: usize = 1 << 20;

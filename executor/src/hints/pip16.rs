@@ -4,21 +4,16 @@
 //! around it are the block producer's. Every reading is listed with whose write it sees, also
 //! where that follows from others.
 
-use alloy_primitives::hex;
 use alloy_rlp::Encodable as _;
 
-use super::{BlockHints, registry::FormatError};
+use super::{
+    BlockHints,
+    format::{FormatError, hexadecimal},
+};
 
 pub(super) fn render(hints: &BlockHints) -> Result<Vec<u8>, FormatError> {
     let plan = hints.plan.as_ref().ok_or(FormatError::PlanMissing { format: "pip16" })?;
     Ok(hexadecimal(&encode(&plan.dependencies)))
-}
-
-/// A line with the bytes as `0x` and digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> Vec<u8> {
-    let mut text = hex::encode_prefixed(bytes).into_bytes();
-    text.push(b'\n');
-    text
 }
 
 fn encode(dependencies: &[Vec<u32>]) -> Vec<u8> {

@@ -2,9 +2,10 @@
 //!
 //! In: hints. Out: their bytes in the format of a name. A format is a file of its own and a line here.
 
-use thiserror::Error;
-
-use super::{BlockHints, bep592, binary, eip2930, human, json, pip16, prefetch, reth, txdag, used_state};
+use super::{
+    BlockHints, bep592, binary, eip2930, format::FormatError, human, json, pip16, prefetch, reth, txdag,
+    used_state,
+};
 
 use Write::{Always, IfFit};
 
@@ -29,29 +30,6 @@ enum Write {
     Always(fn(&BlockHints) -> Vec<u8>),
     /// If they fit the format.
     IfFit(fn(&BlockHints) -> Result<Vec<u8>, FormatError>),
-}
-
-/// Why hints cannot be written in a format.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FormatError {
-    /// The format is about a plan, and there is none.
-    #[error("`{format}` is about the plan of a block: ask for the tier `plan`")]
-    PlanMissing {
-        /// The format.
-        format: &'static str,
-    },
-    /// The format bounds its size.
-    #[error(
-        "the hints take {size} bytes in `{format}`, which allows {limit}: ask for fewer transactions, or for `bin`"
-    )]
-    TooLarge {
-        /// The format.
-        format: &'static str,
-        /// The bytes that it would take.
-        size: usize,
-        /// The bytes that it may take.
-        limit: usize,
-    },
 }
 
 /// All formats.

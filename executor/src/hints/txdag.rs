@@ -5,7 +5,10 @@
 
 use alloy_rlp::{Encodable, Header};
 
-use super::{BlockHints, registry::FormatError};
+use super::{
+    BlockHints,
+    format::{FormatError, hexadecimal},
+};
 
 /// The type byte of a graph without any information.
 const EMPTY: [u8; 2] = [0x00, 0xc0];
@@ -18,7 +21,7 @@ const EXCLUDED: u8 = 2;
 
 pub(super) fn render(hints: &BlockHints) -> Result<Vec<u8>, FormatError> {
     let plan = hints.plan.as_ref().ok_or(FormatError::PlanMissing { format: "txdag" })?;
-    Ok(super::pip16::hexadecimal(&encode(&plan.dependencies, &plan.serial)))
+    Ok(hexadecimal(&encode(&plan.dependencies, &plan.serial)))
 }
 
 /// The bytes of a graph.
