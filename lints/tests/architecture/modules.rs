@@ -37,11 +37,11 @@ struct Module {
 
 /// The modules of a crate.
 #[derive(Debug, Default)]
-pub struct Tree(BTreeMap<Way, Module>);
+pub(crate) struct Tree(BTreeMap<Way, Module>);
 
 impl Tree {
     /// Reads the crate that starts at a file.
-    pub fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut tree = Self::default();
         let folder = root.parent().expect("a file lies in a folder").to_owned();
         tree.read_file(root, &folder, &Vec::new());
@@ -49,12 +49,12 @@ impl Tree {
     }
 
     /// The number of modules.
-    pub fn modules(&self) -> usize {
+    pub(crate) fn modules(&self) -> usize {
         self.0.len()
     }
 
     /// The number of imports.
-    pub fn imports(&self) -> usize {
+    pub(crate) fn imports(&self) -> usize {
         self.0.values().map(|module| module.imports.len()).sum()
     }
 
@@ -84,7 +84,7 @@ impl Tree {
                     let mut leaves = Vec::new();
                     flatten(&it.tree, Vec::new(), &mut leaves);
                     for (name, path) in leaves {
-                        let Some(path) = paths.from_crate(&path) else { continue };
+                        let Some(path) = paths.absolute(&path) else { continue };
                         if !matches!(it.vis, syn::Visibility::Inherited) {
                             module.passed_on.insert(name, path.clone());
                         }
@@ -120,7 +120,7 @@ impl Tree {
     }
 
     /// The imports that go up, in words.
-    pub fn upward(&self) -> Vec<String> {
+    pub(crate) fn upward(&self) -> Vec<String> {
         let mut wrong = BTreeSet::new();
         // In lists without an order: which of their modules imports which.
         let mut lists: BTreeMap<&[String], BTreeSet<(u32, u32)>> = BTreeMap::new();
@@ -203,7 +203,7 @@ struct Paths<'w> {
 
 impl Paths<'_> {
     /// A path from the root of the crate; none if it starts elsewhere.
-    fn from_crate(&self, path: &[String]) -> Option<Way> {
+    fn absolute(&self, path: &[String]) -> Option<Way> {
         let mut start = match path.first()?.as_str() {
             "crate" => Way::new(),
             "self" | "super" => self.way.clone(),
@@ -220,7 +220,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names: Way = path.segments.iter().map(|it| it.ident.to_string()).collect();
         if names.len() > 1 {
-            let found = self.from_crate(&names);
+            let found = self.absolute(&names);
             self.found.extend(found);
         }
         visit::visit_path(self, path);
@@ -232,7 +232,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
         for word in text.split(|letter: char| !letter.is_alphanumeric() && letter != '_' && letter != ':') {
             let names: Way = word.split("::").map(str::to_owned).collect();
             if names.len() > 1 {
-                let found = self.from_crate(&names);
+                let found = self.absolute(&names);
                 self.found.extend(found);
             }
         }
