@@ -7,10 +7,10 @@ mod arguments;
 mod configuration;
 mod console;
 mod files;
+mod forks;
 mod hint_server;
 mod results;
 mod language_server;
-mod forks;
 mod node;
 mod command;
 

@@ -10,9 +10,8 @@ use revm::primitives::hardfork::SpecId;
 
 use serde_json::Value;
 
-use super::{head::Heads, service::Refusal, state::View, upstream::Upstream};
-use crate::forks::Forks;
 use super::{head::Heads, refusal::Refusal, state::View, upstream::Upstream};
+use crate::forks::Forks;
 
 /// A block to predict in, and the state before it.
 pub(super) struct Base {
