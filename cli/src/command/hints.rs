@@ -91,14 +91,13 @@ fn of_file(
     lanes: Option<usize>,
     console: &Console,
 ) -> anyhow::Result<BlockHints> {
-    let given = match &options.transactions {
-        Some(path) => Some(read_lines(path, block)?),
-        None => {
-            // What no block of the chain and fork holds has no hint.
-            check_kinds(&block.transactions, block, |index| Which::Index(index))?;
-            check_forms(block).map_err(|(index, problem)| anyhow!("{}: {problem}", Which::Index(index)))?;
-            None
-        }
+    let given = if let Some(path) = &options.transactions {
+        Some(read_lines(path, block)?)
+    } else {
+        // What no block of the chain and fork holds has no hint.
+        check_kinds(&block.transactions, block, Which::Index)?;
+        check_forms(block).map_err(|(index, problem)| anyhow!("{}: {problem}", Which::Index(index)))?;
+        None
     };
     let transactions = given.as_ref().unwrap_or(&block.transactions);
     let mut hints = hint(options, block, transactions, &BlockState::new(block), lanes, console)?;
