@@ -6,21 +6,22 @@
 //! access and call itself complete.
 
 mod taint;
+mod node;
 mod words;
-mod environment;
+mod codes;
 mod world;
-mod template;
+mod environment;
 mod region;
 mod keccak;
 mod results;
+mod template;
 mod ledger;
-mod codes;
 mod gas;
 mod frame;
 mod machine;
 mod gauge;
-mod interpret;
 mod call;
+mod interpret;
 mod create;
 mod price;
 mod precompile;
@@ -46,9 +47,10 @@ use self::create::Creation;
 use self::frame::Frame;
 use self::gas::intrinsic_gas;
 use self::machine::{Machine, Path, Workspace};
+use self::node::{Node, NodeId};
 pub(crate) use self::results::{Remembered, Returned};
 use self::taint::Taint;
-use self::template::{Node, NodeId, Root, Subject, Templates, Trail};
+use self::template::{Root, Subject, Templates, Trail};
 use self::world::{AccountCode, AccountId, Word, World};
 use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason};
 use crate::cache::SliceCache;
@@ -643,7 +645,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
             let (code, code_taint) = world.code(account, self.state, &mut self.ledger.sources);
             self.ledger.need(nonce_taint.union(code_taint));
-            let delegable = match call::code_bytes(&code, self.state) {
+            let delegable = match code.bytes(self.state) {
                 Some(bytes) => bytes.is_empty() || codes::delegate(&bytes).is_some(),
                 None => false,
             };

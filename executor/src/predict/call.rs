@@ -7,19 +7,20 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{Address, Bytes, KECCAK256_EMPTY, U256, keccak256};
+use alloy_primitives::{Address, Bytes, U256, keccak256};
 use deconflict_analyzer::{BinaryOp, CallSite, Operand, Slice, Variant};
 use revm::DatabaseRef;
 use revm_bytecode::opcode;
 
-use super::codes::{Runnable, delegate};
+use super::codes::Runnable;
 use super::frame::{Frame, Resume};
 use super::gas::{Asked, Given, Left, Level};
 use super::gauge::grow;
 use super::machine::{Event, Machine, Path};
+use super::node::{Node, NodeId, TouchKind};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
-use super::template::{Checkpoint, Node, NodeId, TouchKind, Trail};
+use super::template::{Checkpoint, Trail};
 use super::world::{AccountCode, AccountId, Warmth, Word, World};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
@@ -393,33 +394,6 @@ fn revert_trail(trail: &mut Option<Box<Trail>>, to: Checkpoint) {
     if let Some(trail) = trail {
         trail.revert(to);
     }
-}
-
-impl AccountCode {
-    /// Whether there is no code.
-    pub(super) fn is_nothing(&self) -> bool {
-        match self {
-            Self::Stored(hash) | Self::New(_, hash) => *hash == KECCAK256_EMPTY,
-            Self::Delegated(_) => false,
-        }
-    }
-}
-
-/// The bytes of a code, or none where the state does not give them.
-pub(super) fn code_bytes<D: DatabaseRef>(code: &AccountCode, state: &D) -> Option<Bytes> {
-    match code {
-        AccountCode::New(bytes, _) => Some(bytes.clone()),
-        AccountCode::Delegated(address) => Some(designator(*address)),
-        AccountCode::Stored(hash) if *hash == KECCAK256_EMPTY => Some(Bytes::new()),
-        AccountCode::Stored(hash) => state.code_by_hash_ref(*hash).ok().map(|code| code.original_bytes()),
-    }
-}
-
-/// The code of an account that is delegated to another, by EIP-7702.
-pub(super) fn designator(address: Address) -> Bytes {
-    let bytes = [&[0xef, 0x01, 0x00][..], address.as_slice()].concat();
-    debug_assert!(delegate(&bytes) == Some(address));
-    bytes.into()
 }
 
 /// A frame with nothing in it.

@@ -153,3 +153,10 @@ pub(super) fn delegate(code: &[u8]) -> Option<Address> {
     let address = code.strip_prefix(&[0xef, 0x01, 0x00])?;
     (address.len() == 20).then(|| Address::from_slice(address))
 }
+
+/// The code of an account that is delegated to another, by EIP-7702.
+pub(super) fn designator(address: Address) -> Bytes {
+    let bytes = [&[0xef, 0x01, 0x00][..], address.as_slice()].concat();
+    debug_assert!(delegate(&bytes) == Some(address));
+    bytes.into()
+}

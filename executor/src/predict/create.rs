@@ -19,8 +19,8 @@ use super::frame::{Frame, Resume};
 use super::gas::{Asked, Given, Level};
 use super::gauge::grow;
 use super::machine::{Event, Machine, Path};
+use super::node::TouchKind;
 use super::taint::Taint;
-use super::template::TouchKind;
 use super::world::{AccountCode, AccountId, Word, World};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
@@ -229,7 +229,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         if !self.spec.is_enabled_in(SpecId::HOMESTEAD) && path.frame.left.at(Level::Any) < 0 {
             // Before EIP-2 an account whose code cannot be paid for stays, without code.
-            if path.frame.left.at(Level::Here) >= 0 || self.knows_gas(path) {
+            if path.frame.left.at(Level::Here) >= 0 || path.knows_gas() {
                 self.decide_gas(path);
             } else {
                 self.announce_gas(path);

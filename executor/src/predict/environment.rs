@@ -9,8 +9,8 @@ use revm::{
     context::{BlockEnv, TxEnv},
 };
 
+use super::node::NodeId;
 use super::taint::Taint;
-use super::template::NodeId;
 use super::world::Word;
 use crate::environment::EnvironmentWord;
 

@@ -7,9 +7,10 @@ use deconflict_analyzer::{Slice, Variant};
 
 use super::gas::{Asked, Given, Left};
 use super::ledger::Place;
+use super::node::NodeId;
 use super::region::Region;
 use super::taint::Taint;
-use super::template::{self, NodeId};
+use super::template;
 use super::world::{AccountId, Checkpoint, Word};
 
 /// Frames that wait or are spare. Each has a place of its own: they change hands at every call, and are large.

@@ -118,7 +118,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let asked = if gas.taint.is_unknown() {
             if site.gives_all && self.schedule.keeps_a_part() {
                 Asked::All
-            } else if gas.taint.is_of_gas_alone() && self.knows_gas(path) {
+            } else if gas.taint.is_of_gas_alone() && path.knows_gas() {
                 if !lean {
                     self.ledger.decide(gas.taint);
                 }
@@ -145,7 +145,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             self.decide_gas(path);
             return true;
         }
-        if !self.knows_gas(path) {
+        if !path.knows_gas() {
             self.announce_gas(path);
             return true;
         }
@@ -156,16 +156,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
         false
     }
 
-    /// Whether the gas that is left on the state at hand is known to the unit.
-    pub(super) fn knows_gas(&self, path: &Path) -> bool {
-        !path.gas_sources.is_unknown()
-    }
-
     /// Notes that the gas that is left decides something: it is as it is on this state only where all is the same that
     /// set the prices so far.
     pub(super) fn decide_gas(&mut self, path: &mut Path) {
         self.ledger.decide(path.gas_sources);
-        if self.knows_gas(path) {
+        if path.knows_gas() {
             path.gas_sources = Taint::CLEAN;
             path.frame.left.rebase();
             for frame in &mut path.waiting {
@@ -235,7 +230,6 @@ fn least_for(
         for (need, level) in needs.iter_mut().zip([Level::Alike, Level::Other]) {
             let mut given = (*need - stipend as i64).max(0);
             match asked {
-                Asked::All => {}
                 // However much the transaction has, this is not enough where it goes another way than here.
                 Asked::Number(number) if i64::try_from(number).is_ok_and(|number| number < given) => {
                     given = UNBOUNDED as i64;
@@ -243,7 +237,7 @@ fn least_for(
                 Asked::Number(number) if !schedule.keeps_a_part() => {
                     given = i64::try_from(number).unwrap_or(UNBOUNDED as i64).min(UNBOUNDED as i64);
                 }
-                Asked::Number(_) => {}
+                Asked::All | Asked::Number(_) => {}
                 Asked::Derived(_) | Asked::Unknown => return None,
             }
             let before = caller.left.at(level) + taken.at(level);

@@ -12,9 +12,10 @@ use revm_bytecode::opcode;
 use super::environment::{block_hash, block_source, block_word, clamp};
 use super::gas::{Level, UNBOUNDED, growth_gas};
 use super::machine::{Event, Machine, Path, TICKS};
+use super::node::{Definition, Node, NodeId, TouchKind};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
-use super::template::{Definition, Effect, Node, NodeId, TouchKind};
+use super::template::Effect;
 use super::words;
 use super::world::{AccountCode, AccountId, Warmth, Word};
 use crate::access_set::{AccountAccess, ShortfallReason};
@@ -644,7 +645,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                                 let taint = if code.is_nothing() { taint.union(about) } else { taint };
                                 let hash = if empty { U256::ZERO } else { code.hash() };
                                 Word { value: hash, taint, node }
-                            } else if let Some(bytes) = super::call::code_bytes(&code, state) {
+                            } else if let Some(bytes) = code.bytes(state) {
                                 Word { value: U256::from(bytes.len()), taint, node }
                             } else {
                                 let place = place(&frame.call_data, trace_pc);
@@ -734,7 +735,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             trail.give_up();
                         }
                     });
-                    let Some(bytes) = super::call::code_bytes(&code, state) else {
+                    let Some(bytes) = code.bytes(state) else {
                         let place = place(&frame.call_data, site.pc);
                         ledger.fall_short(ShortfallReason::CodeUnavailable, place);
                         return Event::Abandon;

@@ -5,7 +5,7 @@
 //! followed, and where one decides a key, a target or a place in memory the prediction says that it falls short. Gas is not
 //! counted, but for a lower bound that ends what no execution can reach. The loop itself is in `interpret`.
 
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{B256, Bytes};
 use deconflict_analyzer::{Slice, TraceId, Variant};
 use revm::{
     DatabaseRef,
@@ -22,7 +22,7 @@ use super::gas::Schedule;
 use super::ledger::Ledger;
 use super::taint::Taint;
 use super::template::{Replay, TemplatesAtHand, Trail};
-use super::world::{AccountCode, Word, World};
+use super::world::{Word, World};
 use crate::access_set::{AccessSet, ShortfallReason};
 
 /// How many paths of a transaction are followed where unknown words decide branches.
@@ -45,6 +45,13 @@ pub(super) struct Path {
     pub gas_sources: Taint,
     /// What it does is written down here, if it is.
     pub trail: Option<Box<Trail>>,
+}
+
+impl Path {
+    /// Whether the gas that is left on the state at hand is known to the unit.
+    pub(super) fn knows_gas(&self) -> bool {
+        !self.gas_sources.is_unknown()
+    }
 }
 
 /// What is kept from one prediction to the next: room, hashes, and codes at hand.
@@ -258,15 +265,6 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 self.widen = Some(Arc::clone(&path.frame.slice));
                 false
             }
-        }
-    }
-}
-impl AccountCode {
-    /// The hash of the code.
-    pub(super) fn hash(&self) -> U256 {
-        match self {
-            Self::Stored(hash) | Self::New(_, hash) => (*hash).into(),
-            Self::Delegated(address) => alloy_primitives::keccak256(super::call::designator(*address)).into(),
         }
     }
 }

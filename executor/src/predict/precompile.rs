@@ -9,9 +9,10 @@ use revm::DatabaseRef;
 use super::frame::Frame;
 use super::gas::{Asked, Given, Level};
 use super::machine::{Machine, Path};
+use super::node::NodeId;
 use super::price::{depends_on_input, price};
 use super::taint::Taint;
-use super::template::{NodeId, Trail};
+use super::template::Trail;
 use super::world::Word;
 
 /// Gas that every precompile does with, on any input that a transaction can afford.
@@ -139,7 +140,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         if !lean && left.at(Level::Any) < 0 {
             if left.at(Level::Here) >= 0 {
                 self.decide_gas(path);
-            } else if self.knows_gas(path) {
+            } else if path.knows_gas() {
                 self.decide_gas(path);
                 if let Some(trail) = &mut path.trail {
                     trail.give_up();

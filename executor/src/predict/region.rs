@@ -5,8 +5,8 @@
 
 use alloy_primitives::U256;
 
+use super::node::{CALL_DATA, NodeId};
 use super::taint::{Mark, Marks, Taint};
-use super::template::{CALL_DATA, NodeId};
 
 /// How many bytes share a mark.
 const CELL: usize = 4;

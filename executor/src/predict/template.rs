@@ -6,7 +6,6 @@
 //! something in a way that was not seen yet, no tree has an answer and the code is followed. What a tree answers must be
 //! what following the code would: everything that a path relies on is one of its decisions.
 
-mod node;
 mod trail;
 mod tree;
 mod forest;
@@ -29,7 +28,6 @@ use self::program::Program;
 use super::results::Results;
 use crate::access_set::AccessSet;
 
-pub(super) use self::node::{CALL_DATA, Definition, Node, NodeId, TouchKind};
 pub(super) use self::replay::{Replay, Subject};
 pub(super) use self::trail::{Checkpoint, Effect, Trail};
 

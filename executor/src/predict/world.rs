@@ -4,13 +4,14 @@
 //! sources, and the record of what was touched. Changes are journalled, so that a frame that fails takes its changes
 //! back; what was touched stays touched. The view is asked once for each thing.
 
-use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256};
 use hashbrown::{HashMap, HashSet};
 use revm::DatabaseRef;
 use rustc_hash::FxBuildHasher;
 
+use super::codes::designator;
+use super::node::{Definition, NodeId};
 use super::taint::{Sources, Taint};
-use super::template::{Definition, NodeId};
 use crate::access_set::StateKey;
 
 /// An account that the transaction came across, by index.
@@ -56,6 +57,34 @@ pub(super) enum AccountCode {
     New(Bytes, B256),
     /// The transaction delegated the account to another, as EIP-7702 has it.
     Delegated(Address),
+}
+
+impl AccountCode {
+    /// The hash of the code.
+    pub(super) fn hash(&self) -> U256 {
+        match self {
+            Self::Stored(hash) | Self::New(_, hash) => (*hash).into(),
+            Self::Delegated(address) => keccak256(designator(*address)).into(),
+        }
+    }
+
+    /// Whether there is no code.
+    pub(super) fn is_nothing(&self) -> bool {
+        match self {
+            Self::Stored(hash) | Self::New(_, hash) => *hash == KECCAK256_EMPTY,
+            Self::Delegated(_) => false,
+        }
+    }
+
+    /// The bytes of the code, or none where the state does not give them.
+    pub(super) fn bytes<D: DatabaseRef>(&self, state: &D) -> Option<Bytes> {
+        match self {
+            Self::New(bytes, _) => Some(bytes.clone()),
+            Self::Delegated(address) => Some(designator(*address)),
+            Self::Stored(hash) if *hash == KECCAK256_EMPTY => Some(Bytes::new()),
+            Self::Stored(hash) => state.code_by_hash_ref(*hash).ok().map(|code| code.original_bytes()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

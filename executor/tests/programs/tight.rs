@@ -319,7 +319,9 @@ fn spend(code: &mut Assembler, choices: &mut Choices<'_>, spec: SpecId) {
     let offset = choices.pick(&[0_u64, 0, 64, 96, 700, 5_000]);
     let slot = U256::from(choices.below(4));
     let push = |code: &mut Assembler, words: &[u64]| {
-        words.iter().for_each(|word| code.push(U256::from(*word)));
+        for word in words {
+            code.push(U256::from(*word));
+        }
     };
     match choices.below(24) {
         1 | 2 => {

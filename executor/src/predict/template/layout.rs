@@ -6,7 +6,7 @@
 use alloy_primitives::U256;
 use rustc_hash::FxHashMap;
 
-use super::node::{CALL_DATA, Node, NodeId, Piece, Test};
+use super::super::node::{CALL_DATA, Node, NodeId, Piece, Test};
 use super::program::{BalanceQuery, Bytes, Leaf, Operand, PrecompileCall, Program, Source, Span, Step};
 use super::trail::Effect;
 use super::tree::{Next, SegmentId, Tree};

@@ -5,7 +5,7 @@
 use alloy_primitives::U256;
 use deconflict_analyzer::{BinaryOp, FrameWord, UnaryOp};
 
-use super::node::TouchKind;
+use super::super::node::TouchKind;
 use super::trail::GasBounds;
 use crate::access_set::Shortfall;
 

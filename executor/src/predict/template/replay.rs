@@ -12,9 +12,9 @@ use revm::{
 };
 
 use super::super::environment::{block_hash, block_source, block_word, clamp, fee_sources};
+use super::super::node::TouchKind;
 use super::super::results::Results;
 use super::super::{BlockContext, MAX_GAS, fee, words};
-use super::node::TouchKind;
 use super::program::{BalanceQuery, Leaf, Operand, PrecompileCall, Program, Span, Step};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
 use crate::environment::EnvironmentWord;

@@ -11,9 +11,9 @@ use alloy_primitives::U256;
 use deconflict_analyzer::{BinaryOp, FrameWord, UnaryOp};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::super::node::{CALL_DATA, Definition, Node, NodeId, Piece, Test, TouchKind};
 use super::super::region::Region;
 use super::super::world::Word;
-use super::node::{CALL_DATA, Definition, Node, NodeId, Piece, Test, TouchKind};
 use crate::access_set::Shortfall;
 
 /// A path with more expressions than this is not written down.

@@ -5,7 +5,7 @@
 //! second is left out, whole from there on, and belongs in another tree: which slots are the same is no decision, nor how
 //! much gas there is.
 
-use super::node::{Node, NodeId, Test};
+use super::super::node::{Node, NodeId, Test};
 use super::trail::{Effect, End, GasBounds, Trail};
 
 /// A tree with more leaves than this learns no more.

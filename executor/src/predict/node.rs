@@ -9,21 +9,21 @@ use deconflict_analyzer::{BinaryOp, FrameWord, UnaryOp};
 
 /// The number of an expression on its path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in super::super) struct NodeId(pub u32);
+pub(super) struct NodeId(pub u32);
 
 impl NodeId {
     /// The word is the same for every transaction that goes this way.
-    pub(in super::super) const CONSTANT: Self = Self(0);
+    pub(super) const CONSTANT: Self = Self(0);
     /// The word is not known.
-    pub(in super::super) const UNKNOWN: Self = Self(u32::MAX);
+    pub(super) const UNKNOWN: Self = Self(u32::MAX);
 }
 
 /// The transaction's calldata, as the source of bytes.
-pub(in super::super) const CALL_DATA: NodeId = NodeId(u32::MAX - 1);
+pub(super) const CALL_DATA: NodeId = NodeId(u32::MAX - 1);
 
 /// Bytes of a word, or of the transaction's calldata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in super::super) struct Piece {
+pub(super) struct Piece {
     /// The word, most significant byte first, or [`CALL_DATA`].
     pub of: NodeId,
     /// The first byte.
@@ -34,7 +34,7 @@ pub(in super::super) struct Piece {
 
 /// One expression.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in super::super) enum Node {
+pub(super) enum Node {
     /// A number.
     Constant(U256),
     /// The word at an offset of the transaction's calldata, zeros past its end.
@@ -84,7 +84,7 @@ pub(in super::super) enum Node {
 
 /// What a decision asks of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Test {
+pub(super) enum Test {
     /// That it is zero.
     Zero,
     /// That it is not.
@@ -95,7 +95,7 @@ pub(in super::super) enum Test {
 
 /// How an account is touched outside its storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in super::super) enum TouchKind {
+pub(super) enum TouchKind {
     BalanceRead,
     BalanceCredit,
     BalanceDebit,
@@ -105,4 +105,4 @@ pub(in super::super) enum TouchKind {
 
 /// What gave a slot the word that it holds, by number; zero is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct Definition(pub u32);
+pub(super) struct Definition(pub u32);
