@@ -15,6 +15,7 @@ use crate::{
     explore::{Budget, Failures, Room, Shared, Start, explore},
     expression::{Environment, Expressions, Node as Word},
     facts::Facts,
+    immutable::{Immutable, placeholder},
     incomplete::{Incomplete, Reason},
     lock, permission,
     simplify::Builder,
@@ -24,21 +25,12 @@ use crate::{
     summary::{Entry, Permission, Summary},
 };
 
-/// A word of the code that the constructor fills in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Immutable {
-    /// Tells the immutables of a contract apart; several places can hold the same one.
-    pub id: u32,
-    /// The byte offset of the placeholder in the runtime code.
-    pub offset: u32,
-}
-
 /// What the caller knows beside the code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Selectors that the ABI names; those that the dispatcher compares with are found without it.
     pub selectors: Vec<Selector>,
-    /// Placeholders in code that has not been deployed: what is pushed from there is not known.
+    /// Placeholders in code that has not been deployed: what is pushed or copied from there is not known.
     pub immutables: Vec<Immutable>,
     /// Slots that the storage layout names. Slots that the code loads or stores are found without it.
     pub slots: Vec<U256>,
@@ -93,13 +85,10 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
         .instructions
         .iter()
         .map(|instruction| {
-            let placeholder = options
-                .immutables
-                .iter()
-                .find(|immutable| immutable.offset == instruction.pc.0 + 1)
-                .filter(|_| (op::PUSH1..=op::PUSH32).contains(&instruction.opcode));
-            match placeholder {
-                Some(immutable) => builder.leaf(Word::Immutable(immutable.id)),
+            let is_push = (op::PUSH1..=op::PUSH32).contains(&instruction.opcode);
+            let width = if is_push { u32::from(instruction.opcode - op::PUSH0) } else { 0 };
+            match placeholder(&options.immutables, instruction.pc.0 + 1, width) {
+                Some(id) => builder.leaf(Word::Immutable(id)),
                 None => builder.constant(instruction.immediate),
             }
         })
@@ -107,6 +96,7 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     let mut shared = Shared {
         code: &code,
         immediates,
+        immutables: &options.immutables,
         folded: FoldedEntries::new(constant_keys(&code), long_constants(&code)),
         classes: Vec::new(),
         failures: Failures::default(),

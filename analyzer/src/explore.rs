@@ -33,6 +33,7 @@ use crate::{
     facts::Facts,
     graph::{Exit, Graph, Node},
     id::ExprId,
+    immutable::Immutable,
     incomplete::{Incomplete, Reason},
     linear::PhiOrder,
     simplify::Builder,
@@ -89,6 +90,8 @@ pub(crate) struct Start {
 pub(crate) struct Shared<'a> {
     pub(crate) code: &'a Code,
     pub(crate) immediates: Vec<ExprId>,
+    /// What deployment fills in.
+    pub(crate) immutables: &'a [Immutable],
     pub(crate) folded: FoldedEntries,
     /// What the words of the arena are to a calling context.
     pub(crate) classes: Vec<Class>,
@@ -520,6 +523,7 @@ impl Explorer<'_, '_> {
         let mut machine = Machine {
             code: self.shared.code,
             immediates: &self.shared.immediates,
+            immutables: self.shared.immutables,
             folded: &mut self.shared.folded,
             builder: &mut self.shared.builder,
             order: &mut self.order,

@@ -6,12 +6,15 @@
 //! threads; any byte string is valid input.
 
 mod code;
+mod immutable;
 mod incomplete;
 mod id;
 mod location;
 mod expression;
 mod access;
 mod fold;
+mod evaluate;
+mod deploy;
 mod slice;
 mod simplify;
 mod linear;
@@ -41,9 +44,12 @@ pub use access::{
 };
 pub use code::{Code, Instruction, Pc, Selector};
 pub use conflict::{Alias, Cause, Conflict, ConflictKind, Verdict, conflicts};
-pub use dispatch::{Analysis, Immutable, Options, analyze};
+pub use deploy::{CopiedBytes, Deployed, Deployment, UnknownBytes, deployed};
+pub use dispatch::{Analysis, Options, analyze};
+pub use evaluate::evaluate;
 pub use expression::{Environment, Expressions, Node, Piece, Sources, Space};
 pub use id::{BytesId, ConstantId, Epoch, ExprId, Site};
+pub use immutable::Immutable;
 pub use incomplete::{Incomplete, Reason};
 pub use location::{Projection, Root, Slot};
 pub use render::{Names, Plain, Render};

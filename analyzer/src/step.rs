@@ -16,6 +16,7 @@ use crate::{
     facts::{cleaned, strip},
     graph::{CallEvent, Event, EventKind, Exit},
     id::{Epoch, ExprId, Site},
+    immutable::{Immutable, placeholder},
     linear::PhiOrder,
     memory::{self, Address, Content, Context, Length},
     simplify::Builder,
@@ -41,6 +42,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) code: &'a Code,
     /// The pushed constant of each instruction.
     pub(crate) immediates: &'a [ExprId],
+    /// What deployment fills in.
+    pub(crate) immutables: &'a [Immutable],
     pub(crate) folded: &'a mut FoldedEntries,
     pub(crate) builder: &'a mut Builder,
     pub(crate) order: &'a mut PhiOrder,
@@ -88,6 +91,12 @@ impl Machine<'_> {
             };
             self.steps += 1;
             let (pc, opcode) = (instruction.pc, instruction.opcode);
+            if placeholder(self.immutables, pc.0, 1).is_some() {
+                // Deployment writes this instruction: where it leads is not known.
+                let site = self.site(pc);
+                let target = self.builder.unknown(site, Sources::IMMUTABLE);
+                return Way::Jump { target, at: index };
+            }
             match opcode {
                 op::STOP => return Way::End(success(state, Vec::new(), false, Vec::new())),
                 op::JUMPDEST => {}
@@ -527,7 +536,10 @@ impl Machine<'_> {
             let from = start.saturating_add(offset).min(self.code.bytes.len());
             let to = from.saturating_add(width).min(self.code.bytes.len());
             word[..to - from].copy_from_slice(&self.code.bytes[from..to]);
-            let word = self.builder.constant(U256::from_be_bytes(word));
+            let word = match placeholder(self.immutables, from as u32, (to - from) as u32) {
+                Some(id) => self.builder.leaf(Word::Immutable(id)),
+                None => self.builder.constant(U256::from_be_bytes(word)),
+            };
             pieces.push(Piece::Word { word, from: 0, to: width as u8 });
         }
         pieces
@@ -538,6 +550,12 @@ impl Machine<'_> {
         let bound = |builder: &Builder, id| state.facts.upper_bound(builder, id);
         self.steps += TABLE_STEPS;
         let places = table::values(self.builder, from, &bound)?;
+        let is_filled_in = |place: &U256| {
+            u32::try_from(*place).is_ok_and(|at| placeholder(self.immutables, at, bytes as u32).is_some())
+        };
+        if places.iter().any(is_filled_in) {
+            return None;
+        }
         let code = &self.code.bytes;
         let contents = places.into_iter().map(|place| {
             let start = usize::try_from(place).unwrap_or(usize::MAX).min(code.len());

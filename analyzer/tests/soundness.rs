@@ -134,7 +134,7 @@ fn artifacts(folder: &str) -> Vec<Subject> {
                         let offset = place["start"].as_u64().unwrap() as usize;
                         assert_eq!(place["length"], 32, "immutables are words");
                         code[offset..offset + 32].copy_from_slice(word.as_slice());
-                        options.immutables.push(Immutable { id, offset: offset as u32 });
+                        options.immutables.push(Immutable { id, offset: offset as u32, length: 32 });
                     }
                 }
                 let name = format!("{folder} {name}");

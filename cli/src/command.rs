@@ -21,10 +21,10 @@ use std::{
 
 use alloy_primitives::Address;
 use anyhow::{Context, bail};
-use deconflict_executor::fetch::code_of;
-use deconflict_lints::{LoadOptions, Project, load, load_bytes};
+use deconflict_executor::fetch::{Hop, code_of};
+use deconflict_lints::{LoadOptions, Notice, Project, load, load_bytes};
 
-use crate::{arguments::NodeOptions, console::Console, files, node};
+use crate::{arguments::NodeOptions, console::Console, files, node, text};
 
 /// Reads one input and says how that went.
 fn read(path: &Path, no_build: bool, console: &Console) -> anyhow::Result<Project> {
@@ -57,14 +57,15 @@ fn read_or_ask(
     if found.code.is_empty() {
         bail!("{address} has no code on this chain");
     }
-    if let [_, behind @ ..] = found.path.as_slice()
-        && !behind.is_empty()
-    {
-        let path: Vec<String> = behind.iter().map(ToString::to_string).collect();
-        console.note(&format!("{address} forwards to {}", path.join(", which forwards to ")));
-    }
     let name = found.path.last().copied().unwrap_or(address).to_string();
-    let project = load_bytes(&name, found.code.to_string().as_bytes())?;
+    let mut project = load_bytes(&name, found.code.to_string().as_bytes())?;
+    for Hop { from, to, standard } in found.hops {
+        let (from, to, by) = (from.to_string(), to.to_string(), standard.to_string());
+        project.notices.push(Notice::Forwarded { from, to, by });
+    }
+    if let Some(reason) = found.unfollowed {
+        project.notices.push(Notice::HandsOn { account: name, reason: reason.to_string() });
+    }
     console.notices(&project.notices);
     Ok(project)
 }
@@ -87,7 +88,8 @@ fn replace(path: &Path, schema: &str, text: &str) -> anyhow::Result<()> {
 /// Whether a file of this content was written by us, whole or not: half a file, or one with the marks of two versions that
 /// could not be merged, is to be written anew.
 fn is_ours(old: &[u8], schema: &str) -> bool {
-    let old = old.trim_ascii();
+    let decoded = text::decode(old);
+    let old = decoded.as_ref().map_or(old, |text| text.as_bytes()).trim_ascii();
     if let Ok(old) = serde_json::from_slice::<serde_json::Value>(old) {
         return old["schema"].as_str().is_some_and(|found| found.starts_with(schema));
     }
@@ -103,8 +105,9 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_known() {
         let schema = "deconflict/baseline/";
-        let ours: [&[u8]; 5] = [
+        let ours: [&[u8]; 6] = [
             b"",
+            b"\xef\xbb\xbf{\"schema\": \"deconflict/baseline/1\"}",
             b" \n",
             b"{\"schema\": \"deconflict/baseline/1\", \"findings\": []}",
             b"{\n  \"schema\": \"deconflict/baseline/1\",\n  \"findi",

@@ -1,11 +1,11 @@
 //! Where configuration files are, and what the command line says on top of them.
 
-use std::{env, fs, path::Path};
+use std::{env, path::Path};
 
 use anyhow::Context;
 use deconflict_lints::{Configuration, FILE_NAME, Level, Levels, Project, repository_of};
 
-use crate::arguments::Input;
+use crate::{arguments::Input, text};
 
 /// The configuration for a project: the file that was named, else the nearest one at or above the project's folder. The
 /// search ends at the repository's folder.
@@ -47,7 +47,7 @@ pub(crate) fn levels(configuration: &Configuration, settings: &[(String, Level)]
 const FOUNDRY: &str = "foundry.toml";
 
 fn read(path: &Path) -> anyhow::Result<Option<Configuration>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = text::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     if path.file_name().is_some_and(|name| name == FOUNDRY) {
         let profile = env::var("FOUNDRY_PROFILE").unwrap_or_else(|_| "default".to_owned());
         return Ok(Configuration::parse_foundry(path, &text, &profile)?);

@@ -111,6 +111,8 @@ impl Console {
         for notice in notices {
             if notice.is_warning() {
                 self.warn(&notice.to_string());
+            } else if notice.is_note() {
+                self.note(&format!("note: {notice}"));
             } else if self.verbose {
                 self.say(&format!("note: {notice}"));
             }

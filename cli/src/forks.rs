@@ -3,7 +3,7 @@
 //! In: a fork by name, or a file with a schedule. Out: what the executor asks for. What a node's chain does otherwise than
 //! Ethereum is said here, once for every command.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 use deconflict_executor::{
@@ -13,7 +13,7 @@ use deconflict_executor::{
 };
 use revm::primitives::hardfork::SpecId;
 
-use crate::{arguments::ForkOptions, console::Console};
+use crate::{arguments::ForkOptions, console::Console, text};
 
 /// What was said of forks.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +45,8 @@ fn read(
     parse: impl Fn(&[u8], &str) -> Result<Schedule, ScheduleError>,
 ) -> anyhow::Result<Schedule> {
     let name = path.display().to_string();
-    let text = fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    parse(&text, &name).with_context(|| name.clone())
+    let text = text::read(path).with_context(|| format!("cannot read {name}"))?;
+    parse(text.as_bytes(), &name).with_context(|| name.clone())
 }
 
 /// Warns where a chain is known to have other rules than Ethereum's.

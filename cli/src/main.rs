@@ -4,6 +4,7 @@
 //! to standard error. Exit codes: 0 nothing denied, 1 a denied finding, 2 it could not be told.
 
 mod arguments;
+mod text;
 mod configuration;
 mod console;
 mod files;

@@ -7,6 +7,7 @@ mod error;
 mod form;
 mod codes;
 mod format;
+mod other;
 mod read;
 mod write;
 

@@ -19,6 +19,7 @@ use crate::{
     record::record_states,
     serial::ReplayError,
     state::BlockState,
+    text::utf8,
 };
 
 /// Why something is no block access list.
@@ -76,6 +77,7 @@ pub fn to_json(list: &BlockAccessList) -> Vec<u8> {
 /// Reads a list of a block with so many transactions: JSON, by either set of names that clients use, or RLP, as bytes or in
 /// hexadecimal.
 pub fn read(bytes: &[u8], transactions: usize) -> Result<BlockAccessList, AccessListError> {
+    let bytes = &*utf8(bytes).map_err(|problem| AccessListError::Json(problem.to_string()))?;
     let list: BlockAccessList = match bytes.trim_ascii_start().first() {
         Some(b'[') => {
             serde_json::from_slice(bytes).map_err(|error| AccessListError::Json(error.to_string()))?

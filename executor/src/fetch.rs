@@ -16,12 +16,14 @@ mod proof;
 mod trace;
 mod system;
 mod memo;
+mod standard;
 mod code;
 mod next;
 
-pub use code::{ChainCode, code_of};
+pub use code::{ChainCode, Hop, Unfollowed, code_of};
 pub use next::{NextBlock, next_block};
 pub use node::{Node, NodeError, Patience, Patient};
+pub use standard::Standard;
 pub use wire::chain_id;
 
 use std::collections::BTreeSet;

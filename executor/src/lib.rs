@@ -1,5 +1,6 @@
 //! Access sets of transactions before they run, and execution of blocks on revm.
 
+mod text;
 mod environment;
 mod access_set;
 pub mod chain;
@@ -42,3 +43,4 @@ pub use record::{Change, NetChanges, Record, Recorder, Site, record};
 pub use run::{Config, ExecuteError, Execution, Executor, Listener, Mode, Predictions, RunFigures, Watch};
 pub use serial::{Outcome, ReplayError, conclude, execute, replay, verify};
 pub use state::{BlockState, Overlay, StateError};
+pub use text::NotText;

@@ -5,6 +5,7 @@
 //! and not the file.
 
 mod bytecode;
+mod creation;
 mod syntax;
 mod declared_layout;
 mod kind;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(crate) use bytecode::{DecodedCode, HexError, decode_code, decode_hex, is_hex_text};
+pub(crate) use creation::{Created, created};
 pub(crate) use declared_layout::declared_layout;
 pub(crate) use kind::{definition_in_text, is_library_code};
 pub(crate) use metadata::{Metadata, Settings, compiler_version};

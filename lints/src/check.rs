@@ -128,7 +128,13 @@ fn without_metadata(code: &[u8]) -> &[u8] {
 /// Analyses the code of a contract.
 pub fn analyze_contract(contract: &Contract, names: &ContractNames<'_>) -> Analyzed {
     let places = contract.immutables.iter();
-    let immutables = places.map(|place| Immutable { id: place.id, offset: place.range.start }).collect();
+    let immutables = places
+        .map(|place| Immutable {
+            id: place.id,
+            offset: place.range.start,
+            length: place.range.end - place.range.start,
+        })
+        .collect();
     let options = Options {
         selectors: names.selectors(),
         immutables,

@@ -5,6 +5,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::text::NotText;
+
 /// Why an input could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,6 +30,14 @@ pub enum Error {
     Empty {
         /// The file, or `standard input`.
         name: String,
+    },
+    /// A file of text in an encoding that is not read, or that is damaged.
+    #[error("{name}: {problem}")]
+    Encoding {
+        /// The file, or `standard input`.
+        name: String,
+        /// What is wrong with it.
+        problem: NotText,
     },
     /// JSON that does not parse.
     #[error("{name} is not valid JSON: {message}; compile again if a build was interrupted")]
@@ -88,6 +98,15 @@ pub enum Error {
         name: String,
         /// How many digits there are.
         digits: usize,
+    },
+    /// Creation code whose runtime code is not in it.
+    #[error(
+        "{name} is creation code that deploys a copy of another account's code: give the code of that account, or the \
+         address of the contract with `--rpc-url`"
+    )]
+    DeploysCopy {
+        /// The file, or `standard input`.
+        name: String,
     },
     /// More bytes than any contract has.
     #[error("{name} has {size} bytes of code, more than the {limit} that are read: is this bytecode?")]

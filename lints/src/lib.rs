@@ -1,5 +1,6 @@
 //! Reads Solidity projects and lints them.
 
+mod text;
 mod error;
 mod source_map;
 mod storage_layout;
@@ -71,4 +72,5 @@ pub use rewrite::{Rewrite, rewrites};
 pub use rule::{Finding, Group, Rule};
 pub use settings::{Profile, Settings};
 pub use suppress::{Insertion, allow_comments, apply as apply_suppressions, insert_comments};
+pub use text::{NotText, decode_text};
 pub use view::Field;

@@ -21,6 +21,7 @@ mod hardhat;
 mod not_code;
 
 use std::{
+    borrow::Cow,
     fs,
     path::{Path, PathBuf},
 };
@@ -31,7 +32,11 @@ use assembly::Assembly;
 use document::{Content, Document};
 use source_store::{Folders, SourceStore};
 
-use crate::{error::Error, unit::Project};
+use crate::{
+    error::Error,
+    text::{decode_text, plain},
+    unit::Project,
+};
 
 /// The formats of JSON files; the first that accepts a document reads it.
 const FORMATS: &[Format] = &[
@@ -91,7 +96,7 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<Project, Error> {
             advice: "compile it and give the compiler's output, or give the project's folder".to_owned(),
         });
     }
-    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let bytes = read_file(path)?;
     let mut assembly = Assembly::new(store_for_file(path));
     read_bytes(&path.display().to_string(), Some(path), &bytes, &mut assembly)?;
     Ok(assembly.finish())
@@ -100,7 +105,8 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<Project, Error> {
 /// Reads what came on standard input (or from anywhere else); `name` is how messages call it.
 pub fn load_bytes(name: &str, bytes: &[u8]) -> Result<Project, Error> {
     let mut assembly = Assembly::new(SourceStore::new(PathBuf::new(), Folders::default()));
-    read_bytes(name, None, bytes, &mut assembly)?;
+    let bytes = decoded(name, bytes)?;
+    read_bytes(name, None, &bytes, &mut assembly)?;
     Ok(assembly.finish())
 }
 
@@ -109,7 +115,8 @@ pub fn load_build(root: &Path, name: &str, bytes: &[u8]) -> Result<Project, Erro
     let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
     let folders = foundry::folders_of(&root);
     let mut assembly = Assembly::new(SourceStore::new(root, folders));
-    read_bytes(name, None, bytes, &mut assembly)?;
+    let bytes = decoded(name, bytes)?;
+    read_bytes(name, None, &bytes, &mut assembly)?;
     Ok(assembly.finish())
 }
 
@@ -133,6 +140,27 @@ pub fn projects_below(folder: &Path) -> Vec<PathBuf> {
     folder::list(folder, true).projects
 }
 
+/// The content of a file: text as UTF-8, and all else as it is.
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let read = match decoded(&path.display().to_string(), &bytes)? {
+        Cow::Borrowed(rest) if rest.len() == bytes.len() => None,
+        read => Some(read.into_owned()),
+    };
+    Ok(read.unwrap_or(bytes))
+}
+
+/// The content of a file that holds nothing but text.
+fn read_text(path: &Path) -> Result<String, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let text = decode_text(&bytes).map(Cow::into_owned);
+    text.map_err(|problem| Error::Encoding { name: path.display().to_string(), problem })
+}
+
+fn decoded<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+    plain(bytes).map_err(|problem| Error::Encoding { name: name.to_owned(), problem })
+}
+
 /// Reads one file of any format.
 fn read_bytes(name: &str, path: Option<&Path>, bytes: &[u8], assembly: &mut Assembly) -> Result<(), Error> {
     match document::classify(name, path, bytes)? {
@@ -143,10 +171,7 @@ fn read_bytes(name: &str, path: Option<&Path>, bytes: &[u8], assembly: &mut Asse
             }
             read_document(&document, assembly)
         }
-        Content::Code(code) => {
-            assembly.add_raw(&raw::contract_name(name), path, code);
-            Ok(())
-        }
+        Content::Code(code) => assembly.add_raw(&raw::contract_name(name), path, code),
     }
 }
 

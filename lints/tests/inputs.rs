@@ -388,6 +388,98 @@ fn raw_code_and_bad_input() {
     assert!(matches!(check("lonely.sol", b"contract A {}"), Err(Error::WrongKind { .. })));
 }
 
+/// A text in the encodings that editors and shells write, with marks and, in UTF-16, without.
+fn encodings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let utf16 = |text: &str, to_bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to_bytes).collect();
+    let marked = format!("\u{feff}{text}");
+    vec![
+        ("UTF-8 with a mark", marked.clone().into_bytes()),
+        ("UTF-16LE with a mark", utf16(&marked, u16::to_le_bytes)),
+        ("UTF-16BE with a mark", utf16(&marked, u16::to_be_bytes)),
+        ("UTF-16LE", utf16(text, u16::to_le_bytes)),
+        ("UTF-16BE", utf16(text, u16::to_be_bytes)),
+    ]
+}
+
+#[test]
+fn every_encoding_is_read() {
+    let code = "0X6001 60005401\r\n600055\r\n00\r\n";
+    let plain = load_bytes("x", code.as_bytes()).expect("code");
+    let artifact = fs::read_to_string(data("foundry-full/out/Bank.sol/Bank.json")).expect("an artifact");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in encodings(code) {
+        let read = load_bytes("x", &bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(read.contracts[0].runtime, plain.contracts[0].runtime, "{name}");
+    }
+    for (name, bytes) in encodings(&artifact) {
+        let path = folder.path().join("Bank.json");
+        fs::write(&path, &bytes).expect("written");
+        let read = load(&path, NO_BUILD).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(contract(&read, "Bank").immutables.len(), 1, "{name}");
+    }
+    let project = folder.path().join("project");
+    copy(&data("foundry-plain"), &project);
+    let settings = fs::read_to_string(project.join("foundry.toml")).expect("settings");
+    for (name, bytes) in encodings(&settings) {
+        fs::write(project.join("foundry.toml"), bytes).expect("written");
+        assert!(load(&project, NO_BUILD).is_ok(), "{name}");
+    }
+    // What is no text in the encoding that it claims, or seems to have, is named, and never taken for code.
+    let broken: [&[u8]; 4] = [
+        b"\xff\xfe6\x00\x00\xd80\x00",
+        b"\xff\xfe\x00\x006\x00\x00\x000\x00\x00\x00",
+        b"6001600054016000\xa055",
+        b"\xff\xfe\x21\x20\x22\x20\x23\x20",
+    ];
+    for bytes in broken {
+        let error = load_bytes("x", bytes).expect_err("no code").to_string();
+        assert!(error.contains("UTF") || error.contains("not recognised"), "{error}");
+    }
+}
+
+#[test]
+fn creation_code_is_looked_into() {
+    let read = |creation: &str| {
+        let project = load_bytes("input", creation.as_bytes())?;
+        let note = project.notices.iter().find(|it| matches!(it, Notice::CreationCode { .. })).cloned();
+        Ok::<_, Error>((project, note))
+    };
+    let bank: serde_json::Value =
+        serde_json::from_slice(&fs::read(data("foundry-full/out/Bank.sol/Bank.json")).expect("an artifact"))
+            .expect("JSON");
+    let creation = bank["bytecode"]["object"].as_str().expect("code");
+    let whole = contract(&self::read("foundry-full"), "Bank").clone();
+
+    // As it stands, and with the constructor's argument behind it, as in a transaction that deploys.
+    let argument = format!("{:064x}", 7);
+    for (text, unknown) in [(creation.to_owned(), 1), (format!("{creation}{argument}"), 0)] {
+        let (project, note) = read(&text).expect("code");
+        let inside = &project.contracts[0];
+        assert_eq!(inside.runtime.len(), whole.runtime.len());
+        let Some(Notice::CreationCode { size, unknown: places, .. }) = note else { panic!("it is said") };
+        assert_eq!((size, places), (whole.runtime.len(), unknown));
+        if unknown > 0 {
+            let ranges = |contract: &Contract| -> Vec<_> {
+                contract.immutables.iter().map(|it| it.range.clone()).collect()
+            };
+            assert_eq!(ranges(inside), ranges(&whole), "what a constructor fills in is no zero");
+        }
+    }
+    // An artifact whose runtime field has it, and one that has nothing else.
+    for text in [
+        format!("{{\"abi\":[],\"bytecode\":\"{creation}\",\"deployedBytecode\":\"{creation}\"}}"),
+        format!("{{\"abi\":[],\"bytecode\":{{\"object\":\"{creation}\"}}}}"),
+    ] {
+        let (project, note) = read(&text).expect("code");
+        assert!(note.is_some(), "{text}");
+        assert_eq!(project.contracts[0].runtime.len(), whole.runtime.len());
+    }
+    let (_, note) = read(&whole.runtime.to_string()).expect("code");
+    assert_eq!(note, None, "runtime code is runtime code");
+    let error = read("333b805f5f333c5ff3").expect_err("nothing is in it").to_string();
+    assert!(error.contains("another account's code"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_unreadable_folder_is_an_error() {

@@ -175,6 +175,7 @@ impl Explorer<'_, '_> {
         let mut machine = Machine {
             code: self.shared.code,
             immediates: &self.shared.immediates,
+            immutables: self.shared.immutables,
             folded: &mut self.shared.folded,
             builder: &mut self.shared.builder,
             order: &mut self.order,

@@ -1,13 +1,13 @@
 //! `deconflict budget`: hold every pair of functions to the conflicts that the project has agreed to.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use deconflict_lints::{Contract, budget, is_checked, report::budget as report};
 use rayon::prelude::*;
 
 use super::read;
-use crate::{arguments, configuration, console::Console};
+use crate::{arguments, configuration, console::Console, text};
 
 /// The file that is used where none is named.
 const DEFAULT: &str = "deconflict-budget.json";
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &arguments::Budget, console: &Console) -> anyhow::Res
         console.note(&format!("wrote the budget of {functions} functions to {name}"));
         return Ok(ExitCode::SUCCESS);
     }
-    let text = fs::read_to_string(&file).with_context(|| {
+    let text = text::read(&file).with_context(|| {
         format!("cannot read the budget {name}: write it with `deconflict budget --write`")
     })?;
     let agreed = budget::parse(&name.to_string(), &text)?;

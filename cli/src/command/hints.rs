@@ -28,6 +28,7 @@ use crate::{
     forks::{Forks, warn_of_other_rules},
     hint_server::{NodeState, Upstream, View},
     node::{ALONE, connect},
+    text,
 };
 
 /// What a file with the codes of many blocks is called, which is read where it stands beside one of them.
@@ -200,15 +201,15 @@ fn export(block: &Block, path: &Path, console: &Console) -> anyhow::Result<ExitC
 
 /// Raw transactions from a file or from standard input.
 fn read_lines(path: &Path, block: &Block) -> anyhow::Result<Vec<Transaction>> {
-    let mut text = String::new();
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().read_to_string(&mut text).map(drop)
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).and_then(|_| text::decode(&bytes))
     } else {
-        fs::read_to_string(path).map(|content| text = content)
+        text::read(path)
     };
     let name = path.display();
-    read.with_context(|| format!("cannot read {name}"))?;
-    parse_lines(&text, block).with_context(|| format!("{name}"))
+    let lines = read.with_context(|| format!("cannot read {name}"))?;
+    parse_lines(&lines, block).with_context(|| format!("{name}"))
 }
 
 /// A predictor that knows the codes which earlier runs have analysed, and those of a file.

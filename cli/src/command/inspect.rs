@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Inspect, console: &Console) -> anyhow::Result<ExitCo
     }
     console.result(&match console.format {
         Format::Human => inspect_human::render(&inspections),
-        Format::Json => inspect_json::render(&inspections),
+        Format::Json => inspect_json::render_of(&project, &inspections),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -18,6 +18,7 @@ use crate::{
     forks::Forks,
     hint_server::{Door, Guests, Limits, Service, Upstream, serve, serve_lines},
     node::{SERVING, connect},
+    text,
 };
 
 /// How long a request may take to arrive and be answered.
@@ -181,7 +182,7 @@ fn token(options: &Serve) -> anyhow::Result<Option<Arc<str>>> {
     let token = match &options.token_file {
         Some(path) => {
             let name = path.display();
-            let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+            let text = text::read(path).with_context(|| format!("cannot read {name}"))?;
             warn_of_readers(path);
             let token = text.trim();
             if token.len() < MIN_TOKEN {

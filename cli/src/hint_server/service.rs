@@ -233,7 +233,7 @@ impl Service {
                 let all: Vec<_> =
                     project.contracts.iter().map(|contract| inspect(&project, contract)).collect();
                 // One line, as everything here.
-                serde_json::from_str::<Value>(&inspect_json::render(&all))
+                serde_json::from_str::<Value>(&inspect_json::render_of(&project, &all))
                     .map_or_else(|it| it.to_string(), |it| it.to_string())
             });
             // Whoever asked may have gone.

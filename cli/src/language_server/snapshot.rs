@@ -16,6 +16,7 @@ use deconflict_lints::{
 };
 
 use super::analysis::{Known, Layer};
+use crate::text;
 
 /// A layer and those of its contracts that no newer layer has.
 #[derive(Clone, Debug)]
@@ -214,6 +215,6 @@ fn looked_at(live: &Live) -> BTreeSet<SourceId> {
 fn read_baseline(root: &Path, configuration: &Configuration) -> Option<Baseline> {
     let usual = || Some(root.join("deconflict-baseline.json")).filter(|path| path.is_file());
     let path = configuration.baseline.clone().or_else(usual)?;
-    let text = std::fs::read_to_string(&path).ok()?;
+    let text = text::read(&path).ok()?;
     Baseline::parse(&path.display().to_string(), &text).ok()
 }

@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use alloy_primitives::B256;
 use thiserror::Error;
 
+use crate::text::NotText;
+
 /// A file that could not be made a block.
 #[derive(Debug, Error)]
 pub enum BlockError {
@@ -29,6 +31,26 @@ pub enum BlockError {
         file: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The text of the file is in an encoding that is not read, or is damaged.
+    #[error("{}: {problem}", file.display())]
+    Encoding {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: NotText,
+    },
+    /// It is another kind of file about blocks.
+    #[error(
+        "{} is {what}, and not a block file: a block with the state before it, in the format of docs/blocks.md and \
+         docs/schemas/block.schema.json, which `deconflict fetch` writes",
+        file.display()
+    )]
+    OtherKind {
+        /// The file.
+        file: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// A field is missing, has the wrong type or makes no sense.
     #[error("{}: {field}: {problem}", file.display())]

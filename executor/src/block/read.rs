@@ -1,6 +1,7 @@
 //! Reads block files, finds the codes that they name, and checks what can be checked without executing.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     io::{ErrorKind, Read as _},
@@ -16,8 +17,9 @@ use super::{
     codes::{CodeStore, check},
     error::BlockError,
     format::{AccountFile, BlockFile, ExpectedFile, FORMAT, HeaderFile, ReadTransaction},
+    other,
 };
-use crate::chain::fork;
+use crate::{chain::fork, text::utf8};
 
 /// The name of the code file that blocks of a folder share.
 const SHARED_CODES: &str = "codes.jsonl.zst";
@@ -45,6 +47,7 @@ impl BlockReader {
 
     /// Makes a block of JSON; `file` is where it is from, for errors and for the search for codes.
     pub fn parse(&mut self, file: &Path, bytes: &[u8]) -> Result<Block, BlockError> {
+        let bytes = &*text(file, bytes)?;
         let content: BlockFile<ReadTransaction> =
             serde_json::from_slice(bytes).map_err(|_| locate(file, bytes))?;
         let field = |field: &str, problem: String| BlockError::Field {
@@ -128,18 +131,32 @@ pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, BlockError> {
     const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     let raw = fs::read(file).map_err(|source| BlockError::Unreadable { file: file.to_owned(), source })?;
     if !raw.starts_with(&ZSTD) {
-        return Ok(raw);
+        return without_mark(file, raw);
     }
     let mut bytes = Vec::with_capacity(raw.len().saturating_mul(4));
     let damaged = |source| BlockError::Damaged { file: file.to_owned(), source };
     let mut decoder = zstd::Decoder::with_buffer(raw.as_slice()).map_err(damaged)?;
     match decoder.read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
+        Ok(_) => without_mark(file, bytes),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
             Err(BlockError::CutShort { file: file.to_owned() })
         }
         Err(error) => Err(damaged(error)),
     }
+}
+
+/// The text of a file in UTF-8, whatever wrote it.
+fn text<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, BlockError> {
+    utf8(bytes).map_err(|problem| BlockError::Encoding { file: file.to_owned(), problem })
+}
+
+/// The same of a file that need not be kept as it is.
+fn without_mark(file: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, BlockError> {
+    let changed = match text(file, &bytes)? {
+        Cow::Borrowed(rest) if rest.len() == bytes.len() => None,
+        changed => Some(changed.into_owned()),
+    };
+    Ok(changed.unwrap_or(bytes))
 }
 
 /// Reads once more to find out which field is wrong, which is too slow to be done for files that are right.
@@ -152,6 +169,9 @@ fn locate(file: &Path, bytes: &[u8]) -> BlockError {
         let rest = deserializer.end().err().map(|error| error.to_string());
         (".".to_owned(), rest.unwrap_or_else(|| "it is not a block".to_owned()))
     };
+    if let Some(what) = other::kind(bytes) {
+        return BlockError::OtherKind { file: file.to_owned(), what };
+    }
     let whole = matches!(&*field, "." | "?");
     let field = if whole { "the file as a whole".to_owned() } else { field };
     BlockError::Field { file: file.to_owned(), field, problem }

@@ -136,13 +136,18 @@ impl RawError {
     }
 }
 
+/// Whether nobody sees the character: white space, and the marks that joined files have between their lines.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{feff}' || character == '\u{200b}'
+}
+
 /// The transactions of a text with one in hexadecimal a line, with or without `0x`; empty lines and lines that begin with
 /// `#` are skipped. Each of them has to fit the block.
 pub fn parse_lines(text: &str, block: &Block) -> Result<Vec<Transaction>, RawError> {
     let lines: Vec<(usize, &str)> = text
         .lines()
         .enumerate()
-        .map(|(index, line)| (index + 1, line.trim()))
+        .map(|(index, line)| (index + 1, line.trim_matches(is_blank)))
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .collect();
     let parse = |(number, line): &(usize, &str)| {
@@ -150,7 +155,9 @@ pub fn parse_lines(text: &str, block: &Block) -> Result<Vec<Transaction>, RawErr
             at: Which::Only,
             problem: error.to_string(),
         };
-        let parsed = hex::decode(line).map_err(problem).and_then(|bytes| parse_transaction(&bytes));
+        // The library knows one spelling of the prefix.
+        let digits = line.strip_prefix("0X").unwrap_or(line);
+        let parsed = hex::decode(digits).map_err(problem).and_then(|bytes| parse_transaction(&bytes));
         parsed.map_err(|error| error.of(Which::Line(*number)))
     };
     // Of several errors the first one is told, whatever the threads do.

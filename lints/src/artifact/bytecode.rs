@@ -65,14 +65,14 @@ pub(crate) fn decode_code(text: &str, links: &BTreeMap<u32, String>) -> Result<D
 
 /// Decodes hex that a person may have wrapped or indented.
 pub(crate) fn decode_hex(text: &str) -> Result<DecodedCode, HexError> {
-    if !text.chars().any(char::is_whitespace) {
+    if !text.chars().any(is_blank) {
         return decode_code(text, &BTreeMap::new());
     }
-    let digits: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+    let digits: String = text.chars().filter(|character| !is_blank(*character)).collect();
     decode_code(&digits, &BTreeMap::new()).map_err(|error| match error {
         // The offset counts without white space; find the character where it stands in the file.
         HexError::Character(character, offset) => {
-            let mut black = text.char_indices().filter(|(_, character)| !character.is_whitespace());
+            let mut black = text.char_indices().filter(|(_, character)| !is_blank(*character));
             let mut seen = 0;
             let found = black.find(|(_, character)| {
                 seen += character.len_utf8();
@@ -86,12 +86,17 @@ pub(crate) fn decode_hex(text: &str) -> Result<DecodedCode, HexError> {
 
 /// Whether text is meant as hex: an `0x`, or nothing but digits, white space and placeholders at its beginning.
 pub(crate) fn is_hex_text(text: &str) -> bool {
-    let text = text.trim_start();
+    let text = text.trim_start_matches(is_blank);
     if text.starts_with("0x") || text.starts_with("0X") {
         return true;
     }
-    let mut beginning = text.split_whitespace().flat_map(str::chars).take(16).peekable();
+    let mut beginning = text.chars().filter(|it| !is_blank(*it)).take(16).peekable();
     beginning.peek().is_some() && beginning.all(|character| character.is_ascii_hexdigit() || character == '_')
+}
+
+/// Whether nobody sees the character: white space, and what pages and joined files have between letters.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
 fn placeholder_name(placeholder: &str) -> String {
@@ -116,6 +121,8 @@ mod tests {
     fn hex_with_and_without_decoration() {
         check("0x6001", &[0x60, 1], &[]);
         check(" 60\n01\t5B ", &[0x60, 1, 0x5b], &[]);
+        check("0X60\r\n01\u{a0}5B\u{200b}\r\n", &[0x60, 1, 0x5b], &[]);
+        check("\u{200b}6001\n\u{feff}5b", &[0x60, 1, 0x5b], &[]);
         check("", &[], &[]);
         check("0x", &[], &[]);
     }

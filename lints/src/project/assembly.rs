@@ -13,14 +13,14 @@ use alloy_primitives::Bytes;
 use super::source_store::{SourceStore, modified};
 use crate::{
     artifact::{
-        Characters, Compilation, DecodedCode, RawCode, RawContract, RawMap, SyntaxTrees, VyperModule,
-        declared_layout, decode_code, definition_in_text, is_library_code, parse_selector, place_span,
-        vyper_positions, with_vyper_immutables,
+        Characters, Compilation, Created, DecodedCode, RawCode, RawContract, RawMap, SyntaxTrees,
+        VyperModule, created, declared_layout, decode_code, definition_in_text, is_library_code,
+        parse_selector, place_span, vyper_positions, with_vyper_immutables,
     },
     error::Error,
     source_map::{Location, MapEntry, SourceId, SourceMap, SourceSpan, decode},
     storage_layout::{StorageLayout, parse_solc, parse_vyper},
-    unit::{Compiler, Contract, ContractKind, DefinitionKind, Notice, Origin, Project},
+    unit::{Compiler, Contract, ContractKind, DefinitionKind, ImmutablePlace, Notice, Origin, Project},
 };
 
 /// A project being put together.
@@ -151,7 +151,21 @@ impl Assembly {
     }
 
     /// Adds a contract that is nothing but code.
-    pub(crate) fn add_raw(&mut self, name: &str, path: Option<&Path>, code: DecodedCode) {
+    pub(crate) fn add_raw(
+        &mut self,
+        name: &str,
+        path: Option<&Path>,
+        code: DecodedCode,
+    ) -> Result<(), Error> {
+        let given = code.bytes.clone();
+        let (code, immutables) = match created(&code) {
+            None => (code, None),
+            Some(Created::Runtime { code, immutables }) => (code, Some(immutables)),
+            Some(Created::Copy) => return Err(Error::DeploysCopy { name: name.to_owned() }),
+        };
+        if let Some(immutables) = &immutables {
+            self.report_creation(name, &code, immutables);
+        }
         self.report_unlinked(name, &code);
         self.insert(Contract {
             name: name.to_owned(),
@@ -160,8 +174,8 @@ impl Assembly {
             origin: Origin::Project,
             kind: ContractKind::Raw,
             runtime: code.bytes,
-            creation: None,
-            immutables: Vec::new(),
+            creation: immutables.is_some().then_some(given),
+            immutables: immutables.unwrap_or_default(),
             unlinked: code.unlinked,
             abi: None,
             method_identifiers: BTreeMap::new(),
@@ -171,6 +185,7 @@ impl Assembly {
             compiler: None,
             artifact: path.map(Path::to_path_buf),
         });
+        Ok(())
     }
 
     /// Adds all that one run of a compiler produced.
@@ -299,7 +314,8 @@ impl Assembly {
         let user_name = compilation.user_names.get(&raw.source_path).cloned();
         let source_path = user_name.or(display).unwrap_or_else(|| raw.source_path.clone());
         let qualified = format!("{source_path}:{}", raw.name);
-        let Some(runtime) = &raw.runtime else {
+        // Where a build keeps nothing but creation code, the runtime code is what that deploys.
+        let Some(runtime) = raw.runtime.as_ref().or(raw.creation.as_ref().filter(|it| deploys(it))) else {
             // An interface has no bytecode even where the build has some; only a definition tells them apart.
             let notice = match self.definition_kind(&raw, source, sources) {
                 Some(kind @ (DefinitionKind::Interface | DefinitionKind::Abstract)) => {
@@ -330,6 +346,14 @@ impl Assembly {
             self.notice(Notice::NotDeployable { contract: qualified, kind });
             return Ok(());
         }
+        let inside = match created(&decoded) {
+            None | Some(Created::Copy) => None,
+            Some(Created::Runtime { code, immutables }) => {
+                decoded = code;
+                self.report_creation(&qualified, &decoded, &immutables);
+                Some(immutables)
+            }
+        };
         let creation = raw.creation.as_ref().map(|code| decode_code(&code.object, &code.links)).transpose();
         let creation = creation.map_err(|it| wrong("creation code", it))?.map(|it| it.bytes);
         let origin = source.map_or_else(
@@ -360,7 +384,9 @@ impl Assembly {
                 None
             }
         };
-        let source_map = match self.source_map(runtime, &decoded.bytes, sources) {
+        let map_of_code = || self.source_map(runtime, &decoded.bytes, sources);
+        // The map of creation code says nothing of the code inside.
+        let source_map = match if inside.is_some() { Ok(None) } else { map_of_code() } {
             Ok(map) => map,
             Err(message) => {
                 self.notices.insert(malformed("source map", message));
@@ -372,7 +398,10 @@ impl Assembly {
             identifiers.filter_map(|(name, hex)| Some((name.clone(), parse_selector(hex)?))).collect();
         let is_library = self.definition_kind(&raw, source, sources) == Some(DefinitionKind::Library)
             || is_library_code(&decoded.bytes);
-        let (runtime_bytes, immutables) = with_vyper_immutables(&raw, decoded.bytes, &runtime.immutables);
+        let (runtime_bytes, immutables) = match inside {
+            Some(immutables) => (decoded.bytes, immutables),
+            None => with_vyper_immutables(&raw, decoded.bytes, &runtime.immutables),
+        };
         if origin == Origin::Project {
             let contracts = || vec![qualified.clone()];
             if source_map.is_none() {
@@ -415,6 +444,11 @@ impl Assembly {
             let text = &self.store.sources[source?.0 as usize].text;
             definition_in_text(text, &raw.name)
         })
+    }
+
+    fn report_creation(&mut self, contract: &str, code: &DecodedCode, immutables: &[ImmutablePlace]) {
+        let (size, unknown) = (code.bytes.len(), immutables.len());
+        self.notice(Notice::CreationCode { contract: contract.to_owned(), size, unknown });
     }
 
     fn report_unlinked(&mut self, contract: &str, code: &DecodedCode) {
@@ -542,6 +576,12 @@ impl Assembly {
 /// Whether the compiler is Vyper, as far as it is known.
 fn is_by_vyper(compilation: &Compilation<'_>) -> bool {
     compilation.compiler.as_ref().is_some_and(|it| it.compiler == Compiler::Vyper)
+}
+
+/// Whether code that a compiler calls creation code deploys something that can be found.
+fn deploys(code: &RawCode<'_>) -> bool {
+    let decoded = decode_code(&code.object, &code.links);
+    decoded.is_ok_and(|decoded| matches!(created(&decoded), Some(Created::Runtime { .. })))
 }
 
 /// The name of a file without folders and extension.

@@ -8,6 +8,7 @@ use super::{
     Format,
     assembly::Assembly,
     document::Document,
+    read_text,
     standard_json::{Context, StandardInput, StandardOutput, compilation},
 };
 use crate::{
@@ -61,7 +62,7 @@ fn read_split(document: &Document<'_>, assembly: &mut Assembly) -> Result<(), Er
         };
         Some(path.with_file_name(other))
     });
-    let text = other.as_ref().and_then(|path| fs::read_to_string(path).ok());
+    let text = other.as_ref().and_then(|path| read_text(path).ok());
     let (Some(path), Some(text)) = (other, text) else {
         if document.has_object("output") {
             return read_halves(document, document, assembly);

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde_json::value::RawValue;
 
 use super::raw;
-use crate::{artifact::DecodedCode, error::Error};
+use crate::{artifact::DecodedCode, error::Error, text::NotText};
 
 /// What a file holds.
 pub(super) enum Content<'a> {
@@ -79,13 +79,18 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Tells what `bytes` are.
+/// Whether nine bytes of ten are hexadecimal digits, as in no code: those are a handful of instructions.
+fn is_mostly_digits(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().filter(|it| it.is_ascii_hexdigit() || it.is_ascii_whitespace() || **it == b'x');
+    digits.count() * 10 >= bytes.len() * 9
+}
+
+/// Tells what `bytes` are, which have no byte order mark any more.
 pub(super) fn classify<'a>(
     name: &'a str,
     path: Option<&'a Path>,
     bytes: &'a [u8],
 ) -> Result<Content<'a>, Error> {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let empty = || Error::Empty { name: name.to_owned() };
     if bytes.is_empty() {
         return Err(empty());
@@ -95,6 +100,11 @@ pub(super) fn classify<'a>(
         if named_json {
             let message = "the file is binary".to_owned();
             return Err(Error::Json { name: name.to_owned(), message });
+        }
+        // Digits with something between them that is no UTF-8 are no code: whatever wrote them wrote text.
+        if is_mostly_digits(bytes) {
+            let problem = NotText::Broken { encoding: "UTF-8" };
+            return Err(Error::Encoding { name: name.to_owned(), problem });
         }
         return raw::binary(name, bytes).map(Content::Code);
     };

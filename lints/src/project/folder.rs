@@ -13,7 +13,7 @@ use ignore::gitignore::Gitignore;
 use super::{
     FOLDERS, LoadOptions,
     assembly::Assembly,
-    read_bytes,
+    read_bytes, read_file,
     source_store::{Folders, SourceStore},
 };
 use crate::{
@@ -55,9 +55,8 @@ pub(super) fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> 
         assembly.notice(Notice::Unreadable { path, message: error.to_string() });
     }
     for file in listing.files {
-        let read = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source });
         let name = file.display().to_string();
-        match read.and_then(|bytes| read_bytes(&name, Some(&file), &bytes, &mut assembly)) {
+        match read_file(&file).and_then(|bytes| read_bytes(&name, Some(&file), &bytes, &mut assembly)) {
             // Other JSON files are everywhere; they are nothing to mention.
             Ok(()) | Err(Error::WrongKind { .. }) => {}
             Err(error) => {

@@ -15,6 +15,7 @@ use super::{
     document::{Content, Document, classify},
     folder,
     foundry_artifact::{self, Surroundings},
+    read_file, read_text,
     source_store::{Folders, SourceStore},
     toolchain,
 };
@@ -119,7 +120,7 @@ pub(super) fn read_output(root: &Path, out: &Path) -> Result<Project, Error> {
 fn read_artifacts(surroundings: &Surroundings, assembly: &mut Assembly) -> Result<(), Error> {
     let mut texts = Vec::new();
     for file in files_in(surroundings) {
-        let bytes = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+        let bytes = read_file(&file)?;
         texts.push((file.display().to_string(), file, bytes));
     }
     let mut documents: Vec<Document<'_>> = Vec::new();
@@ -147,7 +148,7 @@ fn files_in(surroundings: &Surroundings) -> Vec<PathBuf> {
 
 fn read_profile(root: &Path) -> Result<Profile, Error> {
     let path = root.join("foundry.toml");
-    let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    let text = read_text(&path)?;
     let wrong = |message: String| Error::Configuration { path: path.clone(), message };
     let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
     let mut profiles = match table.remove("profile") {

@@ -19,6 +19,7 @@ use super::{
     assembly::Assembly,
     build_info,
     document::Document,
+    read_text,
     standard_json::{StandardInput, read_metadata},
 };
 use crate::{
@@ -131,7 +132,7 @@ pub(super) fn read(
 ) -> Result<(), Error> {
     let mut texts = Vec::new();
     for path in build_info::files_in(&surroundings.build_infos) {
-        match fs::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) => texts.push((path, text)),
             Err(error) => assembly.notice(Notice::Unreadable { path, message: error.to_string() }),
         }
@@ -279,7 +280,7 @@ fn read_build<'a>(path: &'a Path, text: &'a str) -> Result<Build<'a>, Error> {
 }
 
 fn read_cache(path: &Path, out: &Path) -> Option<BTreeMap<PathBuf, String>> {
-    let cache: Cache = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
+    let cache: Cache = serde_json::from_str(&read_text(path).ok()?).ok()?;
     let files = cache.files.into_values();
     let artifacts = files.flat_map(|file| file.artifacts.into_values()).flat_map(BTreeMap::into_values);
     let recorded = artifacts.flat_map(BTreeMap::into_values).filter_map(|artifact| {

@@ -13,7 +13,7 @@ use super::{
     FolderKind, LoadOptions,
     assembly::Assembly,
     document::{Content, Document, classify},
-    folder, hardhat_artifact, read_document,
+    folder, hardhat_artifact, read_document, read_file, read_text,
     source_store::{Folders, SourceStore},
     toolchain,
 };
@@ -49,7 +49,7 @@ fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
     let mut alone = Vec::new();
     for file in files_in(&artifacts) {
         let name = file.display().to_string();
-        let bytes = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+        let bytes = read_file(&file)?;
         let document = match classify(&name, Some(&file), &bytes) {
             Ok(Content::Json(document)) => document,
             Ok(Content::Code(_)) => continue,
@@ -70,7 +70,7 @@ fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
         }
     }
     for (path, keys) in wanted {
-        let text = fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let text = read_text(&path)?;
         let name = path.display().to_string();
         let document = Document::parse(&name, Some(&path), &text)?;
         let mut build = Assembly::new(SourceStore::new(root.clone(), Folders::default()));
@@ -80,7 +80,7 @@ fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
         });
     }
     for file in alone {
-        let bytes = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+        let bytes = read_file(&file)?;
         super::read_bytes(&file.display().to_string(), Some(&file), &bytes, &mut assembly)?;
     }
     if assembly.is_empty() {

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::{Format, assembly::Assembly, document::Document};
+use super::{Format, assembly::Assembly, document::Document, read_text};
 use crate::{
     artifact::{Compilation, RawCode, RawContract, RawMap, immutables, links},
     error::Error,
@@ -48,7 +48,7 @@ fn read_with_build(
     path: &Path,
     assembly: &mut Assembly,
 ) -> Result<(), Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let text = read_text(path)?;
     let name = path.display().to_string();
     let build = Document::parse(&name, Some(path), &text)?;
     let wanted = (document.text("sourceName"), document.text("contractName"));
@@ -105,7 +105,7 @@ pub(super) fn build_info_of(document: &Document<'_>) -> Option<PathBuf> {
             path.ancestors().skip(1).take(16).map(|it| it.join("build-info")).find(|it| it.is_dir())?;
         return Some(folder.join(format!("{id}.json"))).filter(|it| it.is_file());
     }
-    let debug = fs::read_to_string(path.with_extension("dbg.json")).ok()?;
+    let debug = read_text(&path.with_extension("dbg.json")).ok()?;
     let debug: serde_json::Value = serde_json::from_str(&debug).ok()?;
     Some(path.parent()?.join(debug.get("buildInfo")?.as_str()?)).filter(|it| it.is_file())
 }

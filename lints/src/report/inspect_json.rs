@@ -6,12 +6,35 @@
 use deconflict_analyzer::Verdict;
 use serde::Serialize;
 
-use crate::inspect::{AccessInspection, Cell, FunctionInspection, Inspection};
+use crate::{
+    inspect::{AccessInspection, Cell, FunctionInspection, Inspection},
+    unit::{Notice, Project},
+};
 
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
     contracts: Vec<Contract<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    followed: Vec<Hop<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+/// One proxy that was followed.
+#[derive(Serialize)]
+pub(super) struct Hop<'a> {
+    from: &'a str,
+    to: &'a str,
+    by: &'a str,
+}
+
+/// The proxies that were followed to the code of a project.
+pub(super) fn hops(project: &Project) -> impl Iterator<Item = Hop<'_>> {
+    project.notices.iter().filter_map(|notice| match notice {
+        Notice::Forwarded { from, to, by } => Some(Hop { from, to, by }),
+        _ => None,
+    })
 }
 
 #[derive(Serialize)]
@@ -77,8 +100,18 @@ struct Conflict<'a> {
 
 /// The whole document, with a line break at its end.
 pub fn render(inspections: &[Inspection]) -> String {
-    let document =
-        Document { schema: "deconflict/inspect/1", contracts: inspections.iter().map(contract).collect() };
+    render_of(&Project::default(), inspections)
+}
+
+/// The same, with what is to be known of how the project was read.
+pub fn render_of(project: &Project, inspections: &[Inspection]) -> String {
+    let notes = project.notices.iter().filter(|notice| notice.is_note());
+    let document = Document {
+        schema: "deconflict/inspect/1",
+        contracts: inspections.iter().map(contract).collect(),
+        followed: hops(project).collect(),
+        notes: notes.map(ToString::to_string).collect(),
+    };
     let mut text =
         serde_json::to_string_pretty(&document).expect("the document holds strings and numbers only");
     text.push('\n');

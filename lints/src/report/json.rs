@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Format, Section, Totals};
+use super::{
+    Format, Section, Totals,
+    inspect_json::{Hop, hops},
+};
 use crate::{
     diagnostic::{self, Diagnostic, Label},
     source_map::SourceSpan,
@@ -27,6 +30,8 @@ struct Document<'a> {
     diagnostics: Vec<Entry<'a>>,
     summary: Summary<'a>,
     notices: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    followed: Vec<Hop<'a>>,
 }
 
 #[derive(Serialize)]
@@ -116,7 +121,11 @@ pub fn render(sections: &[Section<'_>]) -> String {
             profiles: totals.profile_names(),
             rules: totals.rules.iter().map(|(&(_, rule), &count)| (rule, count)).collect(),
         },
-        notices: notices.filter(|notice| notice.is_warning()).map(ToString::to_string).collect(),
+        notices: notices
+            .filter(|notice| notice.is_warning() || notice.is_note())
+            .map(ToString::to_string)
+            .collect(),
+        followed: sections.iter().flat_map(|it| hops(it.project)).collect(),
     };
     let mut text =
         serde_json::to_string_pretty(&document).expect("the document holds strings and numbers only");

@@ -125,6 +125,38 @@ pub enum Notice {
         /// Its messages.
         messages: String,
     },
+    /// What was given is creation code; the runtime code inside is looked at instead.
+    #[error(
+        "{contract} is creation code: what is analysed is the runtime code that it deploys ({size} bytes), and not its \
+         constructor{}",
+        describe_unknown(*unknown)
+    )]
+    CreationCode {
+        /// `path:Name`, or the input.
+        contract: String,
+        /// How long the runtime code is.
+        size: usize,
+        /// How many places in it the constructor fills in with what is not known here.
+        unknown: usize,
+    },
+    /// The code of an account that another one forwards to is looked at instead of its own.
+    #[error("{from} forwards to {to} ({by}), whose code is looked at instead")]
+    Forwarded {
+        /// The account that forwards.
+        from: String,
+        /// What it forwards to.
+        to: String,
+        /// How it knows that.
+        by: String,
+    },
+    /// An account hands calls on to others, which are not looked at.
+    #[error("{account} {reason}")]
+    HandsOn {
+        /// The account.
+        account: String,
+        /// What it does, and what to do about it.
+        reason: String,
+    },
     /// The project was compiled first.
     #[error("compiled {} with `{command}`", root.display())]
     Built {
@@ -138,7 +170,25 @@ pub enum Notice {
 impl Notice {
     /// Whether the developer should see this without asking: something can be done about it.
     pub fn is_warning(&self) -> bool {
-        !matches!(self, Self::NotDeployable { .. } | Self::Preamble { .. } | Self::Built { .. })
+        !self.is_note()
+            && !matches!(self, Self::NotDeployable { .. } | Self::Preamble { .. } | Self::Built { .. })
+    }
+
+    /// Whether it says that something else is looked at than what was named: nothing is wrong, and all must know.
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::CreationCode { .. } | Self::Forwarded { .. } | Self::HandsOn { .. })
+    }
+}
+
+fn describe_unknown(places: usize) -> String {
+    match places {
+        0 => String::new(),
+        1 => {
+            "; one place that the constructor fills in, such as an immutable, is taken for unknown".to_owned()
+        }
+        more => format!(
+            "; {more} places that the constructor fills in, such as immutables, are taken for unknown"
+        ),
     }
 }
 

@@ -1,15 +1,12 @@
 //! `--baseline` and `--write-baseline`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use deconflict_lints::Baseline;
 
 use super::Checkup;
-use crate::{arguments::Check, command::replace, console::Console};
+use crate::{arguments::Check, command::replace, console::Console, text};
 
 /// The file that is used where none is named.
 const DEFAULT: &str = "deconflict-baseline.json";
@@ -43,7 +40,7 @@ pub(super) fn apply(options: &Check, checkups: &mut [Checkup], console: &Console
         let findings = if count == 1 { "finding" } else { "findings" };
         console.note(&format!("wrote {count} {findings} to {}", path.display()));
     }
-    let text = fs::read_to_string(&path).with_context(|| {
+    let text = text::read(&path).with_context(|| {
         let path = path.display();
         format!("cannot read the baseline {path}: write it with `deconflict check --write-baseline={path}`")
     })?;

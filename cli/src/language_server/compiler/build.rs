@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Candidate, imports::Remapping};
+use crate::text;
 
 /// How a project compiles.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +66,7 @@ impl Build {
     }
 
     fn foundry(root: &Path) -> Self {
-        let text = fs::read_to_string(root.join("foundry.toml")).unwrap_or_default();
+        let text = text::read(&root.join("foundry.toml")).unwrap_or_default();
         let table: toml::Table = text.parse().unwrap_or_default();
         let name = env::var("FOUNDRY_PROFILE").unwrap_or_else(|_| "default".to_owned());
         let profile = |name: &str| -> Profile {
@@ -113,7 +114,7 @@ impl Build {
         files.sort_by_key(|it| std::cmp::Reverse(written(it)));
         let info = files
             .iter()
-            .find_map(|it| serde_json::from_str::<BuildInfo>(&fs::read_to_string(it.path()).ok()?).ok())?;
+            .find_map(|it| serde_json::from_str::<BuildInfo>(&text::read(&it.path()).ok()?).ok())?;
         let mut settings = info.input.settings;
         let remappings = settings.remove("remappings").and_then(|it| serde_json::from_value(it).ok());
         let remappings: Vec<String> = remappings.unwrap_or_default();
@@ -239,7 +240,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 
 /// The remappings of `remappings.txt`, and those that Foundry takes from the folders of dependencies.
 fn remappings_of(root: &Path, libraries: &[String]) -> Vec<Remapping> {
-    let text = fs::read_to_string(root.join("remappings.txt")).unwrap_or_default();
+    let text = text::read(&root.join("remappings.txt")).unwrap_or_default();
     let mut found: Vec<_> = text.lines().filter_map(Remapping::parse).collect();
     for library in libraries.iter().filter(|it| *it != "node_modules") {
         let entries = fs::read_dir(root.join(library)).into_iter().flatten().filter_map(Result::ok);
