@@ -6,8 +6,8 @@
 //! a creation is, returns none. What a deployment sees of the chain is not known; the run takes a likely word for it,
 //! remembers that it did, and goes both ways where such a word decides.
 
-mod machine;
 mod memory;
+mod machine;
 
 use std::{collections::VecDeque, ops::Range};
 

@@ -4,6 +4,7 @@
 //! compressed by zstd. In between there is plain data in revm's own types, and nothing here executes anything.
 
 mod error;
+mod bytes;
 mod form;
 mod codes;
 mod format;

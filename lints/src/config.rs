@@ -4,8 +4,8 @@
 //! selector is a rule's name or code, a group letter, a group (`default`, `pedantic`, `all`), or `warnings`: every rule
 //! that warns at that point. `file` reads the same from `deconflict.toml`.
 
-mod file;
 mod patterns;
+mod file;
 mod template;
 
 use crate::{

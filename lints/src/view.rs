@@ -4,8 +4,8 @@
 //! In: summaries, conflict matrix, names and places of one contract. Out: [`Touch`]es and plain answers. Every filter
 //! that keeps reports quiet is here, so that all rules mean the same by "user" and "shared".
 
-mod arrays;
 mod words;
+mod arrays;
 
 pub(crate) use words::{Comparison, Needs};
 

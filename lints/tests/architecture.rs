@@ -150,7 +150,7 @@ fn modules_import_only_what_stands_above_them() {
     let mut wrong = Vec::new();
     for root in CRATES {
         let tree = modules::Tree::read(&workspace().join(root));
-        assert!(tree.imports() > tree.modules(), "the imports of {root} are read");
+        assert!(tree.modules() > 3 && tree.imports() > 2, "the modules of {root} and their imports are read");
         wrong.extend(tree.upward().into_iter().map(|it| format!("{root}: {it}")));
     }
     assert!(wrong.is_empty(), "{} imports go up:\n{}", wrong.len(), wrong.join("\n"));

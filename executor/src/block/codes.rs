@@ -12,7 +12,7 @@ use std::{
 use alloy_primitives::{B256, Bytes, hex, keccak256, map::B256Map};
 use revm::bytecode::Bytecode;
 
-use super::{error::BlockError, read::read_bytes};
+use super::{bytes::read_bytes, error::BlockError};
 
 /// The codes of one file.
 #[derive(Debug)]

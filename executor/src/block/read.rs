@@ -1,10 +1,7 @@
 //! Reads block files, finds the codes that they name, and checks what can be checked without executing.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
-    fs,
-    io::{ErrorKind, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,12 +11,13 @@ use revm::{bytecode::Bytecode, primitives::hardfork::SpecId};
 
 use super::{
     Account, Block, Expected, Header,
+    bytes::{read_bytes, text},
     codes::{CodeStore, check},
     error::BlockError,
     format::{AccountFile, BlockFile, ExpectedFile, FORMAT, HeaderFile, ReadTransaction},
     other,
 };
-use crate::{chain::fork, text::utf8};
+use crate::chain::fork;
 
 /// The name of the code file that blocks of a folder share.
 const SHARED_CODES: &str = "codes.jsonl.zst";
@@ -124,39 +122,6 @@ impl BlockReader {
         }
         Ok(None)
     }
-}
-
-/// The content of a file, decompressed if it is a zstd frame by its first bytes.
-pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, BlockError> {
-    const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-    let raw = fs::read(file).map_err(|source| BlockError::Unreadable { file: file.to_owned(), source })?;
-    if !raw.starts_with(&ZSTD) {
-        return without_mark(file, raw);
-    }
-    let mut bytes = Vec::with_capacity(raw.len().saturating_mul(4));
-    let damaged = |source| BlockError::Damaged { file: file.to_owned(), source };
-    let mut decoder = zstd::Decoder::with_buffer(raw.as_slice()).map_err(damaged)?;
-    match decoder.read_to_end(&mut bytes) {
-        Ok(_) => without_mark(file, bytes),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            Err(BlockError::CutShort { file: file.to_owned() })
-        }
-        Err(error) => Err(damaged(error)),
-    }
-}
-
-/// The text of a file in UTF-8, whatever wrote it.
-fn text<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, BlockError> {
-    utf8(bytes).map_err(|problem| BlockError::Encoding { file: file.to_owned(), problem })
-}
-
-/// The same of a file that need not be kept as it is.
-fn without_mark(file: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, BlockError> {
-    let changed = match text(file, &bytes)? {
-        Cow::Borrowed(rest) if rest.len() == bytes.len() => None,
-        changed => Some(changed.into_owned()),
-    };
-    Ok(changed.unwrap_or(bytes))
 }
 
 /// Reads once more to find out which field is wrong, which is too slow to be done for files that are right.

@@ -50,6 +50,7 @@ pub fn other_rules(chain_id: u64) -> Option<String> {
             | NamedChain::Ropsten
             | NamedChain::Rinkeby
             | NamedChain::Goerli
+            | NamedChain::Hoodi
             | NamedChain::Kovan
             | NamedChain::Dev
             | NamedChain::AnvilHardhat

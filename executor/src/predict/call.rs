@@ -250,7 +250,9 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 revert_trail(&mut path.trail, path.frame.trail_checkpoint);
             }
             let Some(below) = path.waiting.pop() else {
-                let used = path.frame.given.at(Level::Here) - path.frame.left.at(Level::Here);
+                // What any state can make it cost: a template would otherwise answer with what it was learnt on, and
+                // hints would differ by who was predicted first.
+                let used = path.frame.given.at(Level::Other) - path.frame.left.at(Level::Other);
                 let used = u64::try_from(used).unwrap_or_default();
                 self.ledger.gas = self.ledger.gas.max(used);
                 if let Some(trail) = &mut path.trail {

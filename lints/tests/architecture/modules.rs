@@ -67,7 +67,11 @@ impl Tree {
 
     fn read_items(&mut self, items: &[Item], folder: &Path, way: &Way) {
         let mut module = Module::default();
-        let mut paths = Paths { way, found: BTreeSet::new() };
+        let declared = items.iter().filter_map(|item| match item {
+            Item::Mod(it) => Some(it.ident.to_string()),
+            _ => None,
+        });
+        let mut paths = Paths { way, children: declared.collect(), found: BTreeSet::new() };
         for item in items {
             match item {
                 Item::Mod(it) if !is_test(&it.attrs) => {
@@ -198,6 +202,8 @@ fn flatten(tree: &UseTree, mut before: Way, leaves: &mut Vec<(String, Way)>) {
 /// Collects paths that start at the crate.
 struct Paths<'w> {
     way: &'w Way,
+    /// The modules that the file declares, by whose names paths may start as well.
+    children: BTreeSet<String>,
     found: BTreeSet<Way>,
 }
 
@@ -207,6 +213,7 @@ impl Paths<'_> {
         let mut start = match path.first()?.as_str() {
             "crate" => Way::new(),
             "self" | "super" => self.way.clone(),
+            name if self.children.contains(name) => self.way.clone(),
             _ => return None,
         };
         let ups = path.iter().take_while(|name| *name == "super").count();
