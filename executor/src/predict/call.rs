@@ -240,6 +240,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
             };
             if success && path.frame.creates.is_some() {
                 success = self.deploy(path, offset, length);
+                // Code that is refused ends the creation as a halt does: its creator sees no byte of it.
+                if !success {
+                    length = 0;
+                }
             }
             let mut halts = !success && !matches!(event, Event::Revert { .. });
             if !halts && path.frame.fails_alone() && !self.had_enough(path) {

@@ -218,6 +218,23 @@ pub(crate) fn known() -> Vec<Known> {
                 it.holder(SECOND).storage.clear();
             },
         ),
+        same("a creation whose code is refused returns nothing", 600_000, |it| {
+            // Returns the byte `ef`, which no code begins with.
+            let creation = [op::PUSH1, 0xef, op::PUSH0, op::MSTORE8, op::PUSH1, 1, op::PUSH0, op::RETURN];
+            let store = [&[op::PUSH8][..], &creation, &[op::PUSH0, op::MSTORE]].concat();
+            let create = [op::PUSH1, 8, op::PUSH1, 24, op::PUSH0, op::CREATE, op::POP];
+            it.code(FIRST, &[&store[..], &create, &[op::RETURNDATASIZE, op::SLOAD]].concat());
+        }),
+        same("code that is too long is not returned, and not paid for", 600_000, |it| {
+            // Returns 24,577 bytes.
+            let creation = [op::PUSH2, 0x60, 0x01, op::PUSH0, op::RETURN];
+            let store = [&[op::PUSH5][..], &creation, &[op::PUSH0, op::MSTORE]].concat();
+            let create = [op::PUSH1, 5, op::PUSH1, 27, op::PUSH0, op::CREATE, op::POP];
+            let copy = [op::RETURNDATASIZE, op::PUSH0, op::PUSH0, op::RETURNDATACOPY];
+            let call = [call(SECOND, &[op::GAS], &[op::PUSH0]), load_if(true)].concat();
+            it.code(FIRST, &[&store[..], &create, &copy, &call].concat());
+            it.code(SECOND, &[op::PUSH0, op::SLOAD]);
+        }),
         same("an account whose nonce is at its limit creates nothing", 600_000, |it| {
             it.code(FIRST, &[create(&[op::PUSH0]), load_if(false)].concat());
             it.holder(FIRST).nonce = u64::MAX;
