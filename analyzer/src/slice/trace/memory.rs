@@ -34,6 +34,16 @@ impl KnownMemory {
         }
     }
 
+    /// Notes that a word is read: stores to the same base that are apart from it stay unread.
+    fn read_word(&mut self, address: Option<(Option<Value>, u64)>) {
+        match address {
+            Some((base, at)) if base == self.base => {
+                self.unread.retain(|stored, _| stored.abs_diff(at) >= 32);
+            }
+            _ => self.unread.clear(),
+        }
+    }
+
     fn overwrite(&mut self, offset: u64, length: u64) {
         let end = offset.saturating_add(length);
         let apart = |at: u64| at.saturating_add(32) <= offset || at >= end;
@@ -74,7 +84,7 @@ impl Tracer<'_, '_> {
                 let value = match forwarded {
                     Some(word) if !self.keeps_memory_size => word,
                     _ => {
-                        self.memory.unread.clear();
+                        self.memory.read_word(address);
                         self.values.effect(Op::MLoad { to: 0, offset })
                     }
                 };
