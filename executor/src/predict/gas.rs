@@ -256,7 +256,8 @@ impl Schedule {
 
     /// The least gas of which so much can be given on.
     pub(super) fn least_for(&self, given: i64) -> i64 {
-        if self.keeps_a_part() { given + given / 63 + 1 } else { given }
+        // Some hundred calls deep a number that nobody has would come to one that is less than nothing.
+        if self.keeps_a_part() { given.saturating_add(given / 63).saturating_add(1) } else { given }
     }
 }
 
@@ -328,6 +329,13 @@ mod tests {
             assert!(most(least) >= given);
             assert!(most((least - 2).max(0)) <= given);
         }
+    }
+
+    #[test]
+    fn what_nobody_has_is_not_less_however_deep_calls_go() {
+        let schedule = schedule(SpecId::OSAKA);
+        let need = (0..1_024).fold(UNBOUNDED as i64, |given, _| schedule.least_for(given));
+        assert!(need >= UNBOUNDED as i64);
     }
 
     #[test]

@@ -242,7 +242,7 @@ fn least_for(
             }
             let before = caller.left.at(level) + taken.at(level);
             let spent = caller.given.at(level) - before;
-            *need = spent + schedule.least_for(given);
+            *need = spent.saturating_add(schedule.least_for(given));
         }
         (asked, stipend, taken) = (caller.asked, caller.stipend, caller.taken);
     }
