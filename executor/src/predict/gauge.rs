@@ -193,6 +193,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// As [`Machine::rely_on_gas`], for a callee that used so much.
     pub(super) fn rely_on(&self, path: &mut Path, need: impl Fn(Level) -> i64, given: (Asked, u64, Left)) {
         let Path { trail: Some(trail), waiting, frame, .. } = path else { return };
+        trail.hold_to_costs();
         let callers: Vec<&Frame> = waiting.iter().chain([&*frame]).map(|frame| &**frame).collect();
         match least_for(self.schedule, &callers, need, given) {
             Some([alike, other]) => trail.rely_on_gas(other, alike),

@@ -142,18 +142,25 @@ impl<D: DatabaseRef> Machine<'_, D> {
         macro_rules! spend_by {
             ($words:expr, $costs:expr) => {{
                 let words: &[Word] = &$words;
-                let costs: [u64; 2] = $costs;
+                let [here, most]: [u64; 2] = $costs;
                 let taint = words.iter().fold(Taint::CLEAN, |taint, word| taint.union(word.taint));
                 if taint.is_unknown() {
                     *gas_sources = gas_sources.union(Taint::UNKNOWN);
-                    frame.left.spend_each([costs[1]; 4]);
-                } else if !taint.is_clean() {
-                    *gas_sources = gas_sources.union(taint);
-                    frame.left.spend_each([costs[0], costs[1], costs[1], costs[1]]);
-                } else if words.iter().any(|word| !constant!(word)) {
-                    frame.left.spend_each([costs[0], costs[0], costs[1], costs[1]]);
+                    frame.left.spend_each([most; 4]);
                 } else {
-                    frame.left.spend(costs[0]);
+                    *gas_sources = gas_sources.union(taint);
+                    let any = if taint.is_clean() { here } else { most };
+                    // What a path has decided is the same wherever it is gone, whatever state set it.
+                    let mut others = here;
+                    for word in words {
+                        if RECORDS && let Some(trail) = trail.as_deref_mut() && !trail.is_constant(word) {
+                            // Without a bound nothing could be said of the gas: the word is decided if that is asked.
+                            if most < UNBOUNDED || !trail.suppose(word) {
+                                others = most;
+                            }
+                        }
+                    }
+                    frame.left.spend_each([here, any, others, others]);
                 }
             }};
         }
@@ -474,12 +481,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         let dear = |level, cost| {
                             if frame.left.at(level) + ahead <= needs { UNBOUNDED } else { cost }
                         };
+                        let least = u64::try_from(needs + 1).unwrap_or_default();
                         let [here, any, alike, other] = costs;
                         let costs = [
                             dear(Level::Here, here),
                             dear(Level::Any, any),
-                            dear(Level::Alike, alike),
-                            dear(Level::Other, other),
+                            // What another transaction needs is asked of its gas: as much as the store does not spend.
+                            alike.max(least),
+                            other.max(least),
                         ];
                         frame.left.spend_each(costs);
                         *gas_left = gas_left.saturating_sub(schedule.params.sstore_static_gas());

@@ -107,6 +107,8 @@ pub(in super::super) struct Trail {
     /// The numbers of the stores that were not taken back.
     live: Vec<u32>,
     transfers: Vec<[NodeId; 3]>,
+    /// Words on whose values the costs rest that are counted for other transactions.
+    supposed: Vec<Word>,
     given_up: bool,
 }
 
@@ -130,6 +132,7 @@ impl Trail {
             stores: 0,
             live: Vec::new(),
             transfers: Vec::new(),
+            supposed: Vec::new(),
             given_up: false,
         }
     }
@@ -395,6 +398,27 @@ impl Trail {
         }
         self.fixed.insert(node, value);
         self.decide(node, Test::Equals(value));
+    }
+
+    /// Supposes that a word is the same for every transaction that goes this way, as long as only its cost rests on that.
+    /// False if it cannot be made a decision.
+    pub(in super::super) fn suppose(&mut self, word: &Word) -> bool {
+        let known = word.node != NodeId::UNKNOWN;
+        if known && !self.given_up && self.supposed.last().is_none_or(|last| last.node != word.node) {
+            if self.supposed.len() > MAX_NODES {
+                self.give_up();
+                return false;
+            }
+            self.supposed.push(*word);
+        }
+        known
+    }
+
+    /// Makes decisions of what was supposed: something rests on what it costs.
+    pub(in super::super) fn hold_to_costs(&mut self) {
+        for word in std::mem::take(&mut self.supposed) {
+            self.fix(&word);
+        }
     }
 
     /// Makes bytes of a region a decision, up to 32 of them.
