@@ -88,7 +88,8 @@ pub struct AccessSet {
     pub depends_on_environment: Vec<EnvironmentWord>,
     /// Why something may be missing from this set; nothing is if the list is empty.
     pub incomplete: Vec<Shortfall>,
-    /// An estimate of the gas that the transaction uses.
+    /// An estimate of the gas that the transaction uses: what the way that it was predicted to go can come to on any state,
+    /// with stores and accounts at their dearest, and at most its gas limit. It is mostly more than what is used.
     pub gas: u64,
 }
 
