@@ -54,14 +54,14 @@ mod tests {
     fn libraries_are_found_again_in_what_is_deployed() {
         // A constructor without a choice, before DELEGATECALL to a library that is not linked.
         let placeholder = format!("__$5{}$__", "0".repeat(33));
-        let text = format!("601d60095f39601d5ff35f5f5f5f73{placeholder}5af400");
+        let text = format!("601c600a5f39601c5ff35f5f5f5f73{placeholder}5af400");
         let code = decode_hex(&text).expect("hexadecimal");
         let Some(Created::Runtime { code, immutables }) = created(&code) else {
             panic!("it is creation code")
         };
-        assert_eq!(code.bytes.len(), 0x1d);
+        assert_eq!(code.bytes.len(), 0x1c);
         assert_eq!(code.unlinked[0].name, placeholder);
-        assert_eq!(code.unlinked[0].offsets, [6]);
+        assert_eq!(code.unlinked[0].offsets, [5]);
         assert!(immutables.is_empty());
     }
 }
