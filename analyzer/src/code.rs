@@ -39,6 +39,13 @@ pub struct Instruction {
 }
 
 /// Decoded runtime code.
+///
+/// ```
+/// use deconflict_analyzer::Code;
+///
+/// let code = Code::new(vec![0x60, 0x01, 0x00].into());
+/// assert_eq!(code.instructions.len(), 2);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Code {
     /// The bytes as deployed, without padding.

@@ -103,6 +103,22 @@ struct Location {
 }
 
 /// The conflict matrix: cells `(a, b)` with `a <= b`, in order, [`Verdict::Never`] ones included.
+///
+/// There are `n (n + 1) / 2` cells for `n` summaries, since two calls of one function are a pair as well.
+///
+/// ```
+/// use deconflict_analyzer::{Options, Verdict, analyze, conflicts};
+///
+/// // One counter for everybody: slot 0 = slot 0 + 1.
+/// let counter = [0x60, 0x00, 0x54, 0x60, 0x01, 0x01, 0x60, 0x00, 0x55, 0x00];
+/// let matrix = conflicts(&analyze(counter.into(), &Options::default()));
+/// assert!(matrix.iter().any(|cell| cell.verdict == Verdict::Always));
+///
+/// // One counter for each caller: slot[caller] = slot[caller] + 1.
+/// let counters = [0x33, 0x54, 0x60, 0x01, 0x01, 0x33, 0x55, 0x00];
+/// let matrix = conflicts(&analyze(counters.into(), &Options::default()));
+/// assert!(matrix.iter().all(|cell| cell.verdict != Verdict::Always));
+/// ```
 pub fn conflicts(analysis: &Analysis) -> Vec<Conflict> {
     let (expressions, summaries) = (&analysis.expressions, analysis.summaries.as_slice());
     let locations: Vec<Vec<Location>> = summaries.iter().map(locations_of).collect();

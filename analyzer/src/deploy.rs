@@ -66,6 +66,17 @@ const MAX_STEPS: u64 = 400_000;
 const MAX_CODE: usize = 1024 * 1024;
 
 /// Runs `code` as creation code. `None` where nothing says that it is any.
+///
+/// ```
+/// use deconflict_analyzer::{Deployment, deployed};
+///
+/// // Copies the five bytes behind itself to memory and returns them.
+/// let constructor = [0x60, 0x05, 0x60, 0x0a, 0x5f, 0x39, 0x60, 0x05, 0x5f, 0xf3];
+/// let runtime = [0x60, 0x01, 0x33, 0x55, 0x00];
+/// let creation = [constructor.as_slice(), runtime.as_slice()].concat();
+/// let Some(Deployment::Runtime(found)) = deployed(&creation.into()) else { panic!("it returns code") };
+/// assert_eq!(found.code.as_ref(), runtime);
+/// ```
 pub fn deployed(code: &Bytes) -> Option<Deployment> {
     // Formats that are no instructions are no creation code, and a code without a return has no way to deploy anything.
     if code.first() == Some(&0xef) || !code.contains(&op::RETURN) {

@@ -70,6 +70,19 @@ const MAX_LONG_CONSTANTS: usize = 512;
 const MAX_ENTRIES: usize = 2_000;
 
 /// Analyses runtime code. Total: any bytes give an analysis, whose summaries say what they do not cover.
+///
+/// The work is bounded in instructions, never in time, so that a code has the same analysis on every machine.
+///
+/// ```
+/// use deconflict_analyzer::{Entry, Options, analyze};
+///
+/// // slot[caller] = 1 for whatever calldata: PUSH1 1, CALLER, SSTORE, STOP.
+/// let code = [0x60, 0x01, 0x33, 0x55, 0x00];
+/// let analysis = analyze(code.into(), &Options::default());
+/// let summary = analysis.summaries.iter().find(|summary| summary.entry == Entry::Fallback).unwrap();
+/// assert!(summary.is_complete());
+/// assert_eq!(summary.accesses.len(), 1);
+/// ```
 pub fn analyze(code: Bytes, options: &Options) -> Analysis {
     let code = Code::new(code);
     if code.bytes.first() == Some(&0xef) {

@@ -15,6 +15,25 @@ use crate::{
 const MAX_DEPTH: usize = 64;
 
 /// Computes the value of `id`; `leaf` is asked for whatever is no operation on other words.
+///
+/// `None` where `leaf` does not know a word that the value depends on, and where the expression stands for several values.
+///
+/// ```
+/// use alloy_primitives::U256;
+/// use deconflict_analyzer::{Environment, Node, Options, analyze, evaluate};
+///
+/// // slot[caller + 7] = 1.
+/// let code = [0x60, 0x01, 0x60, 0x07, 0x33, 0x01, 0x55, 0x00];
+/// let analysis = analyze(code.into(), &Options::default());
+/// let deconflict_analyzer::Slot { root, .. } = &analysis.summaries[0].accesses[0].slot;
+/// let deconflict_analyzer::Root::Raw(slot) = root else { panic!("a sum is no mapping: {root:?}") };
+/// let caller = U256::from(100);
+/// let known = |leaf| match analysis.expressions.node(leaf) {
+///     Node::Environment(Environment::Caller) => Some(caller),
+///     _ => None,
+/// };
+/// assert_eq!(evaluate(&analysis.expressions, *slot, &mut { known }), Some(U256::from(107)));
+/// ```
 pub fn evaluate(
     expressions: &Expressions,
     id: ExprId,

@@ -58,3 +58,8 @@ pub use slice::{
     Variant,
 };
 pub use summary::{Entry, Permission, Step, Summary};
+
+/// The page of the crate, whose example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Page;

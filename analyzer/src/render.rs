@@ -69,6 +69,18 @@ impl Names for Plain {
 }
 
 /// Renders what belongs to one entry of a contract.
+///
+/// ```
+/// use deconflict_analyzer::{Options, Plain, Render, analyze};
+///
+/// let code = [0x60, 0x01, 0x33, 0x55, 0x00];
+/// let analysis = analyze(code.into(), &Options::default());
+/// let summary = &analysis.summaries[0];
+/// let (expressions, entry) = (&analysis.expressions, summary.entry);
+/// let render = Render { expressions, names: &Plain, entry, prefix: "" };
+/// let access = &summary.accesses[0];
+/// assert_eq!(render.slot(&access.slot, access.bytes), "raw(caller)");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Render<'a> {
     /// The arena.

@@ -41,6 +41,14 @@ impl Slice {
     ///
     /// Every trace that the code is seen to reach is compiled. `all_destinations` adds one for every valid jump
     /// destination: for codes that turn out to compute jump targets in ways that are not seen.
+    ///
+    /// ```
+    /// use deconflict_analyzer::{Slice, Variant};
+    ///
+    /// let code = vec![0x60, 0x01, 0x33, 0x55, 0x00];
+    /// let slice = Slice::compile(code.into(), Variant::Lean, false);
+    /// assert!(slice.size() > 0);
+    /// ```
     pub fn compile(bytes: Bytes, variant: Variant, all_destinations: bool) -> Self {
         let slice = Self::compile_until(bytes, variant, all_destinations, &|| false);
         slice.expect("nothing says that it is enough")

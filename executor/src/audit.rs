@@ -229,6 +229,18 @@ fn median(values: &[u64]) -> u64 {
 /// The block is executed on its own for the time, and once under the recorder, whose changes lead from the state of one
 /// prediction to that of the next. The first round of predictions is what the codes cost that are seen for the first
 /// time. What both take otherwise is the fastest of three rounds: other work on the machine is not what is measured.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, Predictor, audit::{StateMode, audit_block}};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let audit = audit_block(&block, StateMode::Exact, &mut Predictor::new())?;
+/// assert_eq!(audit.figures.missed_in_complete, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn audit_block(
     block: &Block,
     mode: StateMode,

@@ -51,6 +51,19 @@ pub struct Lack {
 }
 
 /// The list that executing a block comes to: its transactions, without what clients do before and after them.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, BlockState, block_access_list};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let list = block_access_list::execute(&block, &BlockState::new(&block))?;
+/// let rlp = block_access_list::to_rlp(&list);
+/// assert_eq!(block_access_list::read(&rlp, block.transactions.len())?, list);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn execute(block: &Block, state: &BlockState) -> Result<BlockAccessList, ReplayError> {
     let mut list = Bal::new();
     record_states(block, state, |index, _, _, _, after| {

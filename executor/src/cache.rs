@@ -114,6 +114,16 @@ impl SliceCache {
     }
 
     /// The cache in a folder. Neither has to exist.
+    ///
+    /// ```
+    /// use deconflict_executor::{Predictor, SliceCache};
+    ///
+    /// let folder = std::env::temp_dir().join(format!("deconflict-example-{}", std::process::id()));
+    /// let predictor = Predictor::with_cache(SliceCache::open_in(&folder)?);
+    /// assert_eq!(predictor.cache().map(SliceCache::flush).transpose()?, Some(0));
+    /// # let _ = std::fs::remove_dir_all(folder);
+    /// # Ok::<(), deconflict_executor::CacheError>(())
+    /// ```
     pub fn open_in(folder: &Path) -> Result<Self, CacheError> {
         let path = folder.join(FILE);
         let reader = open_reader(&path)?;

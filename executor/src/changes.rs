@@ -76,6 +76,19 @@ pub struct AccountChange {
 
 /// Executes a block on unmodified revm, one transaction after the other, and tells what has changed in the end. This is
 /// what every other execution is compared with.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, BlockState, execute_settled};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let (outcome, changes) = execute_settled(&block, &BlockState::new(&block))?;
+/// let (again, same) = execute_settled(&block, &BlockState::new(&block))?;
+/// assert_eq!((outcome.gas_used, changes.digest()), (again.gas_used, same.digest()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn execute_settled(block: &Block, state: &BlockState) -> Result<(Outcome, StateChanges), ReplayError> {
     let mut machine = Machine::new(block, state, revm::inspector::NoOpInspector {});
     let mut results = Vec::with_capacity(block.transactions.len());

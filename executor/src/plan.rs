@@ -44,6 +44,23 @@ pub enum Place {
 }
 
 /// A block in the making.
+///
+/// ```
+/// use alloy_primitives::{Address, U256};
+/// use deconflict_executor::{
+///     StateKey,
+///     plan::{Planner, Touches},
+/// };
+///
+/// let pool = StateKey::Storage(Address::repeat_byte(1), U256::ZERO);
+/// let swap = Touches { writes: vec![pool], gas: 100_000, ..Touches::default() };
+/// let other = Touches { gas: 21_000, ..Touches::default() };
+/// let mut planner = Planner::new(2);
+/// let (first, second, third) = (planner.push(&swap), planner.push(&swap), planner.push(&other));
+/// assert_eq!(planner.dependencies(second), [first]);
+/// assert!(planner.dependencies(third).is_empty());
+/// assert_eq!(planner.critical_path_gas(), 200_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Planner {
     keys: FxHashMap<StateKey, u32>,

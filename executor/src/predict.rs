@@ -150,6 +150,21 @@ impl Predictor {
     }
 
     /// What a transaction touches if it runs on `state`, with scratch space of the thread's own.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use deconflict_executor::{BlockContext, BlockReader, BlockState, Predictor};
+    ///
+    /// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+    /// let block = BlockReader::default().read(Path::new(file))?;
+    /// let (predictor, state, env) = (Predictor::new(), BlockState::new(&block), block.env());
+    /// let context = BlockContext { env: &env, spec: block.spec, chain_id: block.chain_id };
+    /// let set = predictor.predict(&block.transactions[0].env, context, &state);
+    /// assert!(set.incomplete.is_empty());
+    /// assert!(!set.writes.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn predict<D: DatabaseRef>(&self, tx: &TxEnv, block: BlockContext<'_>, state: &D) -> AccessSet {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::default();

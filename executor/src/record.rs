@@ -78,6 +78,19 @@ pub struct Change<K, V> {
 }
 
 /// Executes a block, and hands each transaction's index, result, accesses and changes to `each`, in order.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, BlockState, record};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let mut touched = 0;
+/// record(&block, &BlockState::new(&block), |_, _, record, _| touched += record.reads.len())?;
+/// assert!(touched > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn record(
     block: &Block,
     state: &BlockState,

@@ -224,6 +224,23 @@ type ReadAhead<'a> = dyn Fn(&Scene<'_>) -> Duration + Sync + 'a;
 pub type Listener<'a> = dyn Fn(usize, &ExecutionResult) + Sync + 'a;
 
 /// Watches an execution, or ends it.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, BlockState, Config, Executor, Predictions, Watch};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let (executor, state) = (Executor::new(Config::default()), BlockState::new(&block));
+/// let last = std::sync::atomic::AtomicUsize::new(0);
+/// let committed = |index, _: &_| last.store(index, std::sync::atomic::Ordering::Relaxed);
+/// let watch = Watch { committed: Some(&committed), cancel: None };
+/// let (env, rules, transactions) = (block.env(), block.rules(), &block.transactions);
+/// executor.execute_watched(env, rules, transactions, &state, Predictions::None, watch)?;
+/// assert_eq!(last.into_inner() + 1, transactions.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Default)]
 pub struct Watch<'a> {
     /// Receives each result as soon as it is final, in order.
@@ -259,6 +276,24 @@ impl Executor {
 
     /// Executes the transactions of a block on `state`. `hints` are predictions, one a transaction; those that are
     /// missing or wrong cost time.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use deconflict_executor::{BlockReader, BlockState, Config, Executor, execute_settled};
+    ///
+    /// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+    /// let block = BlockReader::default().read(Path::new(file))?;
+    /// let state = BlockState::new(&block);
+    /// let executor = Executor::new(Config { threads: 2, ..Config::default() });
+    /// let execution = executor.execute(block.env(), block.rules(), &block.transactions, &state, &[])?;
+    ///
+    /// // What one transaction after the other comes to.
+    /// let (serial, changes) = execute_settled(&block, &state)?;
+    /// assert_eq!(execution.outcome.receipts_root, serial.receipts_root);
+    /// assert_eq!(execution.writes.changes(&state)?.digest(), changes.digest());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn execute<D: DatabaseRef + Sync>(
         &self,
         block: BlockEnv,
@@ -271,6 +306,21 @@ impl Executor {
     }
 
     /// Executes the transactions of a block on `state`, and predicts what they touch where that pays.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use deconflict_executor::{BlockReader, BlockState, Config, Executor, Predictor};
+    ///
+    /// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+    /// let block = BlockReader::default().read(Path::new(file))?;
+    /// let executor = Executor::new(Config { threads: 2, ..Config::default() });
+    /// let (predictor, state) = (Predictor::new(), BlockState::new(&block));
+    /// let (env, rules) = (block.env(), block.rules());
+    /// let execution = executor.execute_predicting(env, rules, &block.transactions, &state, &predictor)?;
+    /// assert_eq!(Some(execution.outcome.gas_used), block.expected.gas_used);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn execute_predicting<D: DatabaseRef + Sync>(
         &self,
         block: BlockEnv,

@@ -118,6 +118,19 @@ fn named(hash: Option<B256>) -> String {
 }
 
 /// Executes a block and compares what it comes to with what its header says.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, BlockState, replay};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let outcome = replay(&block, &BlockState::new(&block))?;
+/// assert_eq!(outcome.results.len(), block.transactions.len());
+/// assert_eq!(Some(outcome.gas_used), block.expected.gas_used);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn replay(block: &Block, state: &BlockState) -> Result<Outcome, ReplayError> {
     let outcome = execute(block, state)?;
     verify(block, &outcome)?;

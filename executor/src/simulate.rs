@@ -66,6 +66,18 @@ pub struct Cores {
 }
 
 /// Simulates a block on these numbers of processors.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, Predictor, simulate::simulate_block};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let simulation = simulate_block(&block, &[2, 4], &Predictor::new())?;
+/// assert_eq!(simulation.cores.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn simulate_block(
     block: &Block,
     cores: &[usize],

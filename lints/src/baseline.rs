@@ -66,6 +66,15 @@ struct Heading {
 
 impl Baseline {
     /// Reads the text of a baseline; `file` is how messages call it.
+    ///
+    /// ```
+    /// use deconflict_lints::{Baseline, BaselineError, Project, Report};
+    ///
+    /// let text = Baseline::render(std::iter::empty::<(&Project, &Report)>());
+    /// assert_eq!(Baseline::parse("baseline.json", &text)?.left(), 0);
+    /// assert!(Baseline::parse("baseline.json", "{}").is_err());
+    /// # Ok::<(), BaselineError>(())
+    /// ```
     pub fn parse(file: &str, text: &str) -> Result<Self, BaselineError> {
         let malformed = |error: serde_json::Error| BaselineError::Malformed {
             file: file.to_owned(),

@@ -147,6 +147,19 @@ pub fn analyze_contract(contract: &Contract, names: &ContractNames<'_>) -> Analy
 }
 
 /// Runs all rules over one contract.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_lints::{Levels, LoadOptions, Settings, check_contract, load, merge};
+///
+/// let artifact = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/artifacts/global-counter/Ticketing.json");
+/// let project = load(Path::new(artifact), LoadOptions::default())?;
+/// let checked = check_contract(&project, &project.contracts[0], &Settings::default());
+/// let report = merge(&project, [checked], &Levels::default());
+/// assert!(report.diagnostics.iter().any(|diagnostic| diagnostic.rule == "global-counter"));
+/// # Ok::<(), deconflict_lints::Error>(())
+/// ```
 pub fn check_contract(project: &Project, contract: &Contract, settings: &Settings) -> Checked {
     let names = ContractNames::new(project, contract);
     let analyzed = analyze_contract(contract, &names);

@@ -140,6 +140,18 @@ pub struct Cell {
 }
 
 /// Analyses and describes a contract.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_lints::{LoadOptions, inspect, load};
+///
+/// let artifact = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/artifacts/global-counter/Ticketing.json");
+/// let project = load(Path::new(artifact), LoadOptions::default())?;
+/// let inspection = inspect(&project, &project.contracts[0]);
+/// assert!(inspection.functions.iter().all(|function| !function.name.is_empty()));
+/// # Ok::<(), deconflict_lints::Error>(())
+/// ```
 pub fn inspect(project: &Project, contract: &Contract) -> Inspection {
     let names = ContractNames::new(project, contract);
     inspect_analyzed(contract, &names, &analyze_contract(contract, &names))

@@ -1,4 +1,19 @@
 //! Reads Solidity projects and lints them.
+//!
+//! The way of a project, in the order of the modules below:
+//!
+//! 1. `project` reads a folder, an artifact or bytecode ([`load`]), by one file a format; `artifact`, `source_map` and
+//!    `storage_layout` bring all formats down to one [`Project`] of contracts, sources and layouts.
+//! 2. [`ContractNames`] names what a contract keeps; [`analyze_contract`] has `deconflict-analyzer` summarise its code
+//!    and compare all pairs of functions.
+//! 3. `view` is what a rule may see of that; each file of [`rules`] is one rule: documentation, declaration, one pure
+//!    function. [`check_contract`] runs them all, [`merge`] puts the findings of contracts together.
+//! 4. [`Configuration`], suppressions, [`Baseline`] and [`budget`] take out of a [`Report`] what somebody has decided.
+//! 5. [`inspect()`](inspect::inspect) describes a contract, [`report`] writes either for people and for machines.
+//!
+//! What always holds: only `project` opens files or runs tools; a rule sees summaries, names and places, and never text,
+//! bytes or files; formats decide nothing; nothing here prints, starts a thread or looks at a clock. The words are those
+//! of `docs/glossary.md`, the map is `docs/architecture.md`.
 
 mod text;
 mod error;
@@ -74,3 +89,8 @@ pub use settings::{Profile, Settings};
 pub use suppress::{Insertion, allow_comments, apply as apply_suppressions, insert_comments};
 pub use text::{NotText, decode_text};
 pub use view::Field;
+
+/// The page of the crate, whose example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Page;

@@ -78,6 +78,19 @@ struct FolderKind {
 
 /// Reads a project folder, a folder of artifacts, an artifact, or a file of bytecode. A source file or a folder inside
 /// a project means the project, limited to the contracts of that file or folder.
+///
+/// Errors say what could not be read and what to do; what only makes a report poorer is a notice of the project.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_lints::{LoadOptions, load};
+///
+/// let artifact = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/artifacts/global-counter/Ticketing.json");
+/// let project = load(Path::new(artifact), LoadOptions::default())?;
+/// assert_eq!(project.contracts[0].name, "Ticketing");
+/// # Ok::<(), deconflict_lints::Error>(())
+/// ```
 pub fn load(path: &Path, options: LoadOptions) -> Result<Project, Error> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -103,6 +116,15 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<Project, Error> {
 }
 
 /// Reads what came on standard input (or from anywhere else); `name` is how messages call it.
+///
+/// ```
+/// use deconflict_lints::load_bytes;
+///
+/// let project = load_bytes("stdin", b"0x6001335500")?;
+/// assert_eq!(project.contracts.len(), 1);
+/// assert!(load_bytes("stdin", b"hello").is_err());
+/// # Ok::<(), deconflict_lints::Error>(())
+/// ```
 pub fn load_bytes(name: &str, bytes: &[u8]) -> Result<Project, Error> {
     let mut assembly = Assembly::new(SourceStore::new(PathBuf::new(), Folders::default()));
     let bytes = decoded(name, bytes)?;

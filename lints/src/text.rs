@@ -34,6 +34,14 @@ enum Sign {
 }
 
 /// The text of a file that holds nothing else, without its mark.
+///
+/// ```
+/// use deconflict_lints::decode_text;
+///
+/// assert_eq!(decode_text("\u{feff}contract".as_bytes()).unwrap(), "contract");
+/// assert_eq!(decode_text(&[0xff, 0xfe, b'a', 0]).unwrap(), "a");
+/// assert!(decode_text(&[0x80, 0x81]).is_err());
+/// ```
 pub fn decode_text(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
     let (encoding, _, rest) = encoding_of(bytes)?;
     decode(encoding, rest)

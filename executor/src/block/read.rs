@@ -23,6 +23,18 @@ use crate::chain::fork;
 const SHARED_CODES: &str = "codes.jsonl.zst";
 
 /// Reads block files; a code file that several of them share is read once.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// assert_eq!(block.number, 2);
+/// assert!(!block.transactions.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct BlockReader {
     given: Option<Arc<CodeStore>>,

@@ -10,6 +10,19 @@ use crate::chain::fork_name;
 
 /// The JSON of a block with its codes, one field a line, ending in a line break; `None` if the format has no name for
 /// the block's fork.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, write_block};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let text = write_block(&block).ok_or("its fork has a name")?;
+/// let again = BlockReader::default().parse(Path::new("again.json"), text.as_bytes())?;
+/// assert_eq!(again.transactions.len(), block.transactions.len());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn write_block(block: &Block) -> Option<String> {
     let header = &block.header;
     let expected = &block.expected;

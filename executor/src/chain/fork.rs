@@ -48,6 +48,13 @@ const LATER: [(&str, &str); 3] =
 const TYPOS: usize = 2;
 
 /// The fork of a name, whatever its case, or a sentence with the names that there are.
+///
+/// ```
+/// use deconflict_executor::{fork, fork_name};
+///
+/// assert_eq!(fork_name(fork("prague").unwrap()), Some("Prague"));
+/// assert!(fork("Pragu").unwrap_err().contains("did you mean `Prague`"));
+/// ```
 pub fn fork(name: &str) -> Result<SpecId, String> {
     let wanted = plain(name);
     let all = FORKS.iter().chain(&ALIASES);

@@ -23,6 +23,22 @@ use crate::{
 
 /// The hints for these transactions in a block like `block`, on a state that holds before all of them. With `lanes`, they
 /// hold a plan for so many.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use deconflict_executor::{BlockReader, BlockState, Predictor, hints::{Basis, FORMATS, hint_block}};
+///
+/// let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/blocks/2-tokens.json");
+/// let block = BlockReader::default().read(Path::new(file))?;
+/// let (predictor, state) = (Predictor::new(), BlockState::new(&block));
+/// let hints = hint_block(&block, &block.transactions, &predictor, &state, Basis::StaticAndState, Some(4));
+/// assert!(hints.transactions.iter().all(|hint| hint.is_complete()));
+/// assert!(hints.plan.as_ref().is_some_and(|plan| plan.lanes.len() <= 4));
+/// let json = FORMATS.iter().find(|format| format.name == "json").ok_or("there is JSON")?;
+/// assert_eq!(json.render(&hints)?.first(), Some(&b'{'));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn hint_block<D: DatabaseRef + Sync>(
     block: &Block,
     transactions: &[Transaction],

@@ -52,6 +52,13 @@ fn short(signature: &str) -> &str {
 }
 
 /// Compares what there is with what was agreed to. A contract that is gone is nothing to complain about.
+///
+/// ```
+/// use deconflict_lints::budget::{Budget, compare};
+///
+/// let comparison = compare(&Budget::default(), &Budget::default());
+/// assert!(comparison.worse.is_empty());
+/// ```
 pub fn compare(agreed: &Budget, actual: &Budget) -> Comparison {
     let mut comparison = Comparison::default();
     let nothing = ContractBudget::default();

@@ -88,6 +88,14 @@ struct Heading {
 }
 
 /// Reads the text of a budget; `file` is how messages call it.
+///
+/// ```
+/// use deconflict_lints::budget::{Budget, parse, render};
+///
+/// let empty = Budget::default();
+/// assert_eq!(parse("budget.json", &render(&empty)).unwrap(), empty);
+/// assert!(parse("budget.json", "{}").is_err());
+/// ```
 pub fn parse(file: &str, text: &str) -> Result<Budget, BudgetError> {
     let malformed = |error: serde_json::Error| BudgetError::Malformed {
         file: file.to_owned(),

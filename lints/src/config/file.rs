@@ -127,6 +127,17 @@ pub enum ConfigurationError {
 
 impl Configuration {
     /// Reads the text of `deconflict.toml`.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use deconflict_lints::Configuration;
+    ///
+    /// let text = "[rules]\nglobal-counter = \"deny\"\n";
+    /// assert!(Configuration::parse(Path::new("deconflict.toml"), text).is_ok());
+    /// let error = Configuration::parse(Path::new("deconflict.toml"), "levles = 1").unwrap_err();
+    /// assert!(error.to_string().contains("levles"));
+    /// ```
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigurationError> {
         let file = path.display().to_string();
         let table = DeTable::parse(text)
