@@ -194,7 +194,7 @@ fn time(name: &str, block: &Block, setting: &Setting) -> Times {
         ratio(&|it| Some(it.wrong)),
         last.ours.figures.ahead.to_string(),
         last.ours.figures.reexecutions.to_string(),
-        last.ours.figures.additions.to_string(),
+        last.ours.figures.deltas.to_string(),
         format!("{:.3}", seconds(last.ours.figures.predict) * 1e3),
         ratio(&|it| it.halves),
         text(model),

@@ -364,7 +364,7 @@ impl Planner {
         for (key, kind) in uses::merged(known.collect()) {
             let uses = &self.uses[key as usize];
             hub_gas = hub_gas.max(uses.written_gas());
-            if kind != Kind::Add {
+            if kind != Kind::Delta {
                 uses.writers_before(Rank::MAX, false, &mut waits_for);
             }
         }
@@ -529,7 +529,7 @@ impl Planner {
         let Some(rank) = node.rank else { return Vec::new() };
         let mut found = Vec::new();
         for (key, kind) in &node.keys {
-            if *kind != Kind::Add {
+            if *kind != Kind::Delta {
                 self.uses[*key as usize].writers_before(rank, all, &mut found);
             }
         }

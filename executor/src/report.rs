@@ -69,7 +69,7 @@ pub struct BlockRun {
     /// Those of them that ran again in it.
     pub reexecutions: u64,
     /// Additions to words of storage that counted although the word had changed, or might have.
-    pub additions: u64,
+    pub deltas: u64,
     /// The memory that the versions of what was written take, in bytes.
     pub store_bytes: usize,
     /// Pairs of transactions one of which depends on the other, by prediction.
@@ -154,7 +154,7 @@ pub fn run_block(block: &Block, options: &RunOptions, predictor: &Predictor) -> 
             ahead: figures.ahead,
             store_bytes: figures.store_bytes,
             reexecutions: figures.reexecutions,
-            additions: figures.additions,
+            deltas: figures.deltas,
             edges,
             critical_path_gas,
             receipts_root: executed.outcome.receipts_root,

@@ -129,7 +129,7 @@ pub struct RunFigures {
     pub reexecutions: u64,
     /// Additions to words of storage that were made final without running the transaction again although the word had
     /// changed, or might have.
-    pub additions: u64,
+    pub deltas: u64,
     /// Pairs of transactions one of which was made to wait for the other.
     pub edges: u64,
     /// Time for predictions on all threads, most of it beside execution, waits for a slow state included.
@@ -411,13 +411,13 @@ impl Executor {
             (committed, reading.and_then(|thread| thread.join().ok()).unwrap_or_default())
         });
         committed?;
-        let Committer { results, ahead, reexecutions, additions, mut left, room, .. } = committer;
+        let Committer { results, ahead, reexecutions, deltas, mut left, room, .. } = committer;
         let (edges, predict, planning) = board.figures();
         let mut figures = RunFigures {
             threads,
             ahead,
             reexecutions,
-            additions,
+            deltas,
             edges,
             predict: predict + reading,
             schedule: schedule + planning,

@@ -60,20 +60,20 @@ impl Store {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AccountWrite {
     /// Adds to balance and nonce, whatever they were.
-    Add(Addition),
+    Add(AccountDelta),
     /// Makes the account what is given here.
     Set(Option<AccountInfo>),
 }
 
 /// What is added to an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Addition {
+pub(crate) struct AccountDelta {
     pub(crate) credit: U256,
     pub(crate) debit: U256,
     pub(crate) nonce: u64,
 }
 
-impl Addition {
+impl AccountDelta {
     /// Both additions, one after the other.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
@@ -199,7 +199,7 @@ impl AccountVersions {
         base: Option<AccountInfo>,
     ) -> (Option<AccountInfo>, Option<Index>) {
         let Some((last, _)) = self.0.last(reader) else { return (base, None) };
-        let mut sum = Addition::default();
+        let mut delta = AccountDelta::default();
         let mut start = None;
         for (_, write) in self.0.back(reader) {
             match write {
@@ -208,12 +208,12 @@ impl AccountVersions {
                     break;
                 }
                 AccountWrite::Add(addition) => {
-                    sum = addition.and(sum);
+                    delta = addition.and(delta);
                 }
             }
         }
         let info = start.unwrap_or(base);
-        let info = if sum == Addition::default() { info } else { sum.apply(info.clone()).or(info) };
+        let info = if delta == AccountDelta::default() { info } else { delta.apply(info.clone()).or(info) };
         (info, Some(*last))
     }
 
@@ -260,19 +260,19 @@ impl SlotVersions {
         if let (SlotWrite::Set(word), None) = (self.0.last(reader)?.1, since) {
             return Some(Found::Word(word));
         }
-        let mut sum = None;
+        let mut delta = None;
         for (writer, write) in self.0.back(reader) {
             if since.is_some_and(|since| *writer < since) {
                 break;
             }
-            let so_far = sum.unwrap_or(U256::ZERO);
+            let so_far = delta.unwrap_or(U256::ZERO);
             match *write {
                 SlotWrite::Set(word) => return Some(Found::Word(word.wrapping_add(so_far))),
-                SlotWrite::Add(addition) => sum = Some(so_far.wrapping_add(addition)),
+                SlotWrite::Add(addition) => delta = Some(so_far.wrapping_add(addition)),
             }
         }
-        let sum = sum?;
-        Some(if since.is_some() { Found::Word(sum) } else { Found::Added(sum) })
+        let delta = delta?;
+        Some(if since.is_some() { Found::Word(delta) } else { Found::Added(delta) })
     }
 
     /// The last version, if it says all there is to say, and who wrote it.
@@ -308,8 +308,9 @@ mod tests {
     #[test]
     fn a_reader_finds_what_stands_before_it() {
         let mut versions = AccountVersions::default();
-        let add =
-            |credit: u64| AccountWrite::Add(Addition { credit: U256::from(credit), ..Addition::default() });
+        let add = |credit: u64| {
+            AccountWrite::Add(AccountDelta { credit: U256::from(credit), ..AccountDelta::default() })
+        };
         versions.insert(5, add(50));
         versions.insert(2, add(20));
         versions.insert(7, AccountWrite::Set(None));
@@ -367,8 +368,9 @@ mod tests {
     #[test]
     fn a_settled_account_stands_for_what_was_before_it() {
         let mut versions = AccountVersions::default();
-        let add =
-            |credit: u64| AccountWrite::Add(Addition { credit: U256::from(credit), ..Addition::default() });
+        let add = |credit: u64| {
+            AccountWrite::Add(AccountDelta { credit: U256::from(credit), ..AccountDelta::default() })
+        };
         versions.insert(1, add(1));
         versions.insert(3, add(3));
         versions.insert(5, add(5));

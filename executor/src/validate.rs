@@ -32,16 +32,16 @@ pub(crate) fn holds<D: DatabaseRef>(reads: &Reads, view: &View<'_, D>) -> Result
             stale.push(read.site);
         }
     }
-    for (number, sum) in reads.sums.iter().enumerate() {
-        if view.still_holds(&sum.read)? {
+    for (number, delta) in reads.deltas.iter().enumerate() {
+        if view.still_holds(&delta.read)? {
             continue;
         }
-        if sum.exact {
-            stale.push(sum.read.site);
+        if delta.exact {
+            stale.push(delta.read.site);
             continue;
         }
-        let (word, _) = view.word(sum.read.address, sum.read.slot)?;
-        let mut checks = reads.checks.iter().filter(|check| check.sum as usize == number);
+        let (word, _) = view.word(delta.read.address, delta.read.slot)?;
+        let mut checks = reads.checks.iter().filter(|check| check.delta as usize == number);
         if !checks.all(|check| check.is_same(word)) {
             return Ok(Validity::Stale(Vec::new()));
         }

@@ -14,7 +14,7 @@ pub(crate) use self::{
     effects::{Effects, Reads, Writes},
     following::Term,
     hashes::BYTES as HASHED_BYTES,
-    log::{AccountRead, BalanceNeed, Check, Presence, Side, Site, SlotRead, Sum, code_hash},
+    log::{AccountRead, BalanceNeed, Check, Presence, Side, Site, SlotRead, WordDelta, code_hash},
     overlay::Overlay,
 };
 
@@ -167,7 +167,7 @@ impl<'a, D: DatabaseRef> View<'a, D> {
     pub(crate) fn word(&self, address: Address, slot: U256) -> Result<(U256, bool), D::Error> {
         Ok(match self.overwritten(address, slot) {
             Some(Found::Word(word)) => (word, true),
-            Some(Found::Added(sum)) => (self.state.storage_ref(address, slot)?.wrapping_add(sum), true),
+            Some(Found::Added(delta)) => (self.state.storage_ref(address, slot)?.wrapping_add(delta), true),
             None => (self.state.storage_ref(address, slot)?, false),
         })
     }
@@ -245,10 +245,10 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
         let site = std::mem::take(&mut self.following.site);
         if self.in_row
-            && let Some((word, is_sum)) = self.overlay.word(&(address, slot))
+            && let Some((word, is_delta)) = self.overlay.word(&(address, slot))
         {
             // What has only been added to so far may still become something that counts.
-            if is_sum {
+            if is_delta {
                 self.log.slots.push(SlotRead { address, slot, word, written: true, site });
             }
             return Ok(word);

@@ -31,7 +31,7 @@ use revm::{
 use self::{engine::Engine, instructions::listen, precompiles::Remembering, transfer::Plain, unpaid::Unpaid};
 use crate::{
     block::Transaction,
-    store::{AccountWrite, Addition, Answers, Fees, Index, Store},
+    store::{AccountDelta, AccountWrite, Answers, Fees, Index, Store},
     view::{AccountRead, BalanceNeed, Effects, Overlay, Site, SlotRead, View, Writes},
 };
 
@@ -315,14 +315,14 @@ fn note_writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>, writes: &mu
             let before = account.original_info();
             if before.code_hash == account.info.code_hash {
                 let (old, new) = (before.balance, account.info.balance);
-                let addition = Addition {
+                let addition = AccountDelta {
                     credit: new.saturating_sub(old),
                     debit: old.saturating_sub(new),
                     nonce: account.info.nonce.saturating_sub(before.nonce),
                 };
                 // In its turn the transaction has seen the final state, so that its own is final too.
                 let known = view.assumed.is_none() && address != view.fees.beneficiary;
-                (addition != Addition::default()).then(|| {
+                (addition != AccountDelta::default()).then(|| {
                     if known {
                         AccountWrite::Set(Some(account.info.clone()))
                     } else {
@@ -385,30 +385,30 @@ fn note_reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, effects: &mut Effe
     }
     std::mem::swap(&mut effects.reads.accounts, &mut log.accounts);
     std::mem::swap(&mut effects.reads.slots, &mut log.slots);
-    if !log.sums.is_empty() {
-        std::mem::swap(&mut effects.reads.sums, &mut log.sums);
+    if !log.deltas.is_empty() {
+        std::mem::swap(&mut effects.reads.deltas, &mut log.deltas);
         std::mem::swap(&mut effects.reads.checks, &mut log.checks);
-        note_sums(effects, view.in_row);
+        note_deltas(effects, view.in_row);
     }
 }
 
 /// Notes which words an execution only added to, and what.
-fn note_sums(effects: &mut Effects, in_row: bool) {
+fn note_deltas(effects: &mut Effects, in_row: bool) {
     let Effects { reads, writes } = effects;
-    let is_sum = |read: &SlotRead| {
-        reads.sums.iter().any(|it| it.read.slot == read.slot && it.read.address == read.address)
+    let is_delta = |read: &SlotRead| {
+        reads.deltas.iter().any(|it| it.read.slot == read.slot && it.read.address == read.address)
     };
-    reads.slots.retain(|read| !is_sum(read));
-    for sum in &mut reads.sums {
-        sum.exact |= !writes.resets.is_empty();
+    reads.slots.retain(|read| !is_delta(read));
+    for delta in &mut reads.deltas {
+        delta.exact |= !writes.resets.is_empty();
         // What later transactions of a row find are words.
-        if sum.exact || in_row {
+        if delta.exact || in_row {
             continue;
         }
-        let key = (sum.read.address, sum.read.slot);
+        let key = (delta.read.address, delta.read.slot);
         let place = writes.slots.iter().position(|(address, slot, _)| (*address, *slot) == key);
         if let Some((address, slot, word)) = place.map(|place| writes.slots.swap_remove(place)) {
-            writes.sums.push((address, slot, word.wrapping_sub(sum.read.word)));
+            writes.deltas.push((address, slot, word.wrapping_sub(delta.read.word)));
         }
     }
 }

@@ -71,7 +71,7 @@ fn blocks_come_out_as_they_do_one_by_one() {
     let mut reader = BlockReader::default();
     let predictor = Predictor::new();
     let mut reexecuted = std::collections::BTreeMap::new();
-    let mut additions = 0;
+    let mut deltas = 0;
     for file in files {
         let block = reader.read(&file).unwrap_or_else(|error| panic!("{error}"));
         let state = BlockState::new(&block);
@@ -92,7 +92,7 @@ fn blocks_come_out_as_they_do_one_by_one() {
                         executed.unwrap_or_else(|error| panic!("block {} {how}: {error}", block.number));
                     compare(&block, &expected, &executed, &how);
                     *reexecuted.entry((mode.name(), threads)).or_insert(0) += executed.figures.reexecutions;
-                    additions += executed.figures.additions;
+                    deltas += executed.figures.deltas;
                     // The same with one thread that runs in turn what others have not begun, with predictions made
                     // on the way, and with readers that read ahead.
                     let readers = [0, 1, 8, 0][threads.ilog2() as usize];
@@ -108,7 +108,7 @@ fn blocks_come_out_as_they_do_one_by_one() {
             }
         }
     }
-    println!("re-executions by mode and threads: {reexecuted:?}; words that were added to: {additions}");
+    println!("re-executions by mode and threads: {reexecuted:?}; words that were added to: {deltas}");
 }
 
 /// Whether an addition becomes final as one hangs on who runs ahead of whom: a block full of them is run until one does.
@@ -126,7 +126,7 @@ fn additions_become_final_as_additions() {
             let executed = execute(&block, &shaken, &hints, mode, 2 + run as usize % 3);
             let executed = executed.unwrap_or_else(|error| panic!("{error}"));
             compare(&block, &expected, &executed, &format!("{}, run {run}", mode.name()));
-            executed.figures.additions > 0
+            executed.figures.deltas > 0
         })
     });
     assert!(happened, "no addition was made final as one in {PATIENCE} runs");

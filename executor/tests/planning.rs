@@ -38,7 +38,7 @@ fn reach() -> impl Strategy<Value = Reach> {
 fn touches() -> impl Strategy<Value = Touches> {
     let keys = || prop::collection::vec(key(), 0..4);
     (keys(), prop::collection::vec(key(), 0..2), prop::collection::vec(key(), 0..2), reach(), 1..100_u64)
-        .prop_map(|(reads, writes, adds, reach, gas)| Touches { reads, writes, adds, reach, gas })
+        .prop_map(|(reads, writes, deltas, reach, gas)| Touches { reads, writes, deltas, reach, gas })
 }
 
 #[derive(Clone, Debug)]
@@ -110,15 +110,15 @@ fn looks(touches: &Touches, key: &StateKey) -> bool {
 }
 
 fn only_adds(touches: &Touches, key: &StateKey) -> bool {
-    does(&touches.adds, key) && !looks(touches, key)
+    does(&touches.deltas, key) && !looks(touches, key)
 }
 
 fn changes(touches: &Touches, key: &StateKey) -> bool {
-    does(&touches.adds, key) || does(&touches.writes, key)
+    does(&touches.deltas, key) || does(&touches.writes, key)
 }
 
 fn keys(touches: &Touches) -> BTreeSet<StateKey> {
-    touches.reads.iter().chain(&touches.writes).chain(&touches.adds).copied().collect()
+    touches.reads.iter().chain(&touches.writes).chain(&touches.deltas).copied().collect()
 }
 
 fn dependencies(all: &[&(TransactionId, Touches)], index: usize, every: bool) -> Vec<TransactionId> {

@@ -17,7 +17,7 @@ pub struct Touches {
     /// What it reads and writes.
     pub writes: Vec<StateKey>,
     /// What it adds to, whatever was there: additions commute with each other.
-    pub adds: Vec<StateKey>,
+    pub deltas: Vec<StateKey>,
     /// What it may touch beside all this.
     pub reach: Reach,
     /// The gas that it is likely to use.
@@ -68,7 +68,7 @@ impl Touches {
     pub(super) fn by_kind(&self) -> impl Iterator<Item = (&StateKey, Kind)> {
         let reads = self.reads.iter().map(|key| (key, Kind::Read));
         let writes = self.writes.iter().map(|key| (key, Kind::Write));
-        reads.chain(writes).chain(self.adds.iter().map(|key| (key, Kind::Add)))
+        reads.chain(writes).chain(self.deltas.iter().map(|key| (key, Kind::Delta)))
     }
 
     /// The same, where no more is known of the transaction than who sent it.
@@ -79,7 +79,7 @@ impl Touches {
         touches.reads.extend(set.reads.iter().filter(|place| !commutes(place)).map(slot));
         for place in &set.writes {
             // What a store costs depends on the word that was there, so that it reads as well.
-            let list = if commutes(place) { &mut touches.adds } else { &mut touches.writes };
+            let list = if commutes(place) { &mut touches.deltas } else { &mut touches.writes };
             list.push(slot(place));
         }
         let debited = |address: Address| set.accounts.contains(&AccountAccess::BalanceDebit(address));
@@ -96,7 +96,7 @@ impl Touches {
                     if address == rules.beneficiary {
                         // Everybody pays it, and nobody waits for that.
                     } else if rules.credits_commute {
-                        touches.adds.push(key);
+                        touches.deltas.push(key);
                     } else {
                         touches.writes.push(key);
                     }

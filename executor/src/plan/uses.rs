@@ -16,7 +16,7 @@ pub(super) enum Kind {
     /// It reads and writes it.
     Write,
     /// It adds to it without looking.
-    Add,
+    Delta,
 }
 
 impl Kind {

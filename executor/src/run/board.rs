@@ -31,7 +31,7 @@ use crate::{
     predict::{BlockContext, Scratch},
     schedule::TRANSFER_GAS,
     store::{Index, lock},
-    view::{Effects, Site, Sum},
+    view::{Effects, Site, WordDelta},
     worker::{Failure, Row, Rules, Worker},
 };
 
@@ -101,7 +101,7 @@ pub(super) struct Board<'a, E> {
 /// Loads that have made guesses stale.
 #[derive(Debug, Default)]
 struct Watched {
-    /// Those that may be parts of sums, and which change of this list has added them.
+    /// Those that may be parts of deltas, and which change of this list has added them.
     since: FxHashMap<Site, u32>,
     /// Those that have turned out not to be.
     given_up: FxHashSet<Site>,
@@ -220,7 +220,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     }
 
     /// Takes note that an execution is stale because of what loads have found. True if nobody has looked yet whether all of
-    /// them are parts of sums; somebody will next time. `watchings` is what the execution knew.
+    /// them are parts of deltas; somebody will next time. `watchings` is what the execution knew.
     pub(super) fn watch(&self, sites: &[Site], watchings: u32) -> bool {
         if sites.is_empty() {
             return false;
@@ -245,17 +245,17 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         forgiven
     }
 
-    /// Takes note which loads have turned out to be no parts of sums.
-    fn give_up(&self, sums: &[Sum]) {
-        if sums.iter().all(|sum| !sum.exact) {
+    /// Takes note which loads have turned out to be no parts of deltas.
+    fn give_up(&self, deltas: &[WordDelta]) {
+        if deltas.iter().all(|delta| !delta.exact) {
             return;
         }
         let mut watched = lock(&self.watched);
         let Watched { since, given_up } = &mut *watched;
         let mut changed = false;
-        for sum in sums.iter().filter(|sum| sum.exact) {
-            since.remove(&sum.read.site);
-            changed |= given_up.insert(sum.read.site);
+        for delta in deltas.iter().filter(|delta| delta.exact) {
+            since.remove(&delta.read.site);
+            changed |= given_up.insert(delta.read.site);
         }
         if changed {
             self.watchings.fetch_add(1, Ordering::Release);
@@ -320,7 +320,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         let end = first + count;
         if let Ok(row) = &execution {
             publish(end - 1, &row.effects.writes, worker.view().store());
-            self.give_up(&row.effects.reads.sums);
+            self.give_up(&row.effects.reads.deltas);
             let took = u64::try_from(row.slowest.as_nanos()).unwrap_or(u64::MAX);
             let before = self.pace.load(Ordering::Relaxed);
             self.pace.store(took.max(before - before / 16).max(1), Ordering::Relaxed);

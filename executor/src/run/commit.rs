@@ -38,7 +38,7 @@ pub(super) struct Committer<'b, 'a, E> {
     pub(super) ahead: u64,
     pub(super) reexecutions: u64,
     /// Additions to words that were made final.
-    pub(super) additions: u64,
+    pub(super) deltas: u64,
     /// What the end of the block has written.
     pub(super) left: Overlay,
     /// Room for long rows.
@@ -52,18 +52,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
     pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>, room: Overlay) -> Self {
         let results = Vec::with_capacity(board.transactions.len());
         let left = Overlay::default();
-        Self {
-            board,
-            rules,
-            watch,
-            results,
-            gas_used: 0,
-            ahead: 0,
-            reexecutions: 0,
-            additions: 0,
-            left,
-            room,
-        }
+        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0, deltas: 0, left, room }
     }
 
     /// Makes everything final. With a `trial`, threads that help are started when that turns out to pay.
@@ -92,7 +81,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
                     self.ahead += count as u64;
                     let check = self.check(index, execution, worker)?;
                     let held = check == Validity::Holds;
-                    // Where loads are to blame that may be parts of sums, the next guess will know better.
+                    // Where loads are to blame that may be parts of deltas, the next guess will know better.
                     let forgiven = match check {
                         Validity::Stale(sites) => self.board.watch(&sites, watchings),
                         Validity::Holds => false,
@@ -192,7 +181,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             validity = Validity::Stale(Vec::new());
         }
         if validity == Validity::Holds {
-            self.additions += executed.effects.writes.sums.len() as u64;
+            self.deltas += executed.effects.writes.deltas.len() as u64;
             for (number, result) in (index..).zip(executed.results) {
                 self.conclude(number, result)?;
             }
@@ -331,7 +320,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             keeps_fees &= *address != view.fees.beneficiary;
             settled.push((*address, Some(after).filter(|info| !clears_empty || !info.is_empty())));
         }
-        for (address, slot, addition) in &writes.sums {
+        for (address, slot, addition) in &writes.deltas {
             let database = |source| ExecuteError::Database { index: index as usize, source };
             let (before, _) = guarded(index, || view.word(*address, *slot).map_err(database))?;
             let after = before.wrapping_add(*addition);

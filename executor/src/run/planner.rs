@@ -532,9 +532,9 @@ fn giants(transactions: &[Transaction]) -> Vec<Index> {
     let gas = |transaction: &Transaction| {
         if transaction.env.data.is_empty() { 0 } else { transaction.env.gas_limit }
     };
-    let sum = transactions.iter().map(gas).fold(0, u64::saturating_add);
+    let delta = transactions.iter().map(gas).fold(0, u64::saturating_add);
     let mut giants: Vec<_> = (0..).zip(transactions).map(|(index, it)| (gas(it), index)).collect();
-    giants.retain(|(gas, _)| *gas > sum / GIANT);
+    giants.retain(|(gas, _)| *gas > delta / GIANT);
     giants.sort_unstable_by_key(|(gas, index)| (*gas, Reverse(*index)));
     giants.into_iter().map(|(_, index)| index).collect()
 }

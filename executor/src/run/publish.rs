@@ -23,7 +23,7 @@ pub(super) fn publish(index: Index, writes: &Writes, store: &Store) {
     for (address, slot, word) in &writes.slots {
         store.slots.change((*address, *slot), |versions| versions.insert(index, SlotWrite::Set(*word)));
     }
-    for (address, slot, addition) in &writes.sums {
+    for (address, slot, addition) in &writes.deltas {
         store.slots.change((*address, *slot), |versions| versions.insert(index, SlotWrite::Add(*addition)));
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn retract(index: Index, writes: &Writes, store: &Store) {
     for (address, _) in &writes.accounts {
         store.accounts.change(*address, |versions| versions.remove(index));
     }
-    for (address, slot, _) in writes.slots.iter().chain(&writes.sums) {
+    for (address, slot, _) in writes.slots.iter().chain(&writes.deltas) {
         store.slots.change((*address, *slot), |versions| versions.remove(index));
     }
 }

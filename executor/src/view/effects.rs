@@ -4,7 +4,7 @@
 
 use alloy_primitives::{Address, U256};
 
-use super::log::{AccountRead, Check, SlotRead, Sum};
+use super::log::{AccountRead, Check, SlotRead, WordDelta};
 use crate::store::AccountWrite;
 
 /// What an execution depended on, and what it changes. The lists are used again and again.
@@ -18,11 +18,11 @@ impl Effects {
     pub(crate) fn clear(&mut self) {
         self.reads.accounts.clear();
         self.reads.slots.clear();
-        self.reads.sums.clear();
+        self.reads.deltas.clear();
         self.reads.checks.clear();
         self.writes.accounts.clear();
         self.writes.slots.clear();
-        self.writes.sums.clear();
+        self.writes.deltas.clear();
         self.writes.resets.clear();
         self.writes.fee = U256::ZERO;
         self.writes.keeps_fees = true;
@@ -35,7 +35,7 @@ pub(crate) struct Reads {
     pub(crate) accounts: Vec<AccountRead>,
     pub(crate) slots: Vec<SlotRead>,
     /// Words that were only added to as far as they do not say otherwise, and the comparisons that they decided.
-    pub(crate) sums: Vec<Sum>,
+    pub(crate) deltas: Vec<WordDelta>,
     pub(crate) checks: Vec<Check>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Writes {
     pub(crate) accounts: Vec<(Address, AccountWrite)>,
     pub(crate) slots: Vec<(Address, U256, U256)>,
     /// What is added to words, whatever they were.
-    pub(crate) sums: Vec<(Address, U256, U256)>,
+    pub(crate) deltas: Vec<(Address, U256, U256)>,
     /// Accounts that lose the storage that they had.
     pub(crate) resets: Vec<Address>,
     /// What the beneficiary is paid.

@@ -13,7 +13,7 @@ use super::log::{Side, Site};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Term {
     /// The number of the sum.
-    pub(crate) sum: u32,
+    pub(crate) delta: u32,
     pub(crate) side: Side,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Following {
     /// The sum that a load has found, while words are being followed.
     pub(crate) found: Option<u32>,
     /// Whether the store that comes next adds to the word.
-    pub(crate) adds: bool,
+    pub(crate) stores_delta: bool,
     /// What is followed, by its place on the stack. Kept for its room.
     pub(crate) terms: Vec<(usize, Term)>,
 }
@@ -49,7 +49,7 @@ impl Default for Following {
             site: 0,
             is_busy: false,
             found: None,
-            adds: false,
+            stores_delta: false,
             terms: Vec::new(),
         }
     }

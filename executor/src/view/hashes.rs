@@ -38,7 +38,7 @@ impl Hashes {
 }
 
 fn place(bytes: &[u64; 8]) -> usize {
-    let mix = |sum: u64, word: &u64| (sum.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mix = |delta: u64, word: &u64| (delta.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (bytes.iter().fold(0, mix) >> 40) as usize % CELLS
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct ReadLog {
     pub(crate) accounts: Vec<AccountRead>,
     pub(crate) slots: Vec<SlotRead>,
     /// Those of `slots` that may only have been added to, and the comparisons that they decided.
-    pub(crate) sums: Vec<Sum>,
+    pub(crate) deltas: Vec<WordDelta>,
     pub(crate) checks: Vec<Check>,
     /// Accounts whose balance was seen by an instruction.
     pub(crate) seen: Vec<Address>,
@@ -85,7 +85,7 @@ impl ReadLog {
     pub(super) fn clear(&mut self) {
         self.accounts.clear();
         self.slots.clear();
-        self.sums.clear();
+        self.deltas.clear();
         self.checks.clear();
         self.seen.clear();
         self.paid.clear();
@@ -93,8 +93,8 @@ impl ReadLog {
     }
 
     /// The number of what is known of a word that may only have been added to.
-    pub(crate) fn sum(&self, (address, slot): (Address, U256)) -> Option<usize> {
-        self.sums.iter().position(|it| it.read.slot == slot && it.read.address == address)
+    pub(crate) fn delta_at(&self, (address, slot): (Address, U256)) -> Option<usize> {
+        self.deltas.iter().position(|it| it.read.slot == slot && it.read.address == address)
     }
 }
 
@@ -139,7 +139,7 @@ pub(crate) type Site = u64;
 
 /// A word that an execution only added to.
 #[derive(Clone, Debug)]
-pub(crate) struct Sum {
+pub(crate) struct WordDelta {
     /// How it was found.
     pub(crate) read: SlotRead,
     /// Whether anything else became of it.
@@ -179,8 +179,8 @@ impl Side {
 /// A comparison that an execution made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Check {
-    /// The number of the sum whose loaded word it depends on.
-    pub(crate) sum: u32,
+    /// The number of the delta whose loaded word it depends on.
+    pub(crate) delta: u32,
     pub(crate) left: Side,
     pub(crate) right: Side,
     /// Whether both are equal or, if not, whether the left one is less.

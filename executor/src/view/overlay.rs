@@ -12,9 +12,9 @@ use rustc_hash::FxHashMap;
 
 use super::{
     effects::{Effects, Reads, Writes},
-    log::{AccountRead, BalanceNeed, Check, Sum},
+    log::{AccountRead, BalanceNeed, Check, WordDelta},
 };
-use crate::store::{AccountWrite, Addition};
+use crate::store::{AccountDelta, AccountWrite};
 
 /// What transactions in a row leave to each other.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Overlay {
     /// More about accounts, of rows that run ahead.
     unsure: Vec<Unsure>,
     /// Words of rows that run ahead that may only have been added to, and the comparisons that they decided.
-    sums: Vec<Sum>,
+    deltas: Vec<WordDelta>,
     checks: Vec<Check>,
 }
 
@@ -62,7 +62,7 @@ struct Unsure {
     /// Whether the row depends on that.
     counts: bool,
     /// What was added to it since.
-    added: Addition,
+    added: AccountDelta,
 }
 
 /// A word of storage.
@@ -71,7 +71,7 @@ struct KnownWord {
     word: U256,
     written: bool,
     /// Where there is more about it, if it may only have been added to.
-    sum: u32,
+    delta: u32,
 }
 
 /// There is nothing more to know.
@@ -88,7 +88,7 @@ impl Overlay {
         self.accounts.clear();
         self.slots.clear();
         self.unsure.clear();
-        self.sums.clear();
+        self.deltas.clear();
         self.checks.clear();
     }
 
@@ -131,7 +131,7 @@ impl Overlay {
 
     /// A word that is known, and whether it may only have been added to.
     pub(super) fn word(&self, key: &(Address, U256)) -> Option<(U256, bool)> {
-        self.slots.get(key).map(|known| (known.word, known.sum != NOTHING))
+        self.slots.get(key).map(|known| (known.word, known.delta != NOTHING))
     }
 
     /// Keeps an account as it was found; `read` says how, if that has to be checked later.
@@ -144,14 +144,14 @@ impl Overlay {
         let mut known = Known::new(info);
         if let Some(read) = read {
             known.unsure = self.unsure.len() as u32;
-            self.unsure.push(Unsure { read, counts: false, added: Addition::default() });
+            self.unsure.push(Unsure { read, counts: false, added: AccountDelta::default() });
         }
         self.accounts.insert(address, known);
     }
 
     /// Keeps a word as it was found.
     pub(super) fn keep_word(&mut self, key: (Address, U256), word: U256) {
-        self.slots.insert(key, KnownWord { word, written: false, sum: NOTHING });
+        self.slots.insert(key, KnownWord { word, written: false, delta: NOTHING });
     }
 
     /// Takes in what a transaction writes that ran in its turn. False if that cannot be held here.
@@ -168,7 +168,7 @@ impl Overlay {
             }
         }
         for (address, slot, word) in &writes.slots {
-            let known = KnownWord { word: *word, written: true, sum: NOTHING };
+            let known = KnownWord { word: *word, written: true, delta: NOTHING };
             self.slots.insert((*address, *slot), known);
         }
         true
@@ -219,7 +219,7 @@ impl Overlay {
         }
         for (address, slot, word) in &writes.slots {
             let entry = self.slots.entry((*address, *slot));
-            let known = entry.or_insert(KnownWord { word: *word, written: true, sum: NOTHING });
+            let known = entry.or_insert(KnownWord { word: *word, written: true, delta: NOTHING });
             (known.word, known.written) = (*word, true);
         }
         true
@@ -229,25 +229,27 @@ impl Overlay {
     fn absorb_words(&mut self, found: &Reads, reads: &mut Reads) -> bool {
         for read in &found.slots {
             let known = self.slots.get(&(read.address, read.slot));
-            match known.and_then(|known| self.sums.get_mut(known.sum as usize)) {
-                Some(sum) => sum.exact = true,
+            match known.and_then(|known| self.deltas.get_mut(known.delta as usize)) {
+                Some(delta) => delta.exact = true,
                 None => reads.slots.push(*read),
             }
         }
-        for (number, sum) in found.sums.iter().enumerate() {
-            let Some(known) = self.slots.get_mut(&(sum.read.address, sum.read.slot)) else { return false };
-            if known.sum == NOTHING {
-                known.sum = self.sums.len() as u32;
-                self.sums.push(sum.clone());
+        for (number, delta) in found.deltas.iter().enumerate() {
+            let Some(known) = self.slots.get_mut(&(delta.read.address, delta.read.slot)) else {
+                return false;
+            };
+            if known.delta == NOTHING {
+                known.delta = self.deltas.len() as u32;
+                self.deltas.push(delta.clone());
             }
-            let place = known.sum;
-            let first = &mut self.sums[place as usize];
-            first.exact |= sum.exact;
+            let place = known.delta;
+            let first = &mut self.deltas[place as usize];
+            first.exact |= delta.exact;
             // What the row has added since it found the word.
-            let shift = sum.read.word.wrapping_sub(first.read.word);
-            let own = found.checks.iter().filter(|check| check.sum as usize == number);
+            let shift = delta.read.word.wrapping_sub(first.read.word);
+            let own = found.checks.iter().filter(|check| check.delta as usize == number);
             self.checks.extend(own.map(|check| Check {
-                sum: place,
+                delta: place,
                 left: check.left.shifted(shift),
                 right: check.right.shifted(shift),
                 ..*check
@@ -260,7 +262,7 @@ impl Overlay {
     #[expect(clippy::iter_over_hash_type, reason = "each slot is published on its own")]
     pub(crate) fn hand_over(&mut self, effects: &mut Effects) {
         for Unsure { read, counts, added } in self.unsure.drain(..) {
-            if added != Addition::default() {
+            if added != AccountDelta::default() {
                 effects.writes.accounts.push((read.address, AccountWrite::Add(added)));
             }
             effects.reads.accounts.extend(Some(read).filter(|_| counts));
@@ -268,16 +270,16 @@ impl Overlay {
         self.accounts.clear();
         for ((address, slot), known) in self.slots.drain() {
             if known.written {
-                match self.sums.get(known.sum as usize).filter(|sum| !sum.exact) {
-                    Some(sum) => {
-                        let addition = known.word.wrapping_sub(sum.read.word);
-                        effects.writes.sums.push((address, slot, addition));
+                match self.deltas.get(known.delta as usize).filter(|delta| !delta.exact) {
+                    Some(delta) => {
+                        let addition = known.word.wrapping_sub(delta.read.word);
+                        effects.writes.deltas.push((address, slot, addition));
                     }
                     None => effects.writes.slots.push((address, slot, known.word)),
                 }
             }
         }
-        effects.reads.sums.append(&mut self.sums);
+        effects.reads.deltas.append(&mut self.deltas);
         effects.reads.checks.append(&mut self.checks);
     }
 

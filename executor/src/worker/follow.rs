@@ -23,7 +23,7 @@ use revm::{
 use rustc_hash::FxBuildHasher;
 
 use super::engine::{At, Host, InstructionSet};
-use crate::view::{Check, Side, Sum, Term};
+use crate::view::{Check, Side, Term, WordDelta};
 
 /// Instructions of later forks that reach deeper into the stack than any other.
 const DEEP: std::ops::RangeInclusive<u8> = 0xe6..=0xe8;
@@ -41,37 +41,37 @@ pub(super) fn load<'a, D: DatabaseRef + 'a, S: InstructionSet<'a, D>>(
     let site = FxBuildHasher.hash_one((code, interpreter.bytecode.pc()));
     view.following.site = site;
     let is_watched = !view.following.sites.is_empty() && view.following.sites.contains(&site);
-    if !is_watched && view.log.sums.is_empty() {
+    if !is_watched && view.log.deltas.is_empty() {
         return host::sload(InstructionContext { interpreter, host });
     }
     let key =
         (interpreter.input.target_address(), interpreter.stack.data().last().copied().unwrap_or_default());
-    let known = view.log.sum(key);
+    let known = view.log.delta_at(key);
     if !is_watched || (known.is_none() && view.log.slots.iter().any(|it| (it.address, it.slot) == key)) {
-        if let Some(sum) = known {
-            view.log.sums[sum].exact = true;
+        if let Some(delta) = known {
+            view.log.deltas[delta].exact = true;
         }
         return host::sload(InstructionContext { interpreter, host });
     }
     host::sload(InstructionContext { interpreter: &mut *interpreter, host: &mut *host })?;
     let log = &mut host.journaled_state.database.log;
-    let sum = match known {
-        Some(sum) => sum,
+    let delta = match known {
+        Some(delta) => delta,
         // What is not in the log was found on the way, or is as it is in any case.
         None => match log.slots.last() {
             Some(read) if (read.address, read.slot) == key => {
-                log.sums.push(Sum { read: *read, exact: false });
-                log.sums.len() - 1
+                log.deltas.push(WordDelta { read: *read, exact: false });
+                log.deltas.len() - 1
             }
             _ => return Ok(()),
         },
     };
-    if log.sums[sum].exact {
+    if log.deltas[delta].exact {
         return Ok(());
     }
     let following = &mut host.journaled_state.database.following;
     if following.is_busy {
-        following.found = Some(sum as u32);
+        following.found = Some(delta as u32);
         return Ok(());
     }
     following.is_busy = true;
@@ -79,7 +79,7 @@ pub(super) fn load<'a, D: DatabaseRef + 'a, S: InstructionSet<'a, D>>(
     terms.clear();
     let gas = following.gas;
     let mut follower = Follower { at: InstructionContext { interpreter, host }, terms };
-    follower.found(sum as u32);
+    follower.found(delta as u32);
     let result = follower.follow(&S::TABLE, &gas);
     let following = &mut follower.at.host.journaled_state.database.following;
     following.terms = follower.terms;
@@ -91,10 +91,10 @@ pub(super) fn load<'a, D: DatabaseRef + 'a, S: InstructionSet<'a, D>>(
 pub(super) fn store<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
     let view = &mut at.host.journaled_state.database;
     view.following.site = 0;
-    if !std::mem::take(&mut view.following.adds) && !view.log.sums.is_empty() {
+    if !std::mem::take(&mut view.following.stores_delta) && !view.log.deltas.is_empty() {
         let slot = at.interpreter.stack.data().last().copied().unwrap_or_default();
-        if let Some(sum) = view.log.sum((at.interpreter.input.target_address(), slot)) {
-            view.log.sums[sum].exact = true;
+        if let Some(delta) = view.log.delta_at((at.interpreter.input.target_address(), slot)) {
+            view.log.deltas[delta].exact = true;
         }
     }
     host::sstore(at)
@@ -108,12 +108,12 @@ struct Follower<'i, 'a, D: DatabaseRef> {
 
 impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
     /// Follows the word on top of the stack, which a load has found.
-    fn found(&mut self, sum: u32) {
+    fn found(&mut self, delta: u32) {
         let stack = self.at.interpreter.stack.data();
         if let [.., word] = stack.as_slice() {
-            let loaded = self.at.host.journaled_state.database.log.sums[sum as usize].read.word;
+            let loaded = self.at.host.journaled_state.database.log.deltas[delta as usize].read.word;
             let side = Side::Plus(word.wrapping_sub(loaded));
-            self.terms.push((stack.len() - 1, Term { sum, side }));
+            self.terms.push((stack.len() - 1, Term { delta, side }));
         }
     }
 
@@ -133,7 +133,7 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
                     self.give_up();
                 }
                 self.terms.clear();
-                self.at.host.journaled_state.database.following.adds = false;
+                self.at.host.journaled_state.database.following.stores_delta = false;
                 return Err(end);
             }
             self.after(opcode, length, outcome);
@@ -158,13 +158,13 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
             opcode::DIV => self.keep_if(length, 0, 1, U256::ONE),
             opcode::SHL | opcode::SHR => self.keep_if(length, 1, 0, U256::ZERO),
             opcode::NOT => {
-                let Term { sum, side } = self.take(length, 0)?;
+                let Term { delta, side } = self.take(length, 0)?;
                 let side = match side {
                     Side::Plus(offset) => Side::Minus(!offset),
                     Side::Minus(offset) => Side::Plus(!offset),
                     Side::Number(number) => Side::Number(!number),
                 };
-                Some(Term { sum, side })
+                Some(Term { delta, side })
             }
             opcode::ISZERO => {
                 let term = self.take(length, 0);
@@ -216,23 +216,23 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
             self.terms.push((top, term));
         }
         if opcode == opcode::SLOAD
-            && let Some(sum) = self.at.host.journaled_state.database.following.found.take()
+            && let Some(delta) = self.at.host.journaled_state.database.following.found.take()
         {
-            self.found(sum);
+            self.found(delta);
         }
     }
 
     /// Two numbers become their sum, their difference, or how they compare.
     fn combine(&mut self, opcode: u8, length: usize) -> Option<Term> {
         let (first, second) = (self.take(length, 0), self.take(length, 1));
-        let sum = match (first, second) {
+        let delta = match (first, second) {
             (None, None) => return None,
-            (Some(first), Some(second)) if first.sum != second.sum => {
+            (Some(first), Some(second)) if first.delta != second.delta => {
                 self.count(Some(first));
                 self.count(Some(second));
                 return None;
             }
-            (Some(term), _) | (_, Some(term)) => term.sum,
+            (Some(term), _) | (_, Some(term)) => term.delta,
         };
         let side = |term: Option<Term>, below| {
             term.map_or_else(|| Side::Number(self.word(length, below)), |term| term.side)
@@ -257,15 +257,15 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
                 return None;
             }
             (opcode::GT, left, right) => {
-                self.compare(length, sum, (right, 1), (left, 0), false);
+                self.compare(length, delta, (right, 1), (left, 0), false);
                 return None;
             }
             (_, left, right) => {
-                self.compare(length, sum, (left, 0), (right, 1), opcode == opcode::EQ);
+                self.compare(length, delta, (left, 0), (right, 1), opcode == opcode::EQ);
                 return None;
             }
         };
-        Some(Term { sum, side: result })
+        Some(Term { delta, side: result })
     }
 
     /// A word stays what it is if the other one is neutral to it, and does not matter if that decides all.
@@ -307,27 +307,27 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
     }
 
     fn is_zero(&mut self, term: Option<Term>, length: usize, below: usize) {
-        if let Some(Term { sum, side }) = term {
+        if let Some(Term { delta, side }) = term {
             let holds = self.word(length, below).is_zero();
-            self.check(sum, side, Side::Number(U256::ZERO), true, holds);
+            self.check(delta, side, Side::Number(U256::ZERO), true, holds);
         }
     }
 
     fn compare(
         &mut self,
         length: usize,
-        sum: u32,
+        delta: u32,
         (left, below): (Side, usize),
         (right, other): (Side, usize),
         is_equality: bool,
     ) {
         let (a, b) = (self.word(length, below), self.word(length, other));
-        self.check(sum, left, right, is_equality, if is_equality { a == b } else { a < b });
+        self.check(delta, left, right, is_equality, if is_equality { a == b } else { a < b });
     }
 
-    fn check(&mut self, sum: u32, left: Side, right: Side, is_equality: bool, holds: bool) {
+    fn check(&mut self, delta: u32, left: Side, right: Side, is_equality: bool, holds: bool) {
         let checks = &mut self.at.host.journaled_state.database.log.checks;
-        checks.push(Check { sum, left, right, is_equality, holds });
+        checks.push(Check { delta, left, right, is_equality, holds });
     }
 
     /// What a store costs depends on which of the words before the transaction, before the store and after it are equal,
@@ -338,16 +338,16 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
         let Some(term) = self.take(length, 1) else { return };
         let key = (self.at.interpreter.input.target_address(), self.word(length, 0));
         let log = &self.at.host.journaled_state.database.log;
-        let is_its_own = log.sum(key) == Some(term.sum as usize);
+        let is_its_own = log.delta_at(key) == Some(term.delta as usize);
         if !is_its_own || !matches!(term.side, Side::Plus(_)) {
             self.count(Some(term));
             return;
         }
         let after = self.word(length, 1).is_zero();
-        let before = log.sums[term.sum as usize].read.word.is_zero();
-        self.check(term.sum, Side::Plus(U256::ZERO), Side::Number(U256::ZERO), true, before);
-        self.check(term.sum, term.side, Side::Number(U256::ZERO), true, after);
-        self.at.host.journaled_state.database.following.adds = true;
+        let before = log.deltas[term.delta as usize].read.word.is_zero();
+        self.check(term.delta, Side::Plus(U256::ZERO), Side::Number(U256::ZERO), true, before);
+        self.check(term.delta, term.side, Side::Number(U256::ZERO), true, after);
+        self.at.host.journaled_state.database.following.stores_delta = true;
     }
 
     /// Follows a word below the top of the stack no longer.
@@ -366,14 +366,14 @@ impl<'a, D: DatabaseRef> Follower<'_, 'a, D> {
     /// The execution depends on the loaded word itself.
     fn count(&mut self, term: Option<Term>) {
         if let Some(term) = term {
-            self.at.host.journaled_state.database.log.sums[term.sum as usize].exact = true;
+            self.at.host.journaled_state.database.log.deltas[term.delta as usize].exact = true;
         }
     }
 
     /// The execution depends on all loaded words that are followed.
     fn give_up(&mut self) {
         for (_, term) in &self.terms {
-            self.at.host.journaled_state.database.log.sums[term.sum as usize].exact = true;
+            self.at.host.journaled_state.database.log.deltas[term.delta as usize].exact = true;
         }
     }
 }

@@ -19,7 +19,7 @@ use revm::{
 
 use super::Rules;
 use crate::{
-    store::{AccountWrite, Addition},
+    store::{AccountDelta, AccountWrite},
     view::{BalanceNeed, Effects, Presence, View},
 };
 
@@ -112,16 +112,16 @@ impl Plain {
         let writes = &mut effects.writes;
         // In its turn the transaction has seen the final state, so that its own is final too.
         let in_turn = view.assumed.is_none();
-        let mut write = |address, before, addition: Addition| {
+        let mut write = |address, before, addition: AccountDelta| {
             let write = match addition.apply(before) {
                 Some(after) if in_turn && address != view.fees.beneficiary => AccountWrite::Set(Some(after)),
                 _ => AccountWrite::Add(addition),
             };
             writes.accounts.push((address, write));
         };
-        write(transaction.caller, Some(sender), Addition { debit, nonce: 1, ..Addition::default() });
+        write(transaction.caller, Some(sender), AccountDelta { debit, nonce: 1, ..AccountDelta::default() });
         if !transaction.value.is_zero() {
-            write(to, receiver, Addition { credit: transaction.value, ..Addition::default() });
+            write(to, receiver, AccountDelta { credit: transaction.value, ..AccountDelta::default() });
         }
         writes.fee = fee;
         std::mem::swap(&mut effects.reads.accounts, &mut view.log.accounts);

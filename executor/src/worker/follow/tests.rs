@@ -220,7 +220,7 @@ fn what_only_adds_to_a_word_does_the_same_to_another() {
         config,
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     );
-    let (sums, others, added) =
+    let (deltas, others, added) =
         (std::cell::Cell::new(0_u32), std::cell::Cell::new(0_u32), std::cell::Cell::new(0_u32));
     let strategy = (
         vec(any::<u16>(), 0..40),
@@ -238,27 +238,27 @@ fn what_only_adds_to_a_word_does_the_same_to_another() {
         let (plain, plain_effects) = run(&codes, words, spec, false);
         prop_assert_eq!(&result, &plain);
         let reads = &effects.reads;
-        for (number, sum) in reads.sums.iter().enumerate().filter(|(_, sum)| !sum.exact) {
-            sums.set(sums.get() + 1);
-            let checks: Vec<_> = reads.checks.iter().filter(|it| it.sum as usize == number).collect();
-            prop_assert!(checks.iter().all(|check| check.is_same(sum.read.word)));
+        for (number, delta) in reads.deltas.iter().enumerate().filter(|(_, delta)| !delta.exact) {
+            deltas.set(deltas.get() + 1);
+            let checks: Vec<_> = reads.checks.iter().filter(|it| it.delta as usize == number).collect();
+            prop_assert!(checks.iter().all(|check| check.is_same(delta.read.word)));
             let sides: Vec<Side> = checks.iter().flat_map(|it| [it.left, it.right]).collect();
             for choice in tries {
-                let word = another(choice, sum.read.word, &sides);
+                let word = another(choice, delta.read.word, &sides);
                 if !checks.iter().all(|check| check.is_same(word)) {
                     continue;
                 }
-                others.set(others.get() + u32::from(word != sum.read.word));
+                others.set(others.get() + u32::from(word != delta.read.word));
                 let mut changed = words;
-                changed[sum.read.slot.to::<usize>()] = word;
+                changed[delta.read.slot.to::<usize>()] = word;
                 let (again, effects_again) = run(&codes, changed, spec, false);
-                prop_assert_eq!(&result, &again, "with {} instead of {}", word, sum.read.word);
-                let key = (sum.read.address, sum.read.slot);
-                let addition = effects.writes.sums.iter().find(|it| (it.0, it.1) == key).map(|it| it.2);
+                prop_assert_eq!(&result, &again, "with {} instead of {}", word, delta.read.word);
+                let key = (delta.read.address, delta.read.slot);
+                let addition = effects.writes.deltas.iter().find(|it| (it.0, it.1) == key).map(|it| it.2);
                 let mut expected = slots(&plain_effects);
                 expected.retain(|it| (it.0, it.1) != key);
                 if let Some(addition) = addition.filter(|it| !it.is_zero()) {
-                    added.set(added.get() + u32::from(word != sum.read.word));
+                    added.set(added.get() + u32::from(word != delta.read.word));
                     expected.push((key.0, key.1, word.wrapping_add(addition)));
                 }
                 expected.sort_unstable();
@@ -269,7 +269,7 @@ fn what_only_adds_to_a_word_does_the_same_to_another() {
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     // The programs must be ones of which something is to be learnt.
-    assert!(sums.get() > 1_000, "{} sums", sums.get());
+    assert!(deltas.get() > 1_000, "{} deltas", deltas.get());
     assert!(others.get() > 2_000, "{} other words", others.get());
     assert!(added.get() > 500, "{} additions", added.get());
 }
