@@ -44,7 +44,7 @@ pub(crate) struct View<'a, D> {
     pub(crate) logs: bool,
     pub(crate) log: ReadLog,
     /// Whether the transactions that this thread runs find what the last ones left in `overlay`.
-    pub(crate) in_row: bool,
+    pub(crate) in_batch: bool,
     pub(crate) overlay: Overlay,
     /// Codes that this thread has run.
     codes: FxHashMap<B256, Code>,
@@ -61,7 +61,7 @@ struct Code {
     runs: u32,
 }
 
-/// The state as a transaction finds it, without what a row leaves to it.
+/// The state as a transaction finds it, without what a batch leaves to it.
 struct Told<'a, D> {
     state: &'a D,
     store: &'a Store,
@@ -103,7 +103,7 @@ impl<'a, D: DatabaseRef> View<'a, D> {
             assumed: None,
             logs: false,
             log: ReadLog::default(),
-            in_row: false,
+            in_batch: false,
             overlay: Overlay::default(),
             codes: FxHashMap::default(),
             hashes: Hashes::default(),
@@ -129,7 +129,7 @@ impl<'a, D: DatabaseRef> View<'a, D> {
         Told { state: self.state, store: self.store, fees: self.fees, spec: self.spec, reader: self.reader }
     }
 
-    /// The sender of a transaction and whom it calls, to be changed in their place, while transactions run in a row in
+    /// The sender of a transaction and whom it calls, to be changed in their place, while transactions run one after the other in
     /// their turn. None if one of them is no account like others: both are the same, or one earns the fees.
     pub(crate) fn pair(
         &mut self,
@@ -193,8 +193,8 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, D::Error> {
         let is_beneficiary = address == self.fees.beneficiary;
         // What it has earned is part of no overlay.
-        let in_row = self.in_row && !is_beneficiary;
-        if in_row && let Some(info) = self.overlay.account(&address) {
+        let in_batch = self.in_batch && !is_beneficiary;
+        if in_batch && let Some(info) = self.overlay.account(&address) {
             let info = info.clone();
             if self.logs {
                 self.log.accounts.push(AccountRead::new(address, info.as_ref()));
@@ -211,7 +211,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
             taken_for_granted = true;
         }
         if !self.logs {
-            if in_row {
+            if in_batch {
                 self.overlay.keep_account(address, info.clone(), None);
             }
             return Ok(info);
@@ -220,8 +220,8 @@ impl<D: DatabaseRef> Database for View<'_, D> {
             from_base: writer.is_none() && !taken_for_granted && !is_beneficiary,
             ..AccountRead::new(address, info.as_ref())
         };
-        if in_row {
-            // What the row needs of it is what its transactions turn out to need.
+        if in_batch {
+            // What the batch needs of it is what its transactions turn out to need.
             let first = AccountRead { needs_presence: false, ..read.clone() };
             self.overlay.keep_account(address, info.clone(), Some(first));
         }
@@ -244,7 +244,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
         let site = std::mem::take(&mut self.following.site);
-        if self.in_row
+        if self.in_batch
             && let Some((word, is_delta)) = self.overlay.word(&(address, slot))
         {
             // What has only been added to so far may still become something that counts.
@@ -254,7 +254,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
             return Ok(word);
         }
         let (word, written) = self.word(address, slot)?;
-        if self.in_row {
+        if self.in_batch {
             self.overlay.keep_word((address, slot), word);
         }
         if self.logs {

@@ -42,9 +42,9 @@ pub(crate) struct Executed {
     pub(crate) effects: Box<Effects>,
 }
 
-/// What the execution of transactions in a row came to, and what all of them together depended on and change.
+/// What the execution of transactions one after the other came to, and what all of them together depended on and change.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct Batch {
     pub(crate) results: Vec<ExecutionResult>,
     pub(crate) effects: Box<Effects>,
     /// The time that the slowest of them took.
@@ -75,7 +75,7 @@ pub(crate) struct Worker<'a, D: DatabaseRef> {
     plain: Option<Plain>,
     /// Lists for the next execution.
     pub(crate) spare: Box<Effects>,
-    /// Lists for each transaction of a row.
+    /// Lists for each transaction of a batch.
     single: Box<Effects>,
     /// How often it had changed where to look for words that are only added to, when this was last asked.
     pub(crate) watchings: u32,
@@ -110,20 +110,20 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         self.run(index, transaction, Some((transaction.caller, transaction.nonce)))
     }
 
-    /// Runs the transactions of a range ahead of their turn, one after the other, until one fails or does what a row
+    /// Runs the transactions of a range ahead of their turn, one after the other, until one fails or does what a batch
     /// cannot hold; fails as the first one does.
-    pub(crate) fn run_row_ahead(
+    pub(crate) fn run_batch_ahead(
         &mut self,
         range: std::ops::Range<Index>,
         transactions: &[Transaction],
-    ) -> Result<Row, Failure<D::Error>> {
+    ) -> Result<Batch, Failure<D::Error>> {
         let single = std::mem::take(&mut self.single);
         let mut effects = std::mem::replace(&mut self.spare, single);
         effects.clear();
         let mut results = Vec::with_capacity(range.len());
         let mut failure = None;
         let (mut start, mut slowest) = (Instant::now(), Duration::ZERO);
-        self.begin_row();
+        self.begin_batch();
         for index in range.clone() {
             let executed = match self.run_ahead(range.start, &transactions[index as usize].env) {
                 Ok(executed) => executed,
@@ -147,31 +147,31 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         }
         self.single = std::mem::take(&mut self.spare);
         let view = &mut self.evm.ctx.journaled_state.database;
-        view.in_row = false;
+        view.in_batch = false;
         // A panic has taken all of it along.
         let is_lost = matches!(failure, Some(Failure::Panic(_)));
         if is_lost || results.is_empty() {
             return Err(failure.unwrap_or_else(|| Failure::Engine("it has to run by itself".to_owned())));
         }
         view.overlay.hand_over(&mut effects);
-        Ok(Row { results, effects, slowest })
+        Ok(Batch { results, effects, slowest })
     }
 
     /// Lets transactions find what the ones before them leave to them, before others are told.
-    pub(crate) fn begin_row(&mut self) {
+    pub(crate) fn begin_batch(&mut self) {
         let view = &mut self.evm.ctx.journaled_state.database;
-        view.in_row = true;
+        view.in_batch = true;
         view.overlay.clear();
     }
 
-    /// What transactions in a row have left so far.
+    /// What transactions one after the other have left so far.
     pub(crate) fn overlay(&mut self) -> &mut Overlay {
         &mut self.evm.ctx.journaled_state.database.overlay
     }
 
     /// Lets transactions find what all have been told.
-    pub(crate) fn end_row(&mut self) {
-        self.evm.ctx.journaled_state.database.in_row = false;
+    pub(crate) fn end_batch(&mut self) {
+        self.evm.ctx.journaled_state.database.in_batch = false;
     }
 
     /// Runs a transaction when all that stand before it are final.
@@ -183,8 +183,8 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         self.run(index, transaction, None)
     }
 
-    /// Runs a plain transfer of a row in its turn, and pays its fee; none if it is anything else.
-    pub(crate) fn transfer_in_row(
+    /// Runs a plain transfer of a batch in its turn, and pays its fee; none if it is anything else.
+    pub(crate) fn transfer_in_batch(
         &mut self,
         index: Index,
         transaction: &TxEnv,
@@ -194,7 +194,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         };
         let view = &mut self.evm.ctx.journaled_state.database;
         view.begin(index, None);
-        let ran = plain.run_in_row(transaction, view)?;
+        let ran = plain.run_in_batch(transaction, view)?;
         Ok(ran.map(|(result, fee)| {
             view.fees.pay(fee, true);
             result
@@ -388,12 +388,12 @@ fn note_reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, effects: &mut Effe
     if !log.deltas.is_empty() {
         std::mem::swap(&mut effects.reads.deltas, &mut log.deltas);
         std::mem::swap(&mut effects.reads.checks, &mut log.checks);
-        note_deltas(effects, view.in_row);
+        note_deltas(effects, view.in_batch);
     }
 }
 
 /// Notes which words an execution only added to, and what.
-fn note_deltas(effects: &mut Effects, in_row: bool) {
+fn note_deltas(effects: &mut Effects, in_batch: bool) {
     let Effects { reads, writes } = effects;
     let is_delta = |read: &SlotRead| {
         reads.deltas.iter().any(|it| it.read.slot == read.slot && it.read.address == read.address)
@@ -401,8 +401,8 @@ fn note_deltas(effects: &mut Effects, in_row: bool) {
     reads.slots.retain(|read| !is_delta(read));
     for delta in &mut reads.deltas {
         delta.exact |= !writes.resets.is_empty();
-        // What later transactions of a row find are words.
-        if delta.exact || in_row {
+        // What later transactions of a batch find are words.
+        if delta.exact || in_batch {
             continue;
         }
         let key = (delta.read.address, delta.read.slot);

@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_micros(200);
 /// How many times as long as it has taken a rehearsal is not made again: others need the processor, too.
 const REST: u32 = 3;
 
-/// How often in a row nothing new may be missing, before what is missing is taken to be unreadable.
+/// How often one after the other nothing new may be missing, before what is missing is taken to be unreadable.
 const IN_VAIN: u32 = 12;
 
 /// Transactions that are run again and again until they miss nothing.
@@ -35,7 +35,7 @@ pub(super) struct Rehearsal<'r> {
     is_known: Vec<bool>,
     /// When it may be worth while to run them again.
     due: Instant,
-    /// How often in a row nothing new was missing.
+    /// How often one after the other nothing new was missing.
     in_vain: u32,
 }
 
@@ -80,7 +80,7 @@ impl<'r> Rehearsal<'r> {
 
     fn run(&mut self) {
         let start = self.scene.committed.load(Ordering::Acquire);
-        self.worker.begin_row();
+        self.worker.begin_batch();
         let mut time = Instant::now();
         for (index, transaction) in self.scene.transactions.iter().enumerate().skip(start) {
             if self.is_known[index] {
@@ -92,7 +92,7 @@ impl<'r> Rehearsal<'r> {
             let missing = self.peek.count();
             // The state is the one before the first of them; what they leave to each other lies over it.
             if let Ok(executed) = self.worker.run_in_turn(start as Index, &transaction.env) {
-                // What a row cannot hold the next transactions do without.
+                // What a batch cannot hold the next transactions do without.
                 self.worker.overlay().settle(&executed.effects.writes);
                 self.worker.spare = executed.effects;
             }
@@ -100,7 +100,7 @@ impl<'r> Rehearsal<'r> {
             self.is_known[index] = end - time > LONG && self.peek.count() == missing;
             time = end;
         }
-        self.worker.end_row();
+        self.worker.end_batch();
     }
 }
 

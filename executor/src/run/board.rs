@@ -32,11 +32,11 @@ use crate::{
     schedule::TRANSFER_GAS,
     store::{Index, lock},
     view::{Effects, Site, WordDelta},
-    worker::{Failure, Row, Rules, Worker},
+    worker::{Batch, Failure, Rules, Worker},
 };
 
-/// How many transactions the committing thread runs in a row while there is nobody else yet.
-const FIRST_ROW: u32 = 2;
+/// How many transactions the committing thread runs one after the other while there is nobody else yet.
+const FIRST_BATCH: u32 = 2;
 
 /// How often a thread looks again before it lets go of its processor.
 const SPINS: u32 = 3_000;
@@ -47,10 +47,10 @@ const GLANCES: u32 = 10;
 /// How long a thread sleeps that has found nothing to do, at first and at most.
 const NAPS: [Duration; 2] = [Duration::from_micros(20), Duration::from_millis(1)];
 
-/// An execution that ran ahead, of one transaction or several in a row.
+/// An execution that ran ahead, of one transaction or several one after the other.
 pub(super) struct Ahead<E> {
     /// What it came to, or how its first transaction failed.
-    pub(super) execution: Result<Row, Failure<E>>,
+    pub(super) execution: Result<Batch, Failure<E>>,
     /// Whether it was a guess that it would hold.
     pub(super) guess: bool,
     /// How often it had changed where to look for words that are only added to.
@@ -90,8 +90,8 @@ pub(super) struct Board<'a, E> {
     watchings: AtomicU32,
     /// The nanoseconds that the slowest of the transactions took that ran ahead of late; zero if none has.
     pace: AtomicU64,
-    /// The length of rows.
-    row: AtomicU32,
+    /// The length of batches.
+    batch: AtomicU32,
     /// Nobody else does anything until so many transactions are final.
     quiet_until: AtomicUsize,
     predicting: AtomicU64,
@@ -185,7 +185,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             watched: Mutex::default(),
             watchings: AtomicU32::new(0),
             pace: AtomicU64::new(0),
-            row: AtomicU32::new(if is_alone { FIRST_ROW } else { 1 }),
+            batch: AtomicU32::new(if is_alone { FIRST_BATCH } else { 1 }),
             quiet_until: AtomicUsize::new(0),
             predicting: AtomicU64::new(0),
             planning: AtomicU64::new(0),
@@ -275,7 +275,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             let judged = std::mem::take(&mut *lock(&self.judged));
             planner.learn(judged, self.transactions);
             let job = planner.job(self.transactions, self);
-            self.row.store(planner.row, Ordering::Relaxed);
+            self.batch.store(planner.batch, Ordering::Relaxed);
             self.quiet_until.store(planner.quiet_until, Ordering::Relaxed);
             job
         };
@@ -312,16 +312,16 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         let execution = if range.len() == 1 {
             let executed = worker.run_ahead(first, &self.transactions[first as usize].env);
             let slowest = start.elapsed();
-            executed.map(|it| Row { results: vec![it.result], effects: it.effects, slowest })
+            executed.map(|it| Batch { results: vec![it.result], effects: it.effects, slowest })
         } else {
-            worker.run_row_ahead(range.clone(), self.transactions)
+            worker.run_batch_ahead(range.clone(), self.transactions)
         };
-        let count = execution.as_ref().map_or(1, |row| row.results.len() as Index);
+        let count = execution.as_ref().map_or(1, |batch| batch.results.len() as Index);
         let end = first + count;
-        if let Ok(row) = &execution {
-            publish(end - 1, &row.effects.writes, worker.view().store());
-            self.give_up(&row.effects.reads.deltas);
-            let took = u64::try_from(row.slowest.as_nanos()).unwrap_or(u64::MAX);
+        if let Ok(batch) = &execution {
+            publish(end - 1, &batch.effects.writes, worker.view().store());
+            self.give_up(&batch.effects.reads.deltas);
+            let took = u64::try_from(batch.slowest.as_nanos()).unwrap_or(u64::MAX);
             let before = self.pace.load(Ordering::Relaxed);
             self.pace.store(took.max(before - before / 16).max(1), Ordering::Relaxed);
         }
@@ -414,8 +414,8 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         self.turns.stop_waiting();
     }
 
-    /// The end of what the committing thread should run in a row from a transaction on, as far as it may.
-    pub(super) fn end_of_row(&self, index: Index) -> Index {
+    /// The end of what the committing thread should run one after the other from a transaction on, as far as it may.
+    pub(super) fn end_of_batch(&self, index: Index) -> Index {
         let count = self.transactions.len() as Index;
         if !self.shared {
             return count;
@@ -424,7 +424,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             return index + 1;
         }
         let quiet = self.quiet_until.load(Ordering::Relaxed) as Index;
-        quiet.max(index + self.row.load(Ordering::Relaxed)).min(count)
+        quiet.max(index + self.batch.load(Ordering::Relaxed)).min(count)
     }
 
     /// Reserves a transaction for the thread that commits.

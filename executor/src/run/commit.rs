@@ -24,7 +24,7 @@ use crate::{
     store::{AccountWrite, Index},
     validate::{Validity, holds},
     view::{Overlay, Writes},
-    worker::{Executed, Failure, Row, Rules, Worker},
+    worker::{Batch, Executed, Failure, Rules, Worker},
 };
 
 /// Makes executions final.
@@ -41,12 +41,12 @@ pub(super) struct Committer<'b, 'a, E> {
     pub(super) deltas: u64,
     /// What the end of the block has written.
     pub(super) left: Overlay,
-    /// Room for long rows.
+    /// Room for long batches.
     pub(super) room: Overlay,
 }
 
-/// From how many transactions on a row is long.
-const LONG_ROW: Index = 64;
+/// From how many transactions on a batch is long.
+const LONG_BATCH: Index = 64;
 
 impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
     pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>, room: Overlay) -> Self {
@@ -76,7 +76,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
                 }
                 Turn::Ahead(ahead) => {
                     let Ahead { execution, guess, watchings } = *ahead;
-                    let count = execution.as_ref().map_or(1, |row| row.results.len());
+                    let count = execution.as_ref().map_or(1, |batch| batch.results.len());
                     let end = index + count as Index;
                     self.ahead += count as u64;
                     let check = self.check(index, execution, worker)?;
@@ -101,7 +101,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         Ok(())
     }
 
-    /// Runs transactions in their turn, the first of which, up to `own`, are ours: as many as should run in a row and
+    /// Runs transactions in their turn, the first of which, up to `own`, are ours: as many as should run one after the other and
     /// nobody else has begun. Says where it stopped.
     fn run_from<D: DatabaseRef<Error = E>>(
         &mut self,
@@ -109,27 +109,27 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         own: Index,
         worker: &mut Worker<'_, D>,
     ) -> Result<Index, ExecuteError<E>> {
-        let last = self.board.end_of_row(index);
+        let last = self.board.end_of_batch(index);
         let mut end = own;
         if last <= own {
             self.run_all(index, own, worker)?;
             return Ok(own);
         }
-        // Room for a whole block is there for long rows; it would have to be swept after each of many short ones.
-        let is_long = last - index > LONG_ROW;
+        // Room for a whole block is there for long batches; it would have to be swept after each of many short ones.
+        let is_long = last - index > LONG_BATCH;
         if is_long {
             std::mem::swap(worker.overlay(), &mut self.room);
         }
-        worker.begin_row();
+        worker.begin_batch();
         let mut next = index;
         while next < end {
-            self.run_in_row(next, worker)?;
+            self.run_in_batch(next, worker)?;
             next += 1;
             if next == end && next < last && self.board.may_run(next) {
                 end += 1;
             }
         }
-        self.end_row(end, worker);
+        self.end_batch(end, worker);
         if is_long && (end as usize) < self.board.transactions.len() {
             std::mem::swap(worker.overlay(), &mut self.room);
         }
@@ -146,30 +146,30 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         if end == index + 1 {
             return self.run_in_turn(index, worker);
         }
-        worker.begin_row();
+        worker.begin_batch();
         for next in index..end {
-            self.run_in_row(next, worker)?;
+            self.run_in_batch(next, worker)?;
         }
-        self.end_row(end, worker);
+        self.end_batch(end, worker);
         Ok(())
     }
 
-    /// Tells others what a row has come to that stopped before `end`. What comes last in the block nobody has to be told.
-    fn end_row<D: DatabaseRef<Error = E>>(&mut self, end: Index, worker: &mut Worker<'_, D>) {
+    /// Tells others what a batch has come to that stopped before `end`. What comes last in the block nobody has to be told.
+    fn end_batch<D: DatabaseRef<Error = E>>(&mut self, end: Index, worker: &mut Worker<'_, D>) {
         if end as usize == self.board.transactions.len() {
             self.left = std::mem::take(worker.overlay());
         } else {
             let store = worker.view().store();
             tell(end - 1, worker.overlay(), store);
         }
-        worker.end_row();
+        worker.end_batch();
     }
 
     /// Makes an execution final that ran ahead, if it would be the same now.
     fn check<D: DatabaseRef<Error = E>>(
         &mut self,
         index: Index,
-        execution: Result<Row, Failure<E>>,
+        execution: Result<Batch, Failure<E>>,
         worker: &mut Worker<'_, D>,
     ) -> Result<Validity, ExecuteError<E>> {
         let Ok(executed) = execution else { return Ok(Validity::Stale(Vec::new())) };
@@ -205,8 +205,8 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         Ok(())
     }
 
-    /// Runs a transaction of a row in its turn.
-    fn run_in_row<D: DatabaseRef<Error = E>>(
+    /// Runs a transaction of a batch in its turn.
+    fn run_in_batch<D: DatabaseRef<Error = E>>(
         &mut self,
         index: Index,
         worker: &mut Worker<'_, D>,
@@ -216,7 +216,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         let database = |source| ExecuteError::Database { index: index as usize, source };
         if transaction.data.is_empty()
             && let Some(result) =
-                guarded(index, || worker.transfer_in_row(index, transaction).map_err(database))?
+                guarded(index, || worker.transfer_in_batch(index, transaction).map_err(database))?
         {
             return self.conclude(index, result);
         }
@@ -225,7 +225,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         if worker.overlay().settle(writes) {
             worker.view().fees.pay(writes.fee, true);
         } else {
-            // What a row cannot hold is told by itself, after what came before it.
+            // What a batch cannot hold is told by itself, after what came before it.
             let store = worker.view().store();
             tell(index.saturating_sub(1), worker.overlay(), store);
             self.publish_last(index, writes, worker)?;

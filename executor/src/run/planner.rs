@@ -19,10 +19,10 @@ use super::targets::Targets;
 use crate::{access_set::AccessSet, block::Transaction, dag::Writers, schedule, store::Index};
 
 /// How many transactions are predicted at a time.
-const BATCH: usize = 8;
+const PREDICTIONS: usize = 8;
 
 /// How many predictions are taken in at a time that are there already.
-const GIVEN_BATCH: usize = 256;
+const GIVEN_PREDICTIONS: usize = 256;
 
 /// How far ahead of the last final transaction predictions are made while nothing can be run.
 const FARTHEST: usize = 256;
@@ -39,23 +39,23 @@ const MISSES: u64 = 4;
 /// What may use more than this part of the gas of all calls is begun first.
 const GIANT: u64 = 16;
 
-/// The nanoseconds that transactions in a row should take together, so that handing them over costs little.
-const ROW: u64 = 50_000;
+/// The nanoseconds that transactions one after the other should take together, so that handing them over costs little.
+const BATCH_TIME: u64 = 50_000;
 
-/// The most transactions in a row.
+/// The most transactions one after the other.
 const LONGEST: u32 = 32;
 
-/// How many transactions the committing thread runs in a row while predictions decide what others do.
-const PLANNED_ROW: u32 = 8;
+/// How many transactions the committing thread runs one after the other while predictions decide what others do.
+const PLANNED_BATCH: u32 = 8;
 
-/// How many transactions the committing thread runs in a row where others have nothing to do.
+/// How many transactions the committing thread runs one after the other where others have nothing to do.
 const ALONE: u32 = 128;
 
-/// How many rows ahead of the last final transaction a row begins at most.
-const ROWS_AHEAD: usize = 8;
+/// How many batches ahead of the last final transaction a batch begins at most.
+const BATCHES_AHEAD: usize = 8;
 
-/// The length of rows where everything runs ahead.
-const EAGER_ROW: u32 = 3;
+/// The length of batches where everything runs ahead.
+const EAGER_BATCH: u32 = 3;
 
 /// How many transactions are looked at to find one to guess on, where some are known to conflict.
 const LOOK: usize = 64;
@@ -137,7 +137,7 @@ pub(super) struct Planner<'a> {
     cursor: usize,
     /// What may take long and is guessed on first, the longest last; none until somebody asks.
     giants: Option<Vec<Index>>,
-    /// How long a row may be for all that guesses have shown, and the guesses that have shown it.
+    /// How long a batch may be for all that guesses have shown, and the guesses that have shown it.
     trust: u32,
     trusted: (u64, u64),
     targets: Targets,
@@ -145,8 +145,8 @@ pub(super) struct Planner<'a> {
     guessed: usize,
     /// Whether that has been so for too long.
     has_given_up: bool,
-    /// The length of rows.
-    pub(super) row: u32,
+    /// The length of batches.
+    pub(super) batch: u32,
     /// There is nothing to do for others than the committing thread until so many transactions are final.
     pub(super) quiet_until: usize,
     writers: Writers,
@@ -199,7 +199,7 @@ impl<'a> Planner<'a> {
             targets: Targets::default(),
             guessed: 0,
             has_given_up: false,
-            row: 1,
+            batch: 1,
             quiet_until: 0,
             writers: Writers::new(beneficiary),
             nodes: Vec::new(),
@@ -238,7 +238,7 @@ impl<'a> Planner<'a> {
         }
         let guesses = self.guesses(progress);
         if !guesses {
-            self.row = if self.is_fruitless(progress) { ALONE } else { PLANNED_ROW };
+            self.batch = if self.is_fruitless(progress) { ALONE } else { PLANNED_BATCH };
         }
         if guesses && let Some(range) = self.guess(committed, transactions, progress) {
             return Job::Run { range, guess: true };
@@ -313,14 +313,14 @@ impl<'a> Planner<'a> {
         {
             return Some(index..index + 1);
         }
-        self.row = self.length_of_rows(progress);
-        let (row, margin) = (self.row as usize, usize::from(!self.eager));
-        let gap = if self.eager || row == 1 { 0 } else { row / self.helpers };
+        self.batch = self.length_of_batches(progress);
+        let (batch, margin) = (self.batch as usize, usize::from(!self.eager));
+        let gap = if self.eager || batch == 1 { 0 } else { batch / self.helpers };
         let nearest = committed + margin + gap;
         self.cursor = self.cursor.max(nearest);
         let is_left = |index: usize| !self.eager && transactions[index].env.data.is_empty();
         let end = transactions.len();
-        let is_far = row > 1 && (self.cursor >= end || self.cursor > nearest + ROWS_AHEAD * row);
+        let is_far = batch > 1 && (self.cursor >= end || self.cursor > nearest + BATCHES_AHEAD * batch);
         // What has to wait for others now need not do so later.
         if is_far || self.targets.any() {
             self.cursor = nearest;
@@ -343,7 +343,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let mut last = start + 1;
-            while last < transactions.len().min(start + row) && may(last) && progress.claim(last as Index) {
+            while last < transactions.len().min(start + batch) && may(last) && progress.claim(last as Index) {
                 last += 1;
             }
             self.cursor = last + gap;
@@ -377,16 +377,16 @@ impl<'a> Planner<'a> {
     }
 
     /// How many transactions are worth to be handed over together: more while guesses hold, and fewer when they do not.
-    fn length_of_rows(&mut self, progress: &impl Progress) -> u32 {
+    fn length_of_batches(&mut self, progress: &impl Progress) -> u32 {
         if self.eager {
-            return EAGER_ROW;
+            return EAGER_BATCH;
         }
         let (held, stale) = progress.guesses();
         let (more, less) = (held - self.trusted.0, stale - self.trusted.1);
         self.trusted = (held, stale);
         self.trust = (self.trust << more.min(5)).min(LONGEST);
         self.trust = (self.trust >> (2 * less).min(5)).max(1);
-        progress.pace().map_or(1, |pace| (ROW / pace.max(1)).clamp(1, u64::from(self.trust)) as u32)
+        progress.pace().map_or(1, |pace| (BATCH_TIME / pace.max(1)).clamp(1, u64::from(self.trust)) as u32)
     }
 
     /// Whether knowing more has led to little.
@@ -411,11 +411,11 @@ impl<'a> Planner<'a> {
         let start = self.taken.max(committed);
         let left = self.transactions.checked_sub(start).filter(|left| *left > 0)?;
         if self.knowledge == Knowledge::Given {
-            return Some(start..start + left.min(GIVEN_BATCH));
+            return Some(start..start + left.min(GIVEN_PREDICTIONS));
         }
         let pause = self.pause(progress);
         let may = committed >= self.taken + pause || (pause == 0 && start < committed + FARTHEST);
-        may.then(|| start..start + left.min(BATCH))
+        may.then(|| start..start + left.min(PREDICTIONS))
     }
 
     /// Something that should have to wait, to see whether it really should: seldom, unless it often should not.
@@ -456,13 +456,13 @@ impl<'a> Planner<'a> {
         state: &D,
         progress: &impl Progress,
     ) {
-        if let Some(batch) = self.arriving.iter_mut().find(|batch| batch.0 == start) {
+        if let Some(batch) = self.arriving.iter_mut().find(|part| part.0 == start) {
             batch.2 = Some(hints);
         }
         self.nodes.resize(self.transactions, Node::default());
         let mut any = false;
         while let Some((start, end, Some(hints))) =
-            self.arriving.pop_front_if(|batch| batch.2.is_some()).map(|it| (it.0, it.1, it.2))
+            self.arriving.pop_front_if(|part| part.2.is_some()).map(|it| (it.0, it.1, it.2))
         {
             for (index, hint) in (start..end).zip(hints) {
                 self.take_in(index, &hint, &transactions[index], state, progress);

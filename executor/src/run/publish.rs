@@ -44,7 +44,7 @@ pub(super) fn publish_final(index: Index, writes: &Writes, store: &Store) {
     }
 }
 
-/// Publishes what a row in its turn has come to, as of its last transaction.
+/// Publishes what a batch in its turn has come to, as of its last transaction.
 pub(super) fn tell(last: Index, overlay: &mut Overlay, store: &Store) {
     for (address, info) in overlay.take_accounts() {
         store.accounts.change(address, |versions| versions.settle(last, info));

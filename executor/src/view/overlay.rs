@@ -1,7 +1,7 @@
-//! What several transactions that one thread runs in a row leave to each other, before others are told.
+//! What several transactions that one thread runs one after the other leave to each other, before others are told.
 //!
 //! In: what a transaction reads and writes. Out: what the next one finds, and at the end all of it as if one transaction
-//! had done it. A row that runs in its turn keeps final values; one that runs ahead keeps additions apart from what they
+//! had done it. A batch that runs in its turn keeps final values; one that runs ahead keeps additions apart from what they
 //! were added to, since that may still change.
 
 use std::collections::hash_map::Entry;
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::store::{AccountDelta, AccountWrite};
 
-/// What transactions in a row leave to each other.
+/// What transactions one after the other leave to each other.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     accounts: FxHashMap<Address, Known>,
     slots: FxHashMap<(Address, U256), KnownWord>,
-    /// More about accounts, of rows that run ahead.
+    /// More about accounts, of batches that run ahead.
     unsure: Vec<Unsure>,
-    /// Words of rows that run ahead that may only have been added to, and the comparisons that they decided.
+    /// Words of batches that run ahead that may only have been added to, and the comparisons that they decided.
     deltas: Vec<WordDelta>,
     checks: Vec<Check>,
 }
@@ -37,7 +37,7 @@ struct Known {
     unsure: u32,
 }
 
-/// An account in its place, while a row runs in its turn.
+/// An account in its place, while a batch runs in its turn.
 #[derive(Debug)]
 pub(crate) struct Place<'o>(&'o mut Known);
 
@@ -54,12 +54,12 @@ impl Place<'_> {
     }
 }
 
-/// An account that may still change before the row counts.
+/// An account that may still change before the batch counts.
 #[derive(Debug)]
 struct Unsure {
     /// How it was found at first.
     read: AccountRead,
-    /// Whether the row depends on that.
+    /// Whether the batch depends on that.
     counts: bool,
     /// What was added to it since.
     added: AccountDelta,
@@ -245,7 +245,7 @@ impl Overlay {
             let place = known.delta;
             let first = &mut self.deltas[place as usize];
             first.exact |= delta.exact;
-            // What the row has added since it found the word.
+            // What the batch has added since it found the word.
             let shift = delta.read.word.wrapping_sub(first.read.word);
             let own = found.checks.iter().filter(|check| check.delta as usize == number);
             self.checks.extend(own.map(|check| Check {
@@ -258,7 +258,7 @@ impl Overlay {
         true
     }
 
-    /// Hands over what the transactions of a row that ran ahead did together.
+    /// Hands over what the transactions of a batch that ran ahead did together.
     #[expect(clippy::iter_over_hash_type, reason = "each slot is published on its own")]
     pub(crate) fn hand_over(&mut self, effects: &mut Effects) {
         for Unsure { read, counts, added } in self.unsure.drain(..) {
@@ -283,23 +283,23 @@ impl Overlay {
         effects.reads.checks.append(&mut self.checks);
     }
 
-    /// Whether a row in its turn has written an account.
+    /// Whether a batch in its turn has written an account.
     pub(crate) fn writes_account(&self, address: &Address) -> bool {
         self.accounts.get(address).is_some_and(|known| known.written)
     }
 
-    /// Whether a row in its turn has written a slot.
+    /// Whether a batch in its turn has written a slot.
     pub(crate) fn writes_slot(&self, key: &(Address, U256)) -> bool {
         self.slots.get(key).is_some_and(|known| known.written)
     }
 
-    /// Takes out the accounts that a row in its turn has written, in no particular order.
+    /// Takes out the accounts that a batch in its turn has written, in no particular order.
     pub(crate) fn take_accounts(&mut self) -> impl Iterator<Item = (Address, Option<AccountInfo>)> {
         let written = self.accounts.drain().filter(|(_, known)| known.written);
         written.map(|(address, known)| (address, known.info))
     }
 
-    /// Takes out the slots that a row in its turn has written, in no particular order.
+    /// Takes out the slots that a batch in its turn has written, in no particular order.
     pub(crate) fn take_slots(&mut self) -> impl Iterator<Item = ((Address, U256), U256)> {
         let written = self.slots.drain().filter(|(_, known)| known.written);
         written.map(|(key, known)| (key, known.word))

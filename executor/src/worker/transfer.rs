@@ -128,9 +128,9 @@ impl Plain {
         Ok(Some(self.result()))
     }
 
-    /// Executes the transaction, if it is a plain transfer, in a row in its turn: the accounts are changed where the row
+    /// Executes the transaction, if it is a plain transfer, one after the other in its turn: the accounts are changed where the batch
     /// has them. Says what the beneficiary is paid.
-    pub(super) fn run_in_row<D: DatabaseRef>(
+    pub(super) fn run_in_batch<D: DatabaseRef>(
         &self,
         transaction: &TxEnv,
         view: &mut View<'_, D>,
