@@ -213,7 +213,7 @@ pub enum Predictions<'a> {
     None,
     /// They are there, one a transaction; those that are missing or wrong cost time.
     Given(&'a [AccessSet]),
-    /// They are made while the block is executed, where guessing goes wrong too often.
+    /// They are made while the block is executed, where speculating goes wrong too often.
     ByNeed(&'a Predictor),
 }
 

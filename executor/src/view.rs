@@ -62,7 +62,7 @@ struct Code {
 }
 
 /// The state as a transaction finds it, without what a batch leaves to it.
-struct Told<'a, D> {
+struct Published<'a, D> {
     state: &'a D,
     store: &'a Store,
     fees: &'a Fees,
@@ -70,7 +70,7 @@ struct Told<'a, D> {
     reader: Index,
 }
 
-impl<D: DatabaseRef> Told<'_, D> {
+impl<D: DatabaseRef> Published<'_, D> {
     /// The account as the transaction finds it, and who wrote it last.
     fn account(&self, address: Address) -> Result<(Option<AccountInfo>, Option<Index>), D::Error> {
         // What is settled needs no look at the state below.
@@ -121,12 +121,18 @@ impl<'a, D: DatabaseRef> View<'a, D> {
 
     /// The account as the transaction finds it, and who wrote it last.
     pub(crate) fn account(&self, address: Address) -> Result<(Option<AccountInfo>, Option<Index>), D::Error> {
-        self.told().account(address)
+        self.published().account(address)
     }
 
-    /// What everybody has been told, for longer than the view is borrowed.
-    fn told(&self) -> Told<'a, D> {
-        Told { state: self.state, store: self.store, fees: self.fees, spec: self.spec, reader: self.reader }
+    /// What is published, for longer than the view is borrowed.
+    fn published(&self) -> Published<'a, D> {
+        Published {
+            state: self.state,
+            store: self.store,
+            fees: self.fees,
+            spec: self.spec,
+            reader: self.reader,
+        }
     }
 
     /// The sender of a transaction and whom it calls, to be changed in their place, while transactions run one after the other in
@@ -140,9 +146,9 @@ impl<'a, D: DatabaseRef> View<'a, D> {
         if sender == receiver || sender == beneficiary || receiver == beneficiary {
             return Ok(None);
         }
-        let told = self.told();
+        let published = self.published();
         for address in [sender, receiver] {
-            self.overlay.find_account(address, || Ok(told.account(address)?.0))?;
+            self.overlay.find_account(address, || Ok(published.account(address)?.0))?;
         }
         Ok(self.overlay.places([&sender, &receiver]))
     }

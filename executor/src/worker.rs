@@ -157,7 +157,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         Ok(Batch { results, effects, slowest })
     }
 
-    /// Lets transactions find what the ones before them leave to them, before others are told.
+    /// Lets transactions find what the ones before them leave to them, before it is published.
     pub(crate) fn begin_batch(&mut self) {
         let view = &mut self.evm.ctx.journaled_state.database;
         view.in_batch = true;
@@ -169,7 +169,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         &mut self.evm.ctx.journaled_state.database.overlay
     }
 
-    /// Lets transactions find what all have been told.
+    /// Lets transactions find what is published.
     pub(crate) fn end_batch(&mut self) {
         self.evm.ctx.journaled_state.database.in_batch = false;
     }

@@ -48,11 +48,11 @@ const GLANCES: u32 = 10;
 const NAPS: [Duration; 2] = [Duration::from_micros(20), Duration::from_millis(1)];
 
 /// An execution that ran ahead, of one transaction or several one after the other.
-pub(super) struct Ahead<E> {
+pub(super) struct Speculation<E> {
     /// What it came to, or how its first transaction failed.
     pub(super) execution: Result<Batch, Failure<E>>,
-    /// Whether it was a guess that it would hold.
-    pub(super) guess: bool,
+    /// Whether it was a speculation that it would hold.
+    pub(super) speculative: bool,
     /// How often it had changed where to look for words that are only added to.
     pub(super) watchings: u32,
 }
@@ -67,7 +67,7 @@ pub(super) struct Board<'a, E> {
     /// Whether the thread that commits runs nothing in its turn that can be run ahead.
     eager: bool,
     turns: Turns,
-    ahead: Vec<Mutex<Option<Box<Ahead<E>>>>>,
+    ahead: Vec<Mutex<Option<Box<Speculation<E>>>>>,
     finished: Mutex<Vec<Range<Index>>>,
     /// Lists to be used again by whoever runs ahead: memory stays with the thread that asked for it.
     #[expect(clippy::vec_box, reason = "a box goes from thread to thread as it is")]
@@ -79,11 +79,11 @@ pub(super) struct Board<'a, E> {
     cancel: Option<&'a AtomicBool>,
     /// The thread that commits.
     committer: Thread,
-    /// Guesses that somebody has still to learn from.
-    judged: Mutex<Vec<(Range<Index>, bool)>>,
-    held: AtomicU64,
-    stale: AtomicU64,
-    missed: AtomicU64,
+    /// Speculations that somebody has still to learn from.
+    outcomes: Mutex<Vec<(Range<Index>, bool)>>,
+    validated: AtomicU64,
+    aborted: AtomicU64,
+    mispredicted: AtomicU64,
     /// Where to look for words that are only added to.
     watched: Mutex<Watched>,
     /// How often that has changed.
@@ -93,12 +93,12 @@ pub(super) struct Board<'a, E> {
     /// The length of batches.
     batch: AtomicU32,
     /// Nobody else does anything until so many transactions are final.
-    quiet_until: AtomicUsize,
+    idle_until: AtomicUsize,
     predicting: AtomicU64,
     planning: AtomicU64,
 }
 
-/// Loads that have made guesses stale.
+/// Loads that have made speculations stale.
 #[derive(Debug, Default)]
 struct Watched {
     /// Those that may be parts of deltas, and which change of this list has added them.
@@ -120,12 +120,12 @@ impl<E> Progress for Board<'_, E> {
         self.turns.stage(index) == Stage::Done
     }
 
-    fn guesses(&self) -> (u64, u64) {
-        (self.held.load(Ordering::Relaxed), self.stale.load(Ordering::Relaxed))
+    fn speculations(&self) -> (u64, u64) {
+        (self.validated.load(Ordering::Relaxed), self.aborted.load(Ordering::Relaxed))
     }
 
-    fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+    fn mispredicted(&self) -> u64 {
+        self.mispredicted.load(Ordering::Relaxed)
     }
 
     fn pace(&self) -> Option<u64> {
@@ -136,7 +136,7 @@ impl<E> Progress for Board<'_, E> {
 /// How a thread finds the next transaction to make final.
 pub(super) enum Turn<E> {
     /// It ran ahead.
-    Ahead(Box<Ahead<E>>),
+    Speculated(Box<Speculation<E>>),
     /// It is to be run now.
     Now,
 }
@@ -178,15 +178,15 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             over: AtomicBool::new(false),
             cancel,
             committer: thread::current(),
-            judged: Mutex::default(),
-            held: AtomicU64::new(0),
-            stale: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
+            outcomes: Mutex::default(),
+            validated: AtomicU64::new(0),
+            aborted: AtomicU64::new(0),
+            mispredicted: AtomicU64::new(0),
             watched: Mutex::default(),
             watchings: AtomicU32::new(0),
             pace: AtomicU64::new(0),
             batch: AtomicU32::new(if is_alone { FIRST_BATCH } else { 1 }),
-            quiet_until: AtomicUsize::new(0),
+            idle_until: AtomicUsize::new(0),
             predicting: AtomicU64::new(0),
             planning: AtomicU64::new(0),
         }
@@ -200,7 +200,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             while !self.over.load(Ordering::Acquire) {
                 if self.work(worker, &mut scratch) {
                     idle = 0;
-                } else if self.quiet_until.load(Ordering::Relaxed) >= self.transactions.len() {
+                } else if self.idle_until.load(Ordering::Relaxed) >= self.transactions.len() {
                     return;
                 } else {
                     rest(&mut idle);
@@ -229,20 +229,20 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         let Watched { since, given_up } = &mut *watched;
         // The lock is held, so that nobody else counts.
         let now = self.watchings.load(Ordering::Relaxed) + 1;
-        let (mut forgiven, mut changed) = (true, false);
+        let (mut is_new, mut changed) = (true, false);
         for &site in sites {
             if site == 0 || given_up.contains(&site) {
-                forgiven = false;
+                is_new = false;
             } else {
                 let since = since.entry(site).or_insert(now);
                 changed |= *since == now;
-                forgiven &= watchings < *since;
+                is_new &= watchings < *since;
             }
         }
         if changed {
             self.watchings.store(now, Ordering::Release);
         }
-        forgiven
+        is_new
     }
 
     /// Takes note which loads have turned out to be no parts of deltas.
@@ -272,16 +272,16 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             let mut planner = lock(&self.planner);
             let finished = std::mem::take(&mut *lock(&self.finished));
             planner.absorb(finished);
-            let judged = std::mem::take(&mut *lock(&self.judged));
-            planner.learn(judged, self.transactions);
+            let outcomes = std::mem::take(&mut *lock(&self.outcomes));
+            planner.learn(outcomes, self.transactions);
             let job = planner.job(self.transactions, self);
             self.batch.store(planner.batch, Ordering::Relaxed);
-            self.quiet_until.store(planner.quiet_until, Ordering::Relaxed);
+            self.idle_until.store(planner.idle_until, Ordering::Relaxed);
             job
         };
         match job {
             Job::Nothing => return false,
-            Job::Run { range, guess } => self.run_ahead(range, guess, worker),
+            Job::Run { range, speculative } => self.run_ahead(range, speculative, worker),
             Job::Predict(range) => {
                 let state = worker.view().state;
                 let start = Instant::now();
@@ -301,7 +301,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     fn run_ahead<D: DatabaseRef<Error = E>>(
         &self,
         range: Range<Index>,
-        guess: bool,
+        speculative: bool,
         worker: &mut Worker<'_, D>,
     ) {
         if let Some(spare) = lock(&self.spares).pop() {
@@ -327,7 +327,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         }
         self.turns.release(end..range.end);
         *lock(&self.ahead[first as usize]) =
-            Some(Box::new(Ahead { execution, guess, watchings: worker.watchings }));
+            Some(Box::new(Speculation { execution, speculative, watchings: worker.watchings }));
         // Whoever waits does so for the first of them.
         self.turns.complete(first + 1..end);
         if self.turns.finish(first) {
@@ -384,7 +384,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             match self.turns.stage(index) {
                 Stage::Done => {
                     let ahead = lock(&self.ahead[index as usize]).take();
-                    return ahead.map_or(Turn::Now, Turn::Ahead);
+                    return ahead.map_or(Turn::Now, Turn::Speculated);
                 }
                 Stage::Open => {
                     if !(self.eager && self.work(worker, scratch)) && self.claim(index) {
@@ -423,7 +423,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         if self.eager {
             return index + 1;
         }
-        let quiet = self.quiet_until.load(Ordering::Relaxed) as Index;
+        let quiet = self.idle_until.load(Ordering::Relaxed) as Index;
         quiet.max(index + self.batch.load(Ordering::Relaxed)).min(count)
     }
 
@@ -445,15 +445,15 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         self.committed.store(committed as usize, Ordering::Release);
     }
 
-    /// Says whether what ran ahead held, and whether it was a guess.
-    pub(super) fn judge(&self, range: Range<Index>, guess: bool, held: bool) {
-        if guess {
-            lock(&self.judged).push((range, held));
+    /// Says whether what ran ahead held, and whether it was a speculation.
+    pub(super) fn record_outcome(&self, range: Range<Index>, speculative: bool, validated: bool) {
+        if speculative {
+            lock(&self.outcomes).push((range, validated));
         }
-        let count = match (guess, held) {
-            (true, true) => &self.held,
-            (true, false) => &self.stale,
-            (false, false) => &self.missed,
+        let count = match (speculative, validated) {
+            (true, true) => &self.validated,
+            (true, false) => &self.aborted,
+            (false, false) => &self.mispredicted,
             (false, true) => return,
         };
         count.fetch_add(1, Ordering::Relaxed);

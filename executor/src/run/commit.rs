@@ -15,7 +15,7 @@ use revm::{
 
 use super::{
     ExecuteError, Watch,
-    board::{Ahead, Board, Turn},
+    board::{Board, Speculation, Turn},
     publish::{publish_final, retract, tell},
     trial::Trial,
 };
@@ -74,22 +74,22 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
                     self.board.advance(end);
                     index = end;
                 }
-                Turn::Ahead(ahead) => {
-                    let Ahead { execution, guess, watchings } = *ahead;
+                Turn::Speculated(ahead) => {
+                    let Speculation { execution, speculative, watchings } = *ahead;
                     let count = execution.as_ref().map_or(1, |batch| batch.results.len());
                     let end = index + count as Index;
                     self.ahead += count as u64;
                     let check = self.check(index, execution, worker)?;
-                    let held = check == Validity::Holds;
-                    // Where loads are to blame that may be parts of deltas, the next guess will know better.
-                    let forgiven = match check {
+                    let validated = check == Validity::Holds;
+                    // Where loads are to blame that may be parts of deltas, the next speculation will know better.
+                    let is_new = match check {
                         Validity::Stale(sites) => self.board.watch(&sites, watchings),
                         Validity::Holds => false,
                     };
-                    if !forgiven {
-                        self.board.judge(index..end, guess, held);
+                    if !is_new {
+                        self.board.record_outcome(index..end, speculative, validated);
                     }
-                    if !held {
+                    if !validated {
                         self.reexecutions += count as u64;
                         self.run_all(index, end, worker)?;
                     }

@@ -1,6 +1,6 @@
 //! Decides what a thread does next, beside the one that makes transactions final.
 //!
-//! In: predictions as they come in, what has been executed, and how guesses turned out. Out: one job at a time: a
+//! In: predictions as they come in, what has been executed, and how speculations turned out. Out: one job at a time: a
 //! transaction to execute ahead of its turn, or some to predict. A wrong decision costs time and nothing else.
 //!
 //! Three ways to find work that does not conflict, cheapest first: take what comes next and see whether it holds; wait
@@ -30,14 +30,14 @@ const FARTHEST: usize = 256;
 /// How many predictions it takes to tell whether they lead to anything.
 const SAMPLE: usize = 32;
 
-/// How many guesses it takes to tell whether guessing is good enough.
-const GUESSES: u64 = 16;
+/// How many speculations it takes to tell whether speculating is good enough.
+const SPECULATIONS: u64 = 16;
 
 /// How many transactions that ran by prediction must not have held for the predictions to be called wrong.
 const MISSES: u64 = 4;
 
 /// What may use more than this part of the gas of all calls is begun first.
-const GIANT: u64 = 16;
+const LONG_PART: u64 = 16;
 
 /// The nanoseconds that transactions one after the other should take together, so that handing them over costs little.
 const BATCH_TIME: u64 = 50_000;
@@ -57,10 +57,10 @@ const BATCHES_AHEAD: usize = 8;
 /// The length of batches where everything runs ahead.
 const EAGER_BATCH: u32 = 3;
 
-/// How many transactions are looked at to find one to guess on, where some are known to conflict.
+/// How many transactions are looked at to find one to speculate on, where some are known to conflict.
 const LOOK: usize = 64;
 
-/// How many transactions may become final while all that could be guessed on has to wait, before guessing is given up.
+/// How many transactions may become final while all that could be speculated on has to wait, before speculating is given up.
 const PATIENCE: usize = 32;
 
 /// Where predictions come from.
@@ -70,7 +70,7 @@ pub(super) enum Knowledge {
     None,
     /// They are there.
     Given,
-    /// They are made when guessing goes wrong too often.
+    /// They are made when speculating goes wrong too often.
     ByNeed,
 }
 
@@ -100,8 +100,8 @@ impl Hint<'_> {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Job {
-    /// Execute transactions one after the other, which are claimed; `guess` if they may well turn out stale.
-    Run { range: Range<Index>, guess: bool },
+    /// Execute transactions one after the other, which are claimed; `speculative` if they may well turn out stale.
+    Run { range: Range<Index>, speculative: bool },
     /// Say what is known of these.
     Predict(Range<usize>),
     /// There is nothing to do at the moment.
@@ -116,10 +116,10 @@ pub(super) trait Progress {
     fn claim(&self, index: Index) -> bool;
     /// Whether a transaction is executed.
     fn is_done(&self, index: Index) -> bool;
-    /// How many guesses held, and how many did not.
-    fn guesses(&self) -> (u64, u64);
+    /// How many speculations held, and how many did not.
+    fn speculations(&self) -> (u64, u64);
     /// How many transactions ran ahead by prediction and did not hold.
-    fn missed(&self) -> u64;
+    fn mispredicted(&self) -> u64;
     /// The nanoseconds that the slowest of the transactions took that ran ahead of late; none if none has.
     fn pace(&self) -> Option<u64>;
 }
@@ -133,22 +133,22 @@ pub(super) struct Planner<'a> {
     /// The number of threads that run ahead.
     helpers: usize,
     transactions: usize,
-    /// Where guessing goes on.
+    /// Where speculating goes on.
     cursor: usize,
-    /// What may take long and is guessed on first, the longest last; none until somebody asks.
-    giants: Option<Vec<Index>>,
-    /// How long a batch may be for all that guesses have shown, and the guesses that have shown it.
-    trust: u32,
-    trusted: (u64, u64),
+    /// What may take long and is speculated on first, the longest last; none until somebody asks.
+    long_first: Option<Vec<Index>>,
+    /// How long a batch may be for all that speculations have shown, and the speculations that have shown it.
+    earned: u32,
+    earned_by: (u64, u64),
     targets: Targets,
-    /// The number of final transactions when it was last not so that all that could be guessed on had to wait.
-    guessed: usize,
+    /// The number of final transactions when it was last not so that all that could be speculated on had to wait.
+    last_speculated: usize,
     /// Whether that has been so for too long.
     has_given_up: bool,
     /// The length of batches.
     pub(super) batch: u32,
     /// There is nothing to do for others than the committing thread until so many transactions are final.
-    pub(super) quiet_until: usize,
+    pub(super) idle_until: usize,
     writers: Writers,
     /// There are none until something is predicted.
     nodes: Vec<Node>,
@@ -193,14 +193,14 @@ impl<'a> Planner<'a> {
             helpers: helpers.max(1),
             transactions,
             cursor: 0,
-            giants: None,
-            trust: 1,
-            trusted: (0, 0),
+            long_first: None,
+            earned: 1,
+            earned_by: (0, 0),
             targets: Targets::default(),
-            guessed: 0,
+            last_speculated: 0,
             has_given_up: false,
             batch: 1,
-            quiet_until: 0,
+            idle_until: 0,
             writers: Writers::new(beneficiary),
             nodes: Vec::new(),
             taken: 0,
@@ -233,21 +233,21 @@ impl<'a> Planner<'a> {
     /// What to do next.
     pub(super) fn job(&mut self, transactions: &[Transaction], progress: &impl Progress) -> Job {
         let committed = progress.committed();
-        if committed < self.quiet_until {
+        if committed < self.idle_until {
             return Job::Nothing;
         }
-        let guesses = self.guesses(progress);
-        if !guesses {
+        let speculations = self.speculations(progress);
+        if !speculations {
             self.batch = if self.is_fruitless(progress) { ALONE } else { PLANNED_BATCH };
         }
-        if guesses && let Some(range) = self.guess(committed, transactions, progress) {
-            return Job::Run { range, guess: true };
+        if speculations && let Some(range) = self.speculative(committed, transactions, progress) {
+            return Job::Run { range, speculative: true };
         }
         while let Some((_, Reverse(index))) = self.ready.pop() {
             let left = !self.eager && (self.nodes[index as usize].is_transfer || index as usize <= committed);
             if !left && progress.claim(index) {
                 self.counts.1 += 1;
-                return Job::Run { range: index..index + 1, guess: false };
+                return Job::Run { range: index..index + 1, speculative: false };
             }
         }
         if let Some(range) = self.to_predict(committed, progress) {
@@ -256,44 +256,45 @@ impl<'a> Planner<'a> {
             return Job::Predict(range);
         }
         if let Some(index) = self.probe(committed, transactions, progress) {
-            return Job::Run { range: index..index + 1, guess: true };
+            return Job::Run { range: index..index + 1, speculative: true };
         }
         if self.is_fruitless(progress) {
             let next_prediction = match self.knowledge {
                 Knowledge::ByNeed if self.taken < self.transactions => self.taken + self.pause(progress),
                 _ => self.transactions,
             };
-            self.quiet_until = next_prediction.min(self.probed + pause_of_probes(progress));
+            self.idle_until = next_prediction.min(self.probed + pause_of_probes(progress));
         }
         Job::Nothing
     }
 
-    /// Takes note which guesses held and which did not.
+    /// Takes note which speculations held and which did not.
     pub(super) fn learn(
         &mut self,
-        judged: impl IntoIterator<Item = (Range<Index>, bool)>,
+        outcomes: impl IntoIterator<Item = (Range<Index>, bool)>,
         transactions: &[Transaction],
     ) {
-        for (range, held) in judged {
-            self.targets.learn(range, held, transactions);
+        for (range, validated) in outcomes {
+            self.targets.learn(range, validated, transactions);
         }
     }
 
     /// Whether what comes next is run without knowing more of it.
-    fn guesses(&self, progress: &impl Progress) -> bool {
-        // A guess that does not hold costs an execution; knowing better costs two predictions, one of them for a
+    fn speculations(&self, progress: &impl Progress) -> bool {
+        // A speculation that does not hold costs an execution; knowing better costs two predictions, one of them for a
         // transaction that the committing thread runs.
-        let (held, stale) = progress.guesses();
-        let is_good = held + stale < GUESSES || stale * 2 < held + stale;
+        let (validated, aborted) = progress.speculations();
+        let is_good = validated + aborted < SPECULATIONS || aborted * 2 < validated + aborted;
         let is_good = is_good && !self.has_given_up;
         match self.knowledge {
             Knowledge::None => self.eager || is_good,
             Knowledge::Given => {
                 // Predictions that lead to what does not hold are worse than none; and what they keep apart although it
                 // holds side by side, they should not.
-                let (ran, missed) = (self.counts.1 as u64, progress.missed());
-                let are_wrong = missed >= MISSES && missed * 4 > ran && is_good;
-                let are_timid = held >= GUESSES && stale * 4 < held + stale && !self.has_given_up;
+                let (ran, mispredicted) = (self.counts.1 as u64, progress.mispredicted());
+                let are_wrong = mispredicted >= MISSES && mispredicted * 4 > ran && is_good;
+                let are_timid =
+                    validated >= SPECULATIONS && aborted * 4 < validated + aborted && !self.has_given_up;
                 !self.eager && (are_wrong || are_timid)
             }
             Knowledge::ByNeed => !self.eager && is_good,
@@ -302,14 +303,14 @@ impl<'a> Planner<'a> {
 
     /// Reserves transactions to run one after the other, and leaves others between them and the last ones to the thread
     /// that commits: what that runs in its turn needs no check.
-    fn guess(
+    fn speculative(
         &mut self,
         committed: usize,
         transactions: &[Transaction],
         progress: &impl Progress,
     ) -> Option<Range<Index>> {
         if !self.eager
-            && let Some(index) = self.giant(committed, transactions, progress)
+            && let Some(index) = self.next_long(committed, transactions, progress)
         {
             return Some(index..index + 1);
         }
@@ -347,25 +348,25 @@ impl<'a> Planner<'a> {
                 last += 1;
             }
             self.cursor = last + gap;
-            self.guessed = committed;
+            self.last_speculated = committed;
             return Some(start as Index..last as Index);
         }
         if blocked == 0 {
-            self.guessed = committed;
+            self.last_speculated = committed;
         }
-        self.has_given_up = committed > self.guessed + PATIENCE;
+        self.has_given_up = committed > self.last_speculated + PATIENCE;
         None
     }
 
     /// Reserves something that may take long: begun late, it would be waited for in the end.
-    fn giant(
+    fn next_long(
         &mut self,
         committed: usize,
         transactions: &[Transaction],
         progress: &impl Progress,
     ) -> Option<Index> {
-        let giants = self.giants.get_or_insert_with(|| giants(transactions));
-        while let Some(index) = giants.pop() {
+        let long_first = self.long_first.get_or_insert_with(|| long_first(transactions));
+        while let Some(index) = long_first.pop() {
             let is_alone = !self
                 .targets
                 .conflict(index as usize, committed..index as usize, |it| progress.is_done(it as Index));
@@ -376,26 +377,26 @@ impl<'a> Planner<'a> {
         None
     }
 
-    /// How many transactions are worth to be handed over together: more while guesses hold, and fewer when they do not.
+    /// How many transactions are worth to be handed over together: more while speculations hold, and fewer when they do not.
     fn length_of_batches(&mut self, progress: &impl Progress) -> u32 {
         if self.eager {
             return EAGER_BATCH;
         }
-        let (held, stale) = progress.guesses();
-        let (more, less) = (held - self.trusted.0, stale - self.trusted.1);
-        self.trusted = (held, stale);
-        self.trust = (self.trust << more.min(5)).min(LONGEST);
-        self.trust = (self.trust >> (2 * less).min(5)).max(1);
-        progress.pace().map_or(1, |pace| (BATCH_TIME / pace.max(1)).clamp(1, u64::from(self.trust)) as u32)
+        let (validated, aborted) = progress.speculations();
+        let (more, less) = (validated - self.earned_by.0, aborted - self.earned_by.1);
+        self.earned_by = (validated, aborted);
+        self.earned = (self.earned << more.min(5)).min(LONGEST);
+        self.earned = (self.earned >> (2 * less).min(5)).max(1);
+        progress.pace().map_or(1, |pace| (BATCH_TIME / pace.max(1)).clamp(1, u64::from(self.earned)) as u32)
     }
 
     /// Whether knowing more has led to little.
     fn is_fruitless(&self, progress: &impl Progress) -> bool {
         let (planned, ran) = self.counts;
         // What ran on the results of what ran in vain has led to nothing either.
-        let good = ran.saturating_sub(2 * progress.missed() as usize);
+        let good = ran.saturating_sub(2 * progress.mispredicted() as usize);
         let leads_nowhere = self.knowledge == Knowledge::None || planned >= SAMPLE && good * 8 < planned;
-        !self.eager && leads_nowhere && !self.guesses(progress)
+        !self.eager && leads_nowhere && !self.speculations(progress)
     }
 
     /// How many transactions to let pass before more are predicted.
@@ -405,7 +406,7 @@ impl<'a> Planner<'a> {
 
     /// What to predict next, if that is worth while.
     fn to_predict(&self, committed: usize, progress: &impl Progress) -> Option<Range<usize>> {
-        if self.knowledge == Knowledge::None || self.guesses(progress) {
+        if self.knowledge == Knowledge::None || self.speculations(progress) {
             return None;
         }
         let start = self.taken.max(committed);
@@ -429,7 +430,7 @@ impl<'a> Planner<'a> {
             return None;
         }
         let knows_nothing = self.knowledge == Knowledge::None;
-        if knows_nothing && self.guesses(progress) {
+        if knows_nothing && self.speculations(progress) {
             return None;
         }
         let end = if knows_nothing { self.transactions } else { self.planned };
@@ -528,20 +529,20 @@ impl<'a> Planner<'a> {
 }
 
 /// The transactions that may use far more gas than others, the largest last.
-fn giants(transactions: &[Transaction]) -> Vec<Index> {
+fn long_first(transactions: &[Transaction]) -> Vec<Index> {
     let gas = |transaction: &Transaction| {
         if transaction.env.data.is_empty() { 0 } else { transaction.env.gas_limit }
     };
     let delta = transactions.iter().map(gas).fold(0, u64::saturating_add);
-    let mut giants: Vec<_> = (0..).zip(transactions).map(|(index, it)| (gas(it), index)).collect();
-    giants.retain(|(gas, _)| *gas > delta / GIANT);
-    giants.sort_unstable_by_key(|(gas, index)| (*gas, Reverse(*index)));
-    giants.into_iter().map(|(_, index)| index).collect()
+    let mut long_first: Vec<_> = (0..).zip(transactions).map(|(index, it)| (gas(it), index)).collect();
+    long_first.retain(|(gas, _)| *gas > delta / LONG_PART);
+    long_first.sort_unstable_by_key(|(gas, index)| (*gas, Reverse(*index)));
+    long_first.into_iter().map(|(_, index)| index).collect()
 }
 
 /// How many transactions to let pass before something is run again that should have to wait.
 fn pause_of_probes(progress: &impl Progress) -> usize {
-    let (held, stale) = progress.guesses();
-    let stale = stale + progress.missed();
-    if held > 2 * stale { 0 } else { 8 << (stale.saturating_sub(held)).min(16) }
+    let (validated, aborted) = progress.speculations();
+    let aborted = aborted + progress.mispredicted();
+    if validated > 2 * aborted { 0 } else { 8 << (aborted.saturating_sub(validated)).min(16) }
 }

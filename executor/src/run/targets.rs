@@ -1,7 +1,7 @@
-//! Which contracts' transactions are no good to guess on, by the guesses that did not hold.
+//! Which contracts' transactions are no good to speculate on, by the speculations that did not hold.
 //!
-//! In: guesses, and whether they held. Out: whether a transaction is likely to conflict with one before it that is not
-//! executed yet. Nothing is kept as long as all guesses hold.
+//! In: speculations, and whether they held. Out: whether a transaction is likely to conflict with one before it that is not
+//! executed yet. Nothing is kept as long as all speculations hold.
 
 use std::ops::Range;
 
@@ -13,52 +13,52 @@ use crate::{block::Transaction, store::Index};
 /// A transaction that calls nobody.
 const NONE: u32 = u32::MAX;
 
-/// How guesses on transactions went, by whom they call.
+/// How speculations on transactions went, by whom they call.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    /// Guesses that held before one did not.
-    held: Vec<Range<Index>>,
-    /// The number of whom each transaction calls. There are none until a guess does not hold.
+    /// Speculations that held before one did not.
+    validated: Vec<Range<Index>>,
+    /// The number of whom each transaction calls. There are none until a speculation does not hold.
     of: Vec<u32>,
     records: Vec<Record>,
 }
 
-/// How guesses went.
+/// How speculations went.
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
-    held: u32,
-    stale: u32,
-    /// Whether guesses on such transactions have held too seldom. What is run after those before it are done tells nothing
+    validated: u32,
+    aborted: u32,
+    /// Whether speculations on such transactions have held too seldom. What is run after those before it are done tells nothing
     /// about what would become of it otherwise, so that this stays.
     is_bad: bool,
 }
 
 impl Record {
-    fn note(&mut self, held: bool) {
-        *(if held { &mut self.held } else { &mut self.stale }) += 1;
-        self.is_bad |= self.stale >= 2 && self.stale * 3 > self.held + self.stale;
+    fn note(&mut self, validated: bool) {
+        *(if validated { &mut self.validated } else { &mut self.aborted }) += 1;
+        self.is_bad |= self.aborted >= 2 && self.aborted * 3 > self.validated + self.aborted;
     }
 }
 
 impl Targets {
-    /// Whether any guess did not hold.
+    /// Whether any speculation did not hold.
     pub(super) fn any(&self) -> bool {
         !self.of.is_empty()
     }
 
-    /// Takes note whether a guess on transactions held.
-    pub(super) fn learn(&mut self, range: Range<Index>, held: bool, transactions: &[Transaction]) {
+    /// Takes note whether a speculation on transactions held.
+    pub(super) fn learn(&mut self, range: Range<Index>, validated: bool, transactions: &[Transaction]) {
         if self.of.is_empty() {
-            if held {
-                self.held.push(range);
+            if validated {
+                self.validated.push(range);
                 return;
             }
             self.number(transactions);
-            for range in std::mem::take(&mut self.held) {
+            for range in std::mem::take(&mut self.validated) {
                 self.note(range, true);
             }
         }
-        self.note(range, held);
+        self.note(range, validated);
     }
 
     fn number(&mut self, transactions: &[Transaction]) {
@@ -74,10 +74,10 @@ impl Targets {
         self.records = vec![Record::default(); numbers.len()];
     }
 
-    fn note(&mut self, range: Range<Index>, held: bool) {
+    fn note(&mut self, range: Range<Index>, validated: bool) {
         for index in range {
             if let Some(record) = self.records.get_mut(self.of[index as usize] as usize) {
-                record.note(held);
+                record.note(validated);
             }
         }
     }

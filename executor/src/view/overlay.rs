@@ -1,4 +1,4 @@
-//! What several transactions that one thread runs one after the other leave to each other, before others are told.
+//! What several transactions that one thread runs one after the other leave to each other, before it is published.
 //!
 //! In: what a transaction reads and writes. Out: what the next one finds, and at the end all of it as if one transaction
 //! had done it. A batch that runs in its turn keeps final values; one that runs ahead keeps additions apart from what they

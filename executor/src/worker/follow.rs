@@ -1,6 +1,6 @@
 //! Words that an execution does nothing with but add to them: `slot += e`, found out while the code runs.
 //!
-//! In: loads at places where guesses have gone stale. Out: for each such word either that it decided nothing but a few
+//! In: loads at places where speculations have gone stale. Out: for each such word either that it decided nothing but a few
 //! comparisons, which are listed, or that the execution depends on all of it. After such a load the instructions are
 //! stepped through one by one, and it is followed which words on the stack are the loaded one plus or minus a number. They
 //! may be added to, compared, and stored back; whatever else becomes of them makes the execution depend on the loaded word.
