@@ -84,7 +84,7 @@ fn main() {
             bencher.iter(|| mix.hint(&predictor, &mut scratch, |_| {}));
         });
         lines.push(format!("{}: a hint takes {}", mix.name, single(mix, &predictor, &mut scratch)));
-        let following = Predictor::new().without_templates();
+        let following = Predictor::new().without_recipes();
         mix.hint(&following, &mut scratch, |_| {});
         lines.push(format!("{}, codes followed: {}", mix.name, single(mix, &following, &mut scratch)));
         lines.push(plans(mix, &predictor));

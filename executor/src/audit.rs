@@ -24,7 +24,7 @@ use crate::{
     block::{Block, Transaction},
     predict::{BlockContext, Predictor},
     record::{NetChanges, Record, Site, record_states},
-    serial::{Machine, ReplayError, conclude, verify},
+    serial::{ReplayError, SerialMachine, conclude, verify},
     state::BlockState,
 };
 
@@ -314,7 +314,7 @@ struct Executed {
 /// Executes the block without a listener, checks that it comes to what its header says, and says how long the
 /// transactions took.
 fn execute(block: &Block, state: &BlockState) -> Result<u64, ReplayError> {
-    let mut machine = Machine::new(block, state, NoOpInspector {});
+    let mut machine = SerialMachine::new(block, state, NoOpInspector {});
     let mut results = Vec::with_capacity(block.transactions.len());
     let start = Instant::now();
     for index in 0..block.transactions.len() {

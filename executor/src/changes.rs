@@ -16,7 +16,7 @@ use revm::{
 
 use crate::{
     block::Block,
-    serial::{Machine, Outcome, ReplayError, conclude},
+    serial::{Outcome, ReplayError, SerialMachine, conclude},
     state::BlockState,
 };
 
@@ -90,7 +90,7 @@ pub struct AccountChange {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn execute_settled(block: &Block, state: &BlockState) -> Result<(Outcome, StateChanges), ReplayError> {
-    let mut machine = Machine::new(block, state, revm::inspector::NoOpInspector {});
+    let mut machine = SerialMachine::new(block, state, revm::inspector::NoOpInspector {});
     let mut results = Vec::with_capacity(block.transactions.len());
     let mut changes = StateChanges::default();
     for index in 0..block.transactions.len() {

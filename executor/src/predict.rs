@@ -9,12 +9,12 @@ mod taint;
 mod node;
 mod words;
 mod codes;
-mod world;
+mod touched_state;
 mod environment;
 mod region;
 mod keccak;
-mod results;
-mod template;
+mod memo;
+mod recipe;
 mod ledger;
 mod gas;
 mod frame;
@@ -46,12 +46,12 @@ use self::codes::{CodeCache, Runnable};
 use self::create::Creation;
 use self::frame::Frame;
 use self::gas::intrinsic_gas;
-use self::machine::{Machine, Path, Workspace};
+use self::machine::{Path, PredictionMachine, Workspace};
+pub(crate) use self::memo::{Remembered, Returned};
 use self::node::{Node, NodeId};
-pub(crate) use self::results::{Remembered, Returned};
+use self::recipe::{Recipes, Root, Subject, Trail};
 use self::taint::Taint;
-use self::template::{Root, Subject, Templates, Trail};
-use self::world::{AccountCode, AccountId, Word, World};
+use self::touched_state::{AccountCode, AccountId, TouchedState, Word};
 use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason};
 use crate::cache::SliceCache;
 use crate::environment::EnvironmentWord;
@@ -66,7 +66,7 @@ const MAX_RESTARTS: usize = 16;
 #[derive(Debug, Default)]
 pub struct Predictor {
     codes: CodeCache,
-    templates: Templates,
+    recipes: Recipes,
     follows_codes: bool,
 }
 
@@ -108,7 +108,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// How many predictions a template has answered without any code being followed.
+    /// How many predictions a recipe has answered without any code being followed.
     pub fn answered(&self) -> u64 {
         self.workspace.answered
     }
@@ -136,10 +136,10 @@ impl Predictor {
         Self { codes: CodeCache::over(cache), ..Self::default() }
     }
 
-    /// The same predictor without templates: it follows the codes of every transaction anew, and learns nothing from one
+    /// The same predictor without recipes: it follows the codes of every transaction anew, and learns nothing from one
     /// for the next.
     #[must_use]
-    pub fn without_templates(mut self) -> Self {
+    pub fn without_recipes(mut self) -> Self {
         self.follows_codes = true;
         self
     }
@@ -271,10 +271,10 @@ impl Predictor {
     ) -> (AccessSet, Option<Again>) {
         let spec = block.spec;
         let rules = PrecompileSpecId::from_spec_id(spec);
-        let Workspace { ledger, at_hand, spare, world, templates, replay, draft, answered, followed } =
+        let Workspace { ledger, at_hand, spare, touched, recipes, replay, draft, answered, followed } =
             workspace;
         ledger.clear();
-        let mut machine = Machine {
+        let mut machine = PredictionMachine {
             codes: &self.codes,
             at_hand,
             spare,
@@ -300,7 +300,7 @@ impl Predictor {
             ticks: 0,
             stopped: false,
         };
-        let mut first = std::mem::take(world);
+        let mut first = std::mem::take(touched);
         first.clear();
         let mut set = AccessSet::default();
         let begun = machine.begin(&mut first, tx);
@@ -313,12 +313,12 @@ impl Predictor {
             Begun::Code { slice, to, account, delegated } => {
                 let root =
                     Root { code_hash: slice.hash, selector: tx.data.first_chunk().copied(), spec, delegated };
-                let template = self.templates.get(templates, root);
+                let recipe = self.recipes.get(recipes, root);
                 let subject = Subject::new(tx, block, state, to, machine.intrinsic);
                 let may_learn = tx.authorization_list.is_empty() && !self.follows_codes;
-                let known = if may_learn && !asked { templates.get_mut(&root) } else { None };
+                let known = if may_learn && !asked { recipes.get_mut(&root) } else { None };
                 let gas = known.and_then(|known| {
-                    known.answer(&self.templates, replay, &subject, &mut machine.ledger.results, &mut set)
+                    known.answer(&self.recipes, replay, &subject, &mut machine.ledger.results, &mut set)
                 });
                 if let Some(gas) = gas {
                     *answered += 1;
@@ -327,12 +327,12 @@ impl Predictor {
                 } else {
                     *followed += 1;
                     let frame = machine.call_frame(&first, slice, (to, account));
-                    machine.eager |= may_learn && template.wants_signers();
-                    followed_template = Some(Arc::clone(&template));
-                    if may_learn && template.wants_more() {
+                    machine.eager |= may_learn && recipe.wants_signers();
+                    followed_template = Some(Arc::clone(&recipe));
+                    if may_learn && recipe.wants_more() {
                         // What is written down holds for whatever signers there are.
                         machine.eager = true;
-                        recorded = Some((root, template, subject));
+                        recorded = Some((root, recipe, subject));
                         Some((frame, Some(Trail::new())))
                     } else {
                         Some((frame, None))
@@ -355,10 +355,10 @@ impl Predictor {
                 });
                 let gas_sources = machine.gas_sources();
                 let mut path =
-                    Path { world: first, frame, waiting: Vec::new(), gas_left, gas_sources, trail };
+                    Path { touched: first, frame, waiting: Vec::new(), gas_left, gas_sources, trail };
                 machine.follow(&mut path);
                 machine.put_down(&mut path, gas_left);
-                collect(&mut set, &path.world);
+                collect(&mut set, &path.touched);
                 ways = 1;
                 while let Some(mut other) = machine.pending.pop() {
                     if machine.stopped
@@ -369,29 +369,29 @@ impl Predictor {
                     }
                     machine.follow(&mut other);
                     machine.put_down(&mut other, gas_left);
-                    collect(&mut set, &other.world);
+                    collect(&mut set, &other.touched);
                     ways += 1;
                 }
                 machine.spare.push(path.frame);
                 machine.spare.append(&mut path.waiting);
-                first = path.world;
+                first = path.touched;
             }
         }
         let eager = machine.eager;
-        if let Some((root, template, subject)) = recorded
+        if let Some((root, recipe, subject)) = recorded
             && machine.widen.is_none()
             && !machine.stopped
             && !machine.ledger.shortfalls.iter().any(|shortfall| shortfall.reason.is_of_the_view())
         {
-            self.templates.learn(root, &template, std::mem::take(&mut machine.trails));
+            self.recipes.learn(root, &recipe, std::mem::take(&mut machine.trails));
             // A way that depends on more than what was written down would be written down again and again.
-            let known = templates.get_mut(&root);
+            let known = recipes.get_mut(&root);
             draft.clear();
             let answer = known.and_then(|known| {
-                known.answer(&self.templates, replay, &subject, &mut machine.ledger.results, draft)
+                known.answer(&self.recipes, replay, &subject, &mut machine.ledger.results, draft)
             });
             if answer.is_none() {
-                template.learnt_in_vain();
+                recipe.learnt_in_vain();
             }
         }
         let (intrinsic, stopped) = (machine.intrinsic, machine.stopped);
@@ -399,7 +399,7 @@ impl Predictor {
         if machine.spare.len() > 64 {
             machine.spare.truncate(64);
         }
-        *world = first;
+        *touched = first;
         if stopped {
             return (set, Some(Again::Never));
         }
@@ -408,8 +408,8 @@ impl Predictor {
             return (set, Some(Again::Widen(slice)));
         }
         if workspace.ledger.wants_signers && !eager {
-            if let Some(template) = followed_template {
-                template.note_signers();
+            if let Some(recipe) = followed_template {
+                recipe.note_signers();
             }
             return (set, Some(Again::Signers));
         }
@@ -487,8 +487,8 @@ fn order(one: &(Address, U256), other: &(Address, U256)) -> std::cmp::Ordering {
 }
 
 /// Adds what one way of a transaction touched.
-fn collect(set: &mut AccessSet, world: &World) {
-    for (address, key, touch) in world.touched() {
+fn collect(set: &mut AccessSet, touched: &TouchedState) {
+    for (address, key, touch) in touched.touched() {
         if touch.read {
             set.reads.push((address, key));
         }
@@ -501,24 +501,24 @@ fn collect(set: &mut AccessSet, world: &World) {
     }
 }
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// What happens before the first instruction.
-    fn begin(&mut self, world: &mut World, tx: &TxEnv) -> Begun {
-        let sender = world.account(tx.caller);
+    fn begin(&mut self, touched: &mut TouchedState, tx: &TxEnv) -> Begun {
+        let sender = touched.account(tx.caller);
         self.ledger.accounts.push(AccountAccess::NonceWrite(tx.caller));
         self.ledger.accounts.push(AccountAccess::BalanceDebit(tx.caller));
         let of_fee = environment::fee_sources(tx).map(Taint::environment).fold(Taint::CLEAN, Taint::union);
-        world.adjust_balance(sender, fee(tx, self.block).wrapping_neg(), of_fee);
-        self.warm_up(world, tx, sender);
+        touched.adjust_balance(sender, fee(tx, self.block).wrapping_neg(), of_fee);
+        self.warm_up(touched, tx, sender);
         let value = Word::clean(tx.value);
         match tx.kind {
             TxKind::Call(to) => {
-                world.increment_nonce(sender);
-                self.authorize(world, tx);
-                let account = world.account(to);
-                world.warm(account, false);
+                touched.increment_nonce(sender);
+                self.authorize(touched, tx);
+                let account = touched.account(to);
+                touched.warm(account, false);
                 if !tx.value.is_zero() {
-                    self.transfer(world, sender, account, value);
+                    self.transfer(touched, sender, account, value);
                 }
                 let address_is_low = to.0[..18] == [0; 18];
                 if address_is_low && self.precompiles.contains(&to) {
@@ -526,7 +526,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 }
                 self.ledger.accounts.push(AccountAccess::CodeRead(to));
                 let before = self.ledger.accounts.len();
-                let code = self.runnable(world, None, (account, NodeId::CONSTANT), Variant::Lean);
+                let code = self.runnable(touched, None, (account, NodeId::CONSTANT), Variant::Lean);
                 let delegated = self.ledger.accounts.len() > before;
                 let Some((code, _)) = code else {
                     self.ledger.fall_short(
@@ -540,12 +540,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
             TxKind::Create => {
                 let address = tx.caller.create(tx.nonce);
-                world.increment_nonce(sender);
+                touched.increment_nonce(sender);
                 let hash = keccak256(&tx.data);
                 let from = (sender, tx.caller, value);
-                let account = world.account(address);
-                world.warm(account, false);
-                match self.creation(world, tx.data.clone(), hash, address, from, (true, self.given())) {
+                let account = touched.account(address);
+                touched.warm(account, false);
+                match self.creation(touched, tx.data.clone(), hash, address, from, (true, self.given())) {
                     Creation::Runs(frame) => Begun::Frame(frame),
                     Creation::Fails | Creation::Empty(_) => Begun::Nothing,
                 }
@@ -554,17 +554,17 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Warms what is warm before the first instruction, by EIP-2929 and EIP-3651; precompiles always are.
-    fn warm_up(&mut self, world: &mut World, tx: &TxEnv, sender: AccountId) {
-        world.warm(sender, false);
+    fn warm_up(&mut self, touched: &mut TouchedState, tx: &TxEnv, sender: AccountId) {
+        touched.warm(sender, false);
         if self.spec.is_enabled_in(SpecId::SHANGHAI) {
-            let coinbase = world.account(self.block.beneficiary);
-            world.warm_in_block(coinbase);
+            let coinbase = touched.account(self.block.beneficiary);
+            touched.warm_in_block(coinbase);
         }
         for item in tx.access_list.iter() {
-            let account = world.account(item.address);
-            world.warm(account, false);
+            let account = touched.account(item.address);
+            touched.warm(account, false);
             for key in &item.storage_keys {
-                world.list(account, (*key).into());
+                touched.list(account, (*key).into());
             }
         }
     }
@@ -595,7 +595,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// The frame that the transaction's call runs in.
     fn call_frame(
         &mut self,
-        world: &World,
+        touched: &TouchedState,
         slice: Arc<Slice>,
         (to, account): (Address, AccountId),
     ) -> Box<Frame> {
@@ -603,7 +603,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         frame.start(slice);
         frame.give(self.given());
         frame.call_data.set(&self.tx.data);
-        frame.checkpoint = world.checkpoint();
+        frame.checkpoint = touched.checkpoint();
         frame.is_static = false;
         frame.account = account;
         frame.address = to;
@@ -639,7 +639,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Applies the authorizations of a transaction, by EIP-7702.
-    fn authorize(&mut self, world: &mut World, tx: &TxEnv) {
+    fn authorize(&mut self, touched: &mut TouchedState, tx: &TxEnv) {
         for authorization in &tx.authorization_list {
             let (authority, inner) = match authorization {
                 Either::Left(signed) => (self.authority(signed), signed.inner()),
@@ -655,10 +655,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
             // Whether it counts or not, the account decides that.
             self.ledger.accounts.push(AccountAccess::CodeRead(authority));
-            let account = world.account(authority);
-            world.warm(account, false);
-            let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
-            let (code, code_taint) = world.code(account, self.state, &mut self.ledger.sources);
+            let account = touched.account(authority);
+            touched.warm(account, false);
+            let (nonce, nonce_taint) = touched.nonce(account, self.state, &mut self.ledger.sources);
+            let (code, code_taint) = touched.code(account, self.state, &mut self.ledger.sources);
             self.ledger.need(nonce_taint.union(code_taint));
             let delegable = match code.bytes(self.state) {
                 Some(bytes) => bytes.is_empty() || codes::delegate(&bytes).is_some(),
@@ -674,8 +674,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
             } else {
                 AccountCode::Delegated(inner.address)
             };
-            world.set_code(account, code);
-            world.increment_nonce(account);
+            touched.set_code(account, code);
+            touched.increment_nonce(account);
         }
     }
 }

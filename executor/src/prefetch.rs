@@ -29,7 +29,7 @@ use crate::{
     block::Transaction,
     predict::{BlockContext, Predictor, Scratch},
     store::{Fees, Store, lock},
-    worker::Rules,
+    worker::BlockRules,
 };
 
 /// How long a reader waits that has nothing to read while others find out what to read.
@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 
 /// An execution, as those see it who read ahead of it.
 pub(crate) struct Scene<'s> {
-    pub(crate) rules: &'s Rules,
+    pub(crate) rules: &'s BlockRules,
     pub(crate) transactions: &'s [Transaction],
     pub(crate) store: &'s Store,
     pub(crate) fees: &'s Fees,

@@ -21,7 +21,7 @@ use revm::{
 use crate::{
     access_set::AccountAccess,
     block::Block,
-    serial::{Machine, ReplayError},
+    serial::{ReplayError, SerialMachine},
     state::BlockState,
 };
 
@@ -105,7 +105,7 @@ pub(crate) fn record_states(
     state: &BlockState,
     mut each: impl FnMut(usize, ExecutionResult, Record, NetChanges, EvmState),
 ) -> Result<(), ReplayError> {
-    let mut machine = Machine::new(block, state, Recorder::default());
+    let mut machine = SerialMachine::new(block, state, Recorder::default());
     for (index, transaction) in block.transactions.iter().enumerate() {
         let (result, mut after) = machine.inspect(index)?;
         let changes = NetChanges::new(&after);

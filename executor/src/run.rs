@@ -10,11 +10,11 @@ mod sync {
     pub(super) use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 }
 
-mod targets;
-mod planner;
-mod turns;
+mod conflicts_by_callee;
+mod dispatcher;
+mod claims;
 mod publish;
-mod board;
+mod shared;
 mod trial;
 mod commit;
 
@@ -36,9 +36,9 @@ use revm::{
 use thiserror::Error;
 
 use self::{
-    board::Board,
     commit::{Committer, guarded},
     publish::collect,
+    shared::Shared,
     trial::Trial,
 };
 use crate::{
@@ -49,8 +49,8 @@ use crate::{
     prefetch::{CachedState, Known, Scene},
     serial::{Outcome, summarize},
     store::{Answers, Fees, Store, lock},
-    view::Overlay,
-    worker::{Rules, Worker},
+    view::BatchState,
+    worker::{BlockRules, Worker},
 };
 
 /// The estimated nanoseconds of execution from which on it pays to start threads.
@@ -265,7 +265,7 @@ impl Watch<'_> {
 #[derive(Clone, Debug, Default)]
 pub struct Executor {
     config: Config,
-    memory: Arc<Mutex<Vec<(Store, Overlay)>>>,
+    memory: Arc<Mutex<Vec<(Store, BatchState)>>>,
 }
 
 impl Executor {
@@ -343,7 +343,7 @@ impl Executor {
         predictions: Predictions<'_>,
         watch: Watch<'_>,
     ) -> Result<Execution, ExecuteError<D::Error>> {
-        let rules = Rules { block, cfg: rules, answers: Answers::default() };
+        let rules = BlockRules { block, cfg: rules, answers: Answers::default() };
         let readers = self.config.readers;
         if readers == 0 {
             return self.execute_at_hand(&rules, transactions, state, predictions, watch, None);
@@ -361,7 +361,7 @@ impl Executor {
     /// Executes the transactions of a block, and beside that does `read_ahead`, which says how long predictions took.
     fn execute_at_hand<D: DatabaseRef + Sync>(
         &self,
-        rules: &Rules,
+        rules: &BlockRules,
         transactions: &[Transaction],
         state: &D,
         predictions: Predictions<'_>,
@@ -379,17 +379,17 @@ impl Executor {
         }
         let predictions = if self.config.mode == Mode::Scheduled { predictions } else { Predictions::None };
         let eager = self.config.mode != Mode::Serial && !self.config.may_fall_back;
-        let board = Board::new(transactions, rules, predictions, threads, (eager, !is_sure), watch.cancel);
-        let mut committer = Committer::new(&board, rules, watch, room);
+        let shared = Shared::new(transactions, rules, predictions, threads, (eager, !is_sure), watch.cancel);
+        let mut committer = Committer::new(&shared, rules, watch, room);
         let schedule = start.elapsed();
-        let (committed, over) = board.progress();
+        let (committed, over) = shared.progress();
         let scene =
             Scene { rules, transactions, store: &store, fees: &fees, committed, over, cancel: watch.cancel };
         let (committed, reading) = std::thread::scope(|scope| {
             let reading = read_ahead.and_then(|read_ahead| {
                 std::thread::Builder::new().spawn_scoped(scope, || read_ahead(&scene)).ok()
             });
-            let help = || board.help(&mut Worker::new(rules, state, &store, &fees));
+            let help = || shared.help(&mut Worker::new(rules, state, &store, &fees));
             let mut helpers = Vec::new();
             let mut start = || {
                 // Without a helper there is less help, that is all.
@@ -404,7 +404,7 @@ impl Executor {
                 let mut worker = Worker::new(rules, state, &store, &fees);
                 committer.run(&mut worker, trial)
             });
-            board.close();
+            shared.close();
             for helper in &helpers {
                 helper.thread().unpark();
             }
@@ -412,7 +412,7 @@ impl Executor {
         });
         committed?;
         let Committer { results, ahead, reexecutions, deltas, mut left, room, .. } = committer;
-        let (edges, predict, planning) = board.figures();
+        let (edges, predict, planning) = shared.figures();
         let mut figures = RunFigures {
             threads,
             ahead,

@@ -139,7 +139,7 @@ pub fn replay(block: &Block, state: &BlockState) -> Result<Outcome, ReplayError>
 
 /// Executes a block.
 pub fn execute(block: &Block, state: &BlockState) -> Result<Outcome, ReplayError> {
-    let mut machine = Machine::new(block, state, revm::inspector::NoOpInspector {});
+    let mut machine = SerialMachine::new(block, state, revm::inspector::NoOpInspector {});
     let mut results = Vec::with_capacity(block.transactions.len());
     for index in 0..block.transactions.len() {
         let (result, changes) = machine.run(index)?;
@@ -216,7 +216,7 @@ pub fn verify(block: &Block, outcome: &Outcome) -> Result<(), ReplayError> {
 }
 
 /// Executes the transactions of a block one by one, so that a caller can look at the state between them.
-pub(crate) struct Machine<'a, I> {
+pub(crate) struct SerialMachine<'a, I> {
     block: &'a Block,
     gas_used: u64,
     limits: BlobLimits,
@@ -224,7 +224,7 @@ pub(crate) struct Machine<'a, I> {
     evm: MainnetEvm<MainnetContext<Overlay<'a>>, I>,
 }
 
-impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> Machine<'a, I> {
+impl<'a, I: Inspector<MainnetContext<Overlay<'a>>>> SerialMachine<'a, I> {
     pub(crate) fn new(block: &'a Block, state: &'a BlockState, inspector: I) -> Self {
         let context: Context<BlockEnv, TxEnv, CfgEnv, _> = Context::mainnet().with_db(state.overlay());
         let context = context.with_block(block.env()).with_cfg(block.rules());

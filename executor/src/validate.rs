@@ -5,7 +5,7 @@
 
 use revm::DatabaseRef;
 
-use crate::view::{AccountRead, BalanceNeed, Presence, Reads, Site, View, code_hash};
+use crate::view::{AccountRead, BalanceNeed, LoadSite, Presence, Reads, View, code_hash};
 
 /// Whether an execution would be the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Validity {
     /// It would.
     Holds,
     /// It would not, because of what these loads found. If there are none, there are other reasons.
-    Stale(Vec<Site>),
+    Stale(Vec<LoadSite>),
 }
 
 /// Whether everything that the execution depended on still holds.

@@ -8,14 +8,14 @@ mod log;
 mod effects;
 mod following;
 mod hashes;
-mod overlay;
+mod batch_state;
 
 pub(crate) use self::{
+    batch_state::BatchState,
     effects::{Effects, Reads, Writes},
     following::Term,
     hashes::BYTES as HASHED_BYTES,
-    log::{AccountRead, BalanceNeed, Check, Presence, Side, Site, SlotRead, WordDelta, code_hash},
-    overlay::Overlay,
+    log::{AccountRead, BalanceNeed, Check, LoadSite, Presence, Side, SlotRead, WordDelta, code_hash},
 };
 
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -43,9 +43,9 @@ pub(crate) struct View<'a, D> {
     /// Whether to keep a log: what runs in its turn needs none.
     pub(crate) logs: bool,
     pub(crate) log: ReadLog,
-    /// Whether the transactions that this thread runs find what the last ones left in `overlay`.
+    /// Whether the transactions that this thread runs find what the last ones left in `batch_state`.
     pub(crate) in_batch: bool,
-    pub(crate) overlay: Overlay,
+    pub(crate) batch_state: BatchState,
     /// Codes that this thread has run.
     codes: FxHashMap<B256, Code>,
     /// Hashes that this thread has computed.
@@ -104,7 +104,7 @@ impl<'a, D: DatabaseRef> View<'a, D> {
             logs: false,
             log: ReadLog::default(),
             in_batch: false,
-            overlay: Overlay::default(),
+            batch_state: BatchState::default(),
             codes: FxHashMap::default(),
             hashes: Hashes::default(),
             following: Following::default(),
@@ -141,16 +141,16 @@ impl<'a, D: DatabaseRef> View<'a, D> {
         &mut self,
         sender: Address,
         receiver: Address,
-    ) -> Result<Option<[overlay::Place<'_>; 2]>, D::Error> {
+    ) -> Result<Option<[batch_state::AccountInPlace<'_>; 2]>, D::Error> {
         let beneficiary = self.fees.beneficiary;
         if sender == receiver || sender == beneficiary || receiver == beneficiary {
             return Ok(None);
         }
         let published = self.published();
         for address in [sender, receiver] {
-            self.overlay.find_account(address, || Ok(published.account(address)?.0))?;
+            self.batch_state.find_account(address, || Ok(published.account(address)?.0))?;
         }
-        Ok(self.overlay.places([&sender, &receiver]))
+        Ok(self.batch_state.places([&sender, &receiver]))
     }
 
     /// Who of the block has written the account before the transaction.
@@ -200,7 +200,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
         let is_beneficiary = address == self.fees.beneficiary;
         // What it has earned is part of no overlay.
         let in_batch = self.in_batch && !is_beneficiary;
-        if in_batch && let Some(info) = self.overlay.account(&address) {
+        if in_batch && let Some(info) = self.batch_state.account(&address) {
             let info = info.clone();
             if self.logs {
                 self.log.accounts.push(AccountRead::new(address, info.as_ref()));
@@ -218,7 +218,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
         }
         if !self.logs {
             if in_batch {
-                self.overlay.keep_account(address, info.clone(), None);
+                self.batch_state.keep_account(address, info.clone(), None);
             }
             return Ok(info);
         }
@@ -229,7 +229,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
         if in_batch {
             // What the batch needs of it is what its transactions turn out to need.
             let first = AccountRead { needs_presence: false, ..read.clone() };
-            self.overlay.keep_account(address, info.clone(), Some(first));
+            self.batch_state.keep_account(address, info.clone(), Some(first));
         }
         self.log.accounts.push(read);
         Ok(info)
@@ -251,7 +251,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, D::Error> {
         let site = std::mem::take(&mut self.following.site);
         if self.in_batch
-            && let Some((word, is_delta)) = self.overlay.word(&(address, slot))
+            && let Some((word, is_delta)) = self.batch_state.word(&(address, slot))
         {
             // What has only been added to so far may still become something that counts.
             if is_delta {
@@ -261,7 +261,7 @@ impl<D: DatabaseRef> Database for View<'_, D> {
         }
         let (word, written) = self.word(address, slot)?;
         if self.in_batch {
-            self.overlay.keep_word((address, slot), word);
+            self.batch_state.keep_word((address, slot), word);
         }
         if self.logs {
             self.log.slots.push(SlotRead { address, slot, word, written, site });

@@ -32,7 +32,7 @@ use self::{engine::Engine, instructions::listen, precompiles::Remembering, trans
 use crate::{
     block::Transaction,
     store::{AccountDelta, AccountWrite, Answers, Fees, Index, Store},
-    view::{AccountRead, BalanceNeed, Effects, Overlay, Site, SlotRead, View, Writes},
+    view::{AccountRead, BalanceNeed, BatchState, Effects, LoadSite, SlotRead, View, Writes},
 };
 
 /// What the execution of a transaction came to.
@@ -62,7 +62,7 @@ pub(crate) enum Failure<E> {
 
 /// What all transactions of a block have in common.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub(crate) struct BlockRules {
     pub(crate) block: BlockEnv,
     pub(crate) cfg: CfgEnv,
     pub(crate) answers: Answers,
@@ -70,7 +70,7 @@ pub(crate) struct Rules {
 
 /// One thread's engine.
 pub(crate) struct Worker<'a, D: DatabaseRef> {
-    rules: &'a Rules,
+    rules: &'a BlockRules,
     evm: Engine<'a, D>,
     plain: Option<Plain>,
     /// Lists for the next execution.
@@ -82,7 +82,7 @@ pub(crate) struct Worker<'a, D: DatabaseRef> {
 }
 
 impl<'a, D: DatabaseRef> Worker<'a, D> {
-    pub(crate) fn new(rules: &'a Rules, state: &'a D, store: &'a Store, fees: &'a Fees) -> Self {
+    pub(crate) fn new(rules: &'a BlockRules, state: &'a D, store: &'a Store, fees: &'a Fees) -> Self {
         let view = View::new(state, store, fees, rules.cfg.spec);
         Self {
             rules,
@@ -95,7 +95,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
     }
 
     /// Says where to look for words that are only added to.
-    pub(crate) fn watch(&mut self, sites: impl Iterator<Item = Site>) {
+    pub(crate) fn watch(&mut self, sites: impl Iterator<Item = LoadSite>) {
         let known = &mut self.evm.ctx.journaled_state.database.following.sites;
         known.clear();
         known.extend(sites);
@@ -133,7 +133,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
                 }
             };
             let view = &mut self.evm.ctx.journaled_state.database;
-            let fits = view.overlay.absorb(&executed.effects, &mut effects.reads, view.spec);
+            let fits = view.batch_state.absorb(&executed.effects, &mut effects.reads, view.spec);
             if fits {
                 effects.writes.fee = effects.writes.fee.saturating_add(executed.effects.writes.fee);
                 results.push(executed.result);
@@ -153,7 +153,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
         if is_lost || results.is_empty() {
             return Err(failure.unwrap_or_else(|| Failure::Engine("it has to run by itself".to_owned())));
         }
-        view.overlay.hand_over(&mut effects);
+        view.batch_state.hand_over(&mut effects);
         Ok(Batch { results, effects, slowest })
     }
 
@@ -161,12 +161,12 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
     pub(crate) fn begin_batch(&mut self) {
         let view = &mut self.evm.ctx.journaled_state.database;
         view.in_batch = true;
-        view.overlay.clear();
+        view.batch_state.clear();
     }
 
     /// What transactions one after the other have left so far.
-    pub(crate) fn overlay(&mut self) -> &mut Overlay {
-        &mut self.evm.ctx.journaled_state.database.overlay
+    pub(crate) fn batch_state(&mut self) -> &mut BatchState {
+        &mut self.evm.ctx.journaled_state.database.batch_state
     }
 
     /// Lets transactions find what is published.
@@ -275,7 +275,7 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
     }
 }
 
-fn build<'a, D: DatabaseRef>(rules: &'a Rules, view: View<'a, D>) -> Engine<'a, D> {
+fn build<'a, D: DatabaseRef>(rules: &'a BlockRules, view: View<'a, D>) -> Engine<'a, D> {
     let context: MainnetContext<View<'a, D>> =
         Context::mainnet().with_db(view).with_block(rules.block.clone()).with_cfg(rules.cfg.clone());
     let precompiles = Remembering { usual: EthPrecompiles::new(rules.cfg.spec), answers: &rules.answers };
@@ -347,7 +347,7 @@ fn note_writes<D: DatabaseRef>(state: &EvmState, view: &View<'_, D>, writes: &mu
 }
 
 /// Notes what an execution depended on, by the log of its view.
-fn note_reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, effects: &mut Effects, rules: &Rules) {
+fn note_reads<D>(transaction: &TxEnv, view: &mut View<'_, D>, effects: &mut Effects, rules: &BlockRules) {
     let log = &mut view.log;
     let all_nonces = log.nonces || transaction.kind.is_create() || !transaction.authorization_list.is_empty();
     for read in &mut log.accounts {

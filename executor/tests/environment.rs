@@ -81,7 +81,7 @@ fn predictions(block: &Block) -> [AccessSet; 2] {
     let env = block.env();
     let context = BlockContext { env: &env, spec: block.spec, chain_id: block.chain_id };
     let tx = &block.transactions[0].env;
-    let following = Predictor::new().without_templates().predict(tx, context, &state);
+    let following = Predictor::new().without_recipes().predict(tx, context, &state);
     let (predictor, mut scratch) = (Predictor::new(), Scratch::default());
     // What is learnt in one block answers in another.
     let mut before = env.clone();

@@ -19,29 +19,29 @@ mod sync {
 
 #[path = "../src/store/table.rs"]
 mod table;
-#[path = "../src/run/turns.rs"]
-mod turns;
+#[path = "../src/run/claims.rs"]
+mod claims;
 
 use loom::{sync::Arc, thread};
 
+use claims::{Claims, Stage};
 use table::{Table, lock};
-use turns::{Stage, Turns};
 
 type Versions = Table<u64, Vec<u32>>;
 
 #[test]
 fn what_is_published_before_the_end_is_found_after_it() {
     loom::model(|| {
-        let shared = Arc::new((Versions::default(), Turns::new(1)));
+        let shared = Arc::new((Versions::default(), Claims::new(1)));
         let other = Arc::clone(&shared);
         let writer = thread::spawn(move || {
-            let (table, turns) = &*other;
-            assert!(turns.claim(0));
+            let (table, claims) = &*other;
+            assert!(claims.claim(0));
             table.change(7, |versions| versions.push(0));
-            turns.finish(0);
+            claims.finish(0);
         });
-        let (table, turns) = &*shared;
-        if turns.stage(0) == Stage::Done {
+        let (table, claims) = &*shared;
+        if claims.stage(0) == Stage::Done {
             assert_eq!(table.with(&7, Clone::clone), Some(vec![0]));
         }
         writer.join().expect("it does not panic");
@@ -75,62 +75,62 @@ fn nobody_loses_what_the_other_writes() {
 #[test]
 fn a_transaction_is_claimed_once() {
     loom::model(|| {
-        let turns = Arc::new((Turns::new(2), loom::sync::Mutex::new(0)));
-        let claim = |turns: &(Turns, loom::sync::Mutex<u32>)| {
+        let claims = Arc::new((Claims::new(2), loom::sync::Mutex::new(0)));
+        let claim = |claims: &(Claims, loom::sync::Mutex<u32>)| {
             for index in 0..2 {
-                if turns.0.claim(index) {
-                    *lock(&turns.1) += 1;
+                if claims.0.claim(index) {
+                    *lock(&claims.1) += 1;
                 }
             }
         };
-        let other = Arc::clone(&turns);
+        let other = Arc::clone(&claims);
         let helper = thread::spawn(move || claim(&other));
-        claim(&turns);
+        claim(&claims);
         helper.join().expect("it does not panic");
-        assert_eq!(*lock(&turns.1), 2);
-        assert_eq!(turns.0.stage(0), Stage::Claimed);
+        assert_eq!(*lock(&claims.1), 2);
+        assert_eq!(claims.0.stage(0), Stage::Claimed);
     });
 }
 
 #[test]
 fn whoever_waits_is_told_of_the_end() {
     loom::model(|| {
-        let turns = Arc::new(Turns::new(1));
-        assert!(turns.claim(0));
-        assert_eq!(turns.stage(0), Stage::Claimed);
-        let other = Arc::clone(&turns);
+        let claims = Arc::new(Claims::new(1));
+        assert!(claims.claim(0));
+        assert_eq!(claims.stage(0), Stage::Claimed);
+        let other = Arc::clone(&claims);
         let helper = thread::spawn(move || other.finish(0));
-        let waits = turns.await_end(0);
+        let waits = claims.await_end(0);
         let told = helper.join().expect("it does not panic");
         // Either the one sees the end, or the other sees that somebody waits.
         assert!(!waits || told);
-        turns.stop_waiting();
-        assert_eq!(turns.stage(0), Stage::Done);
-        assert!(!turns.claim(0));
+        claims.stop_waiting();
+        assert_eq!(claims.stage(0), Stage::Done);
+        assert!(!claims.claim(0));
     });
 }
 
 #[test]
 fn a_row_ends_with_what_it_has_executed() {
     loom::model(|| {
-        let shared = Arc::new((Versions::default(), Turns::new(3)));
+        let shared = Arc::new((Versions::default(), Claims::new(3)));
         let other = Arc::clone(&shared);
         let helper = thread::spawn(move || {
-            let (table, turns) = &*other;
-            assert!((0..3).all(|index| turns.claim(index)));
+            let (table, claims) = &*other;
+            assert!((0..3).all(|index| claims.claim(index)));
             table.change(7, |versions| versions.push(1));
             // The last one did not fit, and is free before anybody can come to it.
-            turns.release(2..3);
-            turns.complete(1..2);
-            turns.finish(0);
+            claims.release(2..3);
+            claims.complete(1..2);
+            claims.finish(0);
         });
-        let (table, turns) = &*shared;
-        if turns.stage(0) == Stage::Done {
+        let (table, claims) = &*shared;
+        if claims.stage(0) == Stage::Done {
             assert_eq!(table.with(&7, Clone::clone), Some(vec![1]));
-            assert_eq!(turns.stage(1), Stage::Done);
-            assert!(turns.claim(2));
+            assert_eq!(claims.stage(1), Stage::Done);
+            assert!(claims.claim(2));
         }
         helper.join().expect("it does not panic");
-        assert_eq!(turns.stage(0), Stage::Done);
+        assert_eq!(claims.stage(0), Stage::Done);
     });
 }

@@ -41,12 +41,12 @@ fn ask(
 fn what_runs_for_long_ends_when_it_is_told_to() {
     // Loads one slot after the other until there is no more gas.
     let state = state(&[0x5f, 0x35, 0x5b, 0x80, 0x54, 0x50, 0x60, 0x01, 0x01, 0x60, 0x02, 0x56]);
-    for predictor in [Predictor::new(), Predictor::new().without_templates()] {
+    for predictor in [Predictor::new(), Predictor::new().without_recipes()] {
         let mut scratch = Scratch::default();
         let whole = ask(&predictor, &mut scratch, &state, Limits { stop: &|| false, analyses: true });
         let whole = whole.expect("nothing ends it");
         assert!(whole.reads.len() > 100_000, "{}", whole.reads.len());
-        let fresh = Predictor::new().without_templates();
+        let fresh = Predictor::new().without_recipes();
         let asked = Cell::new(0);
         let stop = || {
             asked.set(asked.get() + 1);

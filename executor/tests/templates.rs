@@ -20,7 +20,7 @@ impl Pair {
     fn new() -> Self {
         Self {
             learning: Predictor::new(),
-            following: Predictor::new().without_templates(),
+            following: Predictor::new().without_recipes(),
             learnt: Scratch::default(),
             followed: Scratch::default(),
         }

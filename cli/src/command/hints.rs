@@ -145,7 +145,7 @@ fn hint<D: DatabaseRef + Sync>(
 ) -> anyhow::Result<BlockHints> {
     // Each transaction is predicted once: learning from it costs more than following its code, and what is learnt first,
     // which depends on the threads, shows in the estimates of gas.
-    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
+    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_recipes();
     let hints = hint_block(block, transactions, &predictor, state, Basis::StaticAndState, lanes);
     if let Some(Err(error)) = predictor.cache().map(SliceCache::flush) {
         console.warn(&format!("analysed codes are not kept for the next time: {error}"));

@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Serve, console: &Console) -> anyhow::Result<ExitCode
     };
     // What a template was learnt from shows in its estimate of gas. The same question has the same answer, whoever has asked
     // before.
-    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_templates();
+    let predictor = predictor(options.templates.as_deref(), options.no_cache, console)?.without_recipes();
     let service = Arc::new(Service::new(predictor, blocks, (node, forks), limits, options.lanes)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

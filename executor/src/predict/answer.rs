@@ -1,4 +1,4 @@
-//! Predictions that need no code followed: plain transfers, and calls that a template at hand has an answer for.
+//! Predictions that need no code followed: plain transfers, and calls that a recipe at hand has an answer for.
 //!
 //! In: a transaction and a view of the state. Out: its access set, or that following the code has to find it. This is
 //! what nearly all predictions of a block come to, so that nothing is set up here that they do not need. What is
@@ -13,7 +13,7 @@ use revm::{
 
 use super::gas::intrinsic_gas;
 use super::machine::Workspace;
-use super::template::{Root, Subject};
+use super::recipe::{Root, Subject};
 use super::{BlockContext, Predictor, settle};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
 
@@ -21,9 +21,9 @@ use crate::access_set::{AccessSet, AccountAccess, StateKey};
 pub(super) enum Answer {
     /// The access set.
     Set(AccessSet),
-    /// The template has none.
+    /// The recipe has none.
     Missing,
-    /// No template was asked.
+    /// No recipe was asked.
     NotAsked,
 }
 
@@ -47,16 +47,16 @@ impl Predictor {
             return Answer::NotAsked;
         }
         let code_hash = account.map_or(B256::ZERO, |account| account.code_hash);
-        let Workspace { templates, replay, ledger, answered, draft: set, .. } = workspace;
+        let Workspace { recipes, replay, ledger, answered, draft: set, .. } = workspace;
         set.clear();
         let intrinsic = intrinsic_gas(tx, block.spec);
         let mut gas = 0;
         if code_hash != KECCAK256_EMPTY && !code_hash.is_zero() {
             let selector = tx.data.first_chunk().copied();
             let root = Root { code_hash, selector, spec: block.spec, delegated: false };
-            let Some(template) = templates.get_mut(&root) else { return Answer::NotAsked };
+            let Some(recipe) = recipes.get_mut(&root) else { return Answer::NotAsked };
             let subject = Subject::new(tx, block, state, to, intrinsic);
-            match template.answer(&self.templates, replay, &subject, &mut ledger.results, set) {
+            match recipe.answer(&self.recipes, replay, &subject, &mut ledger.results, set) {
                 Some(used) => gas = used,
                 None => return Answer::Missing,
             }

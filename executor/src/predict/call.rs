@@ -16,18 +16,18 @@ use super::codes::Runnable;
 use super::frame::{Frame, Resume};
 use super::gas::{Asked, Given, Left, Level};
 use super::gauge::grow;
-use super::machine::{Event, Machine, Path};
+use super::machine::{Event, Path, PredictionMachine};
 use super::node::{Node, NodeId, TouchKind};
+use super::recipe::{Checkpoint, Trail};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
-use super::template::{Checkpoint, Trail};
-use super::world::{AccountCode, AccountId, Warmth, Word, World};
+use super::touched_state::{AccountCode, AccountId, TouchedState, Warmth, Word};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
 /// How deep calls go.
 pub(super) const MAX_DEPTH: usize = 1_024;
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// Starts a call, or settles it at once. False if the path cannot be followed any further.
     pub(super) fn call(&mut self, path: &mut Path, slice: &Slice, site: &CallSite, to: u16) -> bool {
         let base = path.frame.base;
@@ -87,7 +87,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let keeps_self = !is_call && site.opcode != opcode::STATICCALL;
         let moves_value = carries_value && matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
         let variant = if lean { Variant::Lean } else { Variant::Strict };
-        let code_account = path.world.account(code_address);
+        let code_account = path.touched.account(code_address);
         self.ledger.accounts.push(AccountAccess::CodeRead(code_address));
         let mut address_node = NodeId::CONSTANT;
         if let Some(trail) = &mut path.trail {
@@ -101,7 +101,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             Runnable::Nothing
         } else {
             let Some((code, delegate)) =
-                self.runnable(&mut path.world, path.trail.as_deref_mut(), account, variant)
+                self.runnable(&mut path.touched, path.trail.as_deref_mut(), account, variant)
             else {
                 self.ledger.fall_short(ShortfallReason::CodeUnavailable, place);
                 return false;
@@ -122,7 +122,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
         }
         if moves_value && !value.taint.is_unknown() {
-            let balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
+            let balance = path.touched.balance(path.frame.account, self.state, &mut self.ledger.sources);
             self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
             let suffices = balance.value >= value.value || balance.taint.is_unknown();
             let matters = !lean || !suffices;
@@ -141,7 +141,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 return self.settle_unused(path, &given, false);
             }
         }
-        let checkpoint = path.world.checkpoint();
+        let checkpoint = path.touched.checkpoint();
         let trail_checkpoint = path.trail.as_deref().map_or_else(Checkpoint::default, Trail::checkpoint);
         let may_move_value = is_call && (moves_value || !value.taint.is_clean());
         if let Some(trail) = &mut path.trail {
@@ -155,7 +155,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
         }
         if may_move_value {
-            self.transfer(&mut path.world, path.frame.account, code_account, value);
+            self.transfer(&mut path.touched, path.frame.account, code_account, value);
         }
         if let Some(precompile) = precompile {
             if let Some(trail) = &mut path.trail {
@@ -163,7 +163,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
             let settled = self.run_precompile(path, precompile, (input, input_length), &given, lean);
             return settled.unwrap_or_else(|| {
-                path.world.revert(checkpoint);
+                path.touched.revert(checkpoint);
                 revert_trail(&mut path.trail, trail_checkpoint);
                 self.settle_empty(path, false)
             });
@@ -250,11 +250,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
                 (success, halts, length) = (false, true, 0);
             }
             if !success {
-                path.world.revert(path.frame.checkpoint);
+                path.touched.revert(path.frame.checkpoint);
                 revert_trail(&mut path.trail, path.frame.trail_checkpoint);
             }
             let Some(below) = path.waiting.pop() else {
-                // What any state can make it cost: a template would otherwise answer with what it was learnt on, and
+                // What any state can make it cost: a recipe would otherwise answer with what it was learnt on, and
                 // hints would differ by who was predicted first.
                 let used = path.frame.given.at(Level::Other) - path.frame.left.at(Level::Other);
                 let used = u64::try_from(used).unwrap_or_default();
@@ -324,27 +324,33 @@ impl<D: DatabaseRef> Machine<'_, D> {
     }
 
     /// Moves value from one account to another.
-    pub(super) fn transfer(&mut self, world: &mut World, from: AccountId, to: AccountId, value: Word) {
-        self.ledger.accounts.push(AccountAccess::BalanceDebit(world.address(from)));
-        self.ledger.accounts.push(AccountAccess::BalanceCredit(world.address(to)));
-        world.adjust_balance(from, value.value.wrapping_neg(), value.taint);
-        world.adjust_balance(to, value.value, value.taint);
+    pub(super) fn transfer(
+        &mut self,
+        touched: &mut TouchedState,
+        from: AccountId,
+        to: AccountId,
+        value: Word,
+    ) {
+        self.ledger.accounts.push(AccountAccess::BalanceDebit(touched.address(from)));
+        self.ledger.accounts.push(AccountAccess::BalanceCredit(touched.address(to)));
+        touched.adjust_balance(from, value.value.wrapping_neg(), value.taint);
+        touched.adjust_balance(to, value.value, value.taint);
     }
 
     /// What calling an account runs, and how warm the account is that it is delegated to; none where its code cannot be
     /// read.
     pub(super) fn runnable(
         &mut self,
-        world: &mut World,
+        touched: &mut TouchedState,
         mut trail: Option<&mut Trail>,
         account: (AccountId, NodeId),
         variant: Variant,
     ) -> Option<(Runnable, Option<Warmth>)> {
-        let code = self.code_of(world, trail.as_deref_mut(), account, variant)?;
+        let code = self.code_of(touched, trail.as_deref_mut(), account, variant)?;
         let Runnable::Delegation(address) = code else { return Some((code, None)) };
-        let delegate = world.account(address);
+        let delegate = touched.account(address);
         // The code that was required says which account that is.
-        let warmth = self.warm(world, delegate, true);
+        let warmth = self.warm(touched, delegate, true);
         self.ledger.accounts.push(AccountAccess::CodeRead(address));
         let mut node = NodeId::CONSTANT;
         if let Some(trail) = trail.as_deref_mut() {
@@ -352,7 +358,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             trail.touch(TouchKind::CodeRead, node);
         }
         // One step only: a designator that leads to another runs that as code, which halts at once.
-        let code = match self.code_of(world, trail, (delegate, node), variant)? {
+        let code = match self.code_of(touched, trail, (delegate, node), variant)? {
             Runnable::Delegation(_) => {
                 let designator = Bytes::from_static(&[0xef]);
                 let hash = keccak256(&designator);
@@ -365,12 +371,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
 
     fn code_of(
         &mut self,
-        world: &mut World,
+        touched: &mut TouchedState,
         trail: Option<&mut Trail>,
         (account, node): (AccountId, NodeId),
         variant: Variant,
     ) -> Option<Runnable> {
-        let (code, taint) = world.code(account, self.state, &mut self.ledger.sources);
+        let (code, taint) = touched.code(account, self.state, &mut self.ledger.sources);
         if !self.ledger.need(taint) {
             return None;
         }
@@ -422,7 +428,7 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         caller: Address::ZERO,
         value: Word::default(),
         is_static: false,
-        checkpoint: World::default().checkpoint(),
+        checkpoint: TouchedState::default().checkpoint(),
         trail_checkpoint: Checkpoint::default(),
         paid: 0,
         left: Left::default(),

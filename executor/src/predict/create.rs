@@ -18,10 +18,10 @@ use super::codes::Runnable;
 use super::frame::{Frame, Resume};
 use super::gas::{Asked, Given, Level};
 use super::gauge::grow;
-use super::machine::{Event, Machine, Path};
+use super::machine::{Event, Path, PredictionMachine};
 use super::node::TouchKind;
 use super::taint::Taint;
-use super::world::{AccountCode, AccountId, Word, World};
+use super::touched_state::{AccountCode, AccountId, TouchedState, Word};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
 /// A nonce that is further from its limit than this does not reach it before the transaction.
@@ -41,7 +41,7 @@ fn max_initcode(spec: SpecId) -> usize {
     }
 }
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// Starts a creation, or settles it at once. False if the path cannot be followed any further.
     pub(super) fn create(&mut self, path: &mut Path, slice: &Slice, site: &CreateSite, to: u16) -> bool {
         if let Some(trail) = &mut path.trail {
@@ -94,7 +94,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
         let may_carry_value = !value.value.is_zero() || !value.taint.is_clean();
         if may_carry_value && !value.taint.is_unknown() {
-            let balance = path.world.balance(creator, self.state, &mut self.ledger.sources);
+            let balance = path.touched.balance(creator, self.state, &mut self.ledger.sources);
             let suffices = balance.value >= value.value;
             if !(site.success_required && suffices) {
                 self.ledger.need(balance.taint.union(value.taint));
@@ -104,14 +104,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
         }
         let hash = keccak256(&code);
-        let (nonce, nonce_taint) = path.world.nonce(creator, self.state, &mut self.ledger.sources);
+        let (nonce, nonce_taint) = path.touched.nonce(creator, self.state, &mut self.ledger.sources);
         if nonce >= u64::MAX - NEAR_LIMIT {
             self.ledger.need(nonce_taint);
         }
         if nonce == u64::MAX {
             return self.settle_unused(path, &given, false);
         }
-        path.world.increment_nonce(creator);
+        path.touched.increment_nonce(creator);
         self.ledger.accounts.push(AccountAccess::NonceWrite(path.frame.address));
         let address = if let Some(salt) = salt {
             path.frame.address.create2(B256::from(salt.value), hash)
@@ -124,13 +124,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
         };
         let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
         let caller = path.frame.address;
-        let account = path.world.account(address);
-        self.warm(&mut path.world, account, false);
-        match self.creation(&mut path.world, code, hash, address, (creator, caller, value), (lean, given)) {
+        let account = path.touched.account(address);
+        self.warm(&mut path.touched, account, false);
+        match self.creation(&mut path.touched, code, hash, address, (creator, caller, value), (lean, given)) {
             // The address is taken: all the gas that the creation was given is gone.
             Creation::Fails => self.settle_empty(path, false),
             Creation::Empty(account) => {
-                path.world.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
+                path.touched.set_code(account, AccountCode::New(Bytes::new(), KECCAK256_EMPTY));
                 path.frame.left.return_from(&given.left);
                 self.settle_created(path, address)
             }
@@ -161,28 +161,28 @@ impl<D: DatabaseRef> Machine<'_, D> {
     /// Prepares the frame that runs creation code.
     pub(super) fn creation(
         &mut self,
-        world: &mut World,
+        touched: &mut TouchedState,
         code: Bytes,
         hash: B256,
         address: Address,
         (creator, caller, value): (AccountId, Address, Word),
         (lean, given): (bool, Given),
     ) -> Creation {
-        let account = world.account(address);
-        let (nonce, nonce_taint) = world.nonce(account, self.state, &mut self.ledger.sources);
-        let (present, taint) = world.code(account, self.state, &mut self.ledger.sources);
+        let account = touched.account(address);
+        let (nonce, nonce_taint) = touched.nonce(account, self.state, &mut self.ledger.sources);
+        let (present, taint) = touched.code(account, self.state, &mut self.ledger.sources);
         self.ledger.need(nonce_taint.union(taint));
         self.ledger.accounts.push(AccountAccess::CodeWrite(address));
         if nonce != 0 || !present.is_nothing() {
             return Creation::Fails;
         }
-        let checkpoint = world.checkpoint();
-        world.create(account);
+        let checkpoint = touched.checkpoint();
+        touched.create(account);
         if self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
-            world.increment_nonce(account);
+            touched.increment_nonce(account);
         }
         if !value.value.is_zero() || !value.taint.is_clean() {
-            self.transfer(world, creator, account, value);
+            self.transfer(touched, creator, account, value);
         }
         let variant = if lean { Variant::Lean } else { Variant::Strict };
         let compiled = self.compiled(hash, variant, || Ok::<_, std::convert::Infallible>(code));
@@ -240,7 +240,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             }
         }
         let hash = keccak256(&bytes);
-        path.world.set_code(account, AccountCode::New(bytes, hash));
+        path.touched.set_code(account, AccountCode::New(bytes, hash));
         true
     }
 
@@ -254,8 +254,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
             self.ledger.fall_short_of(beneficiary.taint, ShortfallReason::UnknownTarget, place);
             return true;
         }
-        let heir = path.world.account(beneficiary.address());
-        let mut balance = path.world.balance(path.frame.account, self.state, &mut self.ledger.sources);
+        let heir = path.touched.account(beneficiary.address());
+        let mut balance = path.touched.balance(path.frame.account, self.state, &mut self.ledger.sources);
         let always = path.trail.as_deref().is_none_or(|trail| trail.is_constant(&beneficiary));
         self.pay_for_end(path, heir, always, &balance);
         if let Some(trail) = &mut path.trail {
@@ -267,21 +267,21 @@ impl<D: DatabaseRef> Machine<'_, D> {
             trail.touch(TouchKind::BalanceRead, from);
             trail.touch(TouchKind::CodeWrite, from);
         }
-        self.transfer(&mut path.world, path.frame.account, heir, balance);
+        self.transfer(&mut path.touched, path.frame.account, heir, balance);
         self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
         self.ledger.accounts.push(AccountAccess::CodeWrite(path.frame.address));
         true
     }
 }
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// Spends what the end of an account costs.
     fn pay_for_end(&mut self, path: &mut Path, heir: AccountId, always: bool, balance: &Word) {
         let (schedule, state) = (self.schedule, self.state);
         let fixed = schedule.instruction(opcode::SELFDESTRUCT);
         path.gas_left = path.gas_left.saturating_sub(fixed);
         path.frame.left.spend(fixed);
-        let warmth = self.warm(&mut path.world, heir, always);
+        let warmth = self.warm(&mut path.touched, heir, always);
         let cold = |warm: bool| if warm { 0 } else { schedule.params.selfdestruct_cold_cost() };
         let elsewhere = cold(warmth.elsewhere);
         path.frame.left.spend_each([cold(warmth.here), cold(warmth.any), elsewhere, elsewhere]);
@@ -289,11 +289,11 @@ impl<D: DatabaseRef> Machine<'_, D> {
         let gas =
             schedule.params.new_account_cost_for_selfdestruct() + schedule.params.new_account_state_gas();
         let (applies, taint) = if self.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) {
-            let (empty, about) = path.world.is_empty(heir, state, sources);
+            let (empty, about) = path.touched.is_empty(heir, state, sources);
             (empty && !balance.value.is_zero(), about.union(balance.taint))
         } else {
             // An account that the transaction has touched is there from then on, which is not followed.
-            (!path.world.exists(heir, state, sources), Taint::UNKNOWN)
+            (!path.touched.exists(heir, state, sources), Taint::UNKNOWN)
         };
         let here = if applies || taint.is_unknown() { gas } else { 0 };
         path.frame.left.spend_each([here, gas, gas, gas]);

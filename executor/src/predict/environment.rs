@@ -11,7 +11,7 @@ use revm::{
 
 use super::node::NodeId;
 use super::taint::Taint;
-use super::world::Word;
+use super::touched_state::Word;
 use crate::environment::EnvironmentWord;
 
 /// An offset into bytes; past every end if it does not fit.

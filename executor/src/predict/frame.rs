@@ -8,10 +8,10 @@ use deconflict_analyzer::{Slice, Variant};
 use super::gas::{Asked, Given, Left};
 use super::ledger::Place;
 use super::node::NodeId;
+use super::recipe;
 use super::region::Region;
 use super::taint::Taint;
-use super::template;
-use super::world::{AccountId, Checkpoint, Word};
+use super::touched_state::{AccountId, Checkpoint, Word};
 
 /// Frames that wait or are spare. Each has a place of its own: they change hands at every call, and are large.
 pub(super) type Frames = Vec<Box<Frame>>;
@@ -45,7 +45,7 @@ pub(super) struct Frame {
     pub is_static: bool,
     /// The state to come back to if the frame fails.
     pub checkpoint: Checkpoint,
-    pub trail_checkpoint: template::Checkpoint,
+    pub trail_checkpoint: recipe::Checkpoint,
     /// How many bytes of memory are paid for, those that nothing kept touches included.
     pub paid: usize,
     /// The gas that is left.
@@ -93,7 +93,7 @@ impl Frame {
         self.address_node = NodeId::CONSTANT;
         self.caller_node = NodeId::CONSTANT;
         self.return_size_word = Word::default();
-        self.trail_checkpoint = template::Checkpoint::default();
+        self.trail_checkpoint = recipe::Checkpoint::default();
         self.paid = 0;
         self.give(Given::default());
         self.trace_gas = 0;

@@ -15,7 +15,7 @@ use revm::{
 use revm_bytecode::opcode;
 
 use super::taint::Taint;
-use super::world::{Stored, Warmth, Word};
+use super::touched_state::{Stored, Warmth, Word};
 
 /// Gas that nobody has: what is spent where there is no bound.
 pub(super) const UNBOUNDED: u64 = 1 << 40;
@@ -127,7 +127,7 @@ pub(super) struct Given {
 
 /// What instructions cost on one fork.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(super) struct GasSchedule {
     spec: SpecId,
     table: GasTable,
     /// The costs that depend on more than the instruction.
@@ -141,11 +141,11 @@ pub(super) struct Schedule {
 }
 
 /// The costs on a fork.
-pub(super) fn schedule(spec: SpecId) -> &'static Schedule {
-    static ALL: [OnceLock<Schedule>; 32] = [const { OnceLock::new() }; 32];
+pub(super) fn schedule(spec: SpecId) -> &'static GasSchedule {
+    static ALL: [OnceLock<GasSchedule>; 32] = [const { OnceLock::new() }; 32];
     ALL[spec as usize % ALL.len()].get_or_init(|| {
         let (table, params) = (gas_table_spec(spec), GasParams::new_spec(spec));
-        Schedule {
+        GasSchedule {
             load: table[usize::from(opcode::SLOAD)].into(),
             cold_account: params.cold_account_additional_cost(),
             cold_slot: params.cold_storage_additional_cost(),
@@ -156,7 +156,7 @@ pub(super) fn schedule(spec: SpecId) -> &'static Schedule {
     })
 }
 
-impl Schedule {
+impl GasSchedule {
     /// Whether gas is counted to the unit. From Amsterdam on there is gas for growth of the state beside it
     /// (EIP-8037), of which only an upper bound is taken.
     pub(super) fn is_exact(&self) -> bool {

@@ -10,10 +10,10 @@ use revm_bytecode::opcode;
 
 use super::environment::clamp_gas;
 use super::frame::Frame;
-use super::gas::{Asked, Given, Left, Level, Schedule, UNBOUNDED, growth_gas};
-use super::machine::{Machine, Path};
+use super::gas::{Asked, GasSchedule, Given, Left, Level, UNBOUNDED, growth_gas};
+use super::machine::{Path, PredictionMachine};
 use super::taint::Taint;
-use super::world::{AccountId, Warmth, Word, World};
+use super::touched_state::{AccountId, TouchedState, Warmth, Word};
 use crate::access_set::ShortfallReason;
 
 /// Lets the memory of the frame on top grow to hold so many bytes. False where no transaction has the gas for that.
@@ -31,12 +31,12 @@ pub(super) fn grow(path: &mut Path, end: usize) -> bool {
     true
 }
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// Notes that an account is touched, and says how warm it was. `always` says that every transaction that goes
     /// this way touches the same one.
-    pub(super) fn warm(&self, world: &mut World, account: AccountId, always: bool) -> Warmth {
-        let is_precompile = self.precompile(&world.address(account)).is_some();
-        let warmth = world.warm(account, always);
+    pub(super) fn warm(&self, touched: &mut TouchedState, account: AccountId, always: bool) -> Warmth {
+        let is_precompile = self.precompile(&touched.address(account)).is_some();
+        let warmth = touched.warm(account, always);
         if is_precompile { Warmth { here: true, any: true, elsewhere: always } } else { warmth }
     }
 
@@ -55,7 +55,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         path.gas_left = path.gas_left.saturating_sub(fixed);
         path.frame.left.spend(fixed);
         let always = path.trail.as_deref().is_none_or(|trail| trail.is_constant(target));
-        let warmth = self.warm(&mut path.world, account, always);
+        let warmth = self.warm(&mut path.touched, account, always);
         path.frame.left.spend_each(schedule.account(warmth));
         let sends = matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
         let (carries, may_carry) = (
@@ -80,8 +80,8 @@ impl<D: DatabaseRef> Machine<'_, D> {
             if !may_carry {
                 return;
             }
-            let (empty, about) = path.world.is_empty(account, state, sources);
-            let (code, _) = path.world.code(account, state, sources);
+            let (empty, about) = path.touched.is_empty(account, state, sources);
+            let (code, _) = path.touched.code(account, state, sources);
             let gas = schedule.params.new_account_cost(true, true) + schedule.params.new_account_state_gas();
             let taint = value.taint.union(about);
             let may_be_new = may_carry && code.is_nothing();
@@ -91,13 +91,13 @@ impl<D: DatabaseRef> Machine<'_, D> {
             if may_be_new && !here {
                 path.frame.left.spend_each([0, 0, gas, gas]);
             }
-        } else if !path.world.exists(account, state, sources) {
+        } else if !path.touched.exists(account, state, sources) {
             // An account that a call has touched is there from then on, which is not followed.
             let gas = schedule.params.new_account_cost(false, false);
             spend(path, gas, true, true, Taint::UNKNOWN);
         } else {
             let gas = schedule.params.new_account_cost(false, false);
-            let (code, _) = path.world.code(account, state, sources);
+            let (code, _) = path.touched.code(account, state, sources);
             if code.is_nothing() {
                 spend(path, gas, false, true, Taint::UNKNOWN);
                 path.frame.left.spend_each([0, 0, gas, gas]);
@@ -190,7 +190,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
         }
     }
 
-    /// As [`Machine::rely_on_gas`], for a callee that used so much.
+    /// As [`PredictionMachine::rely_on_gas`], for a callee that used so much.
     pub(super) fn rely_on(&self, path: &mut Path, need: impl Fn(Level) -> i64, given: (Asked, u64, Left)) {
         let Path { trail: Some(trail), waiting, frame, .. } = path else { return };
         trail.hold_to_costs();
@@ -221,7 +221,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
 /// as much as `need` at each level. The callers are in order, the outermost first. None where that depends on more
 /// than the transaction's gas.
 fn least_for(
-    schedule: &Schedule,
+    schedule: &GasSchedule,
     callers: &[&Frame],
     need: impl Fn(Level) -> i64,
     (mut asked, mut stipend, mut taken): (Asked, u64, Left),

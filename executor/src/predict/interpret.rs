@@ -11,25 +11,25 @@ use revm_bytecode::opcode;
 
 use super::environment::{block_hash, block_source, block_word, clamp};
 use super::gas::{Level, UNBOUNDED, growth_gas};
-use super::machine::{Event, Machine, Path, TICKS};
+use super::machine::{Event, Path, PredictionMachine, TICKS};
 use super::node::{Definition, Node, NodeId, TouchKind};
+use super::recipe::Effect;
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
-use super::template::Effect;
+use super::touched_state::{AccountCode, AccountId, Warmth, Word};
 use super::words;
-use super::world::{AccountCode, AccountId, Warmth, Word};
 use crate::access_set::{AccountAccess, ShortfallReason};
 
 /// How many words the stack of the EVM holds.
 const STACK_LIMIT: usize = 1_024;
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// Runs the frame until something happens that is not its own affair.
     pub(super) fn run<const RECORDS: bool>(&mut self, path: &mut Path, slice: &Slice) -> Event {
         let constants = &slice.constants[..];
         let ops = &slice.ops[..];
         let state = self.state;
-        let Path { world, frame, gas_left, waiting, trail, gas_sources } = path;
+        let Path { touched, frame, gas_left, waiting, trail, gas_sources } = path;
         let (schedule, precompiles) = (self.schedule, self.precompiles);
         let mut trail = trail.as_deref_mut();
         let ledger = &mut *self.ledger;
@@ -169,7 +169,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
             ($account:expr, $word:expr) => {{
                 let (account, word): (AccountId, &Word) = ($account, $word);
                 let always = constant!(word);
-                let warmth = world.warm(account, always);
+                let warmth = touched.warm(account, always);
                 let address = word.address();
                 let warm = address.0[..18] == [0; 18] && precompiles.contains(&address);
                 let warmth = if warm { Warmth { here: true, any: true, elsewhere: always } } else { warmth };
@@ -421,14 +421,14 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     let key = word!(key);
                     let word = if ledger.need(key.taint) {
                         let (mut word, warmth) =
-                            world.load(frame.account, key.value, delta, state, &mut ledger.sources);
+                            touched.load(frame.account, key.value, delta, state, &mut ledger.sources);
                         *gas_left = gas_left.saturating_sub(schedule.load);
                         frame.left.spend_each(schedule.load(warmth));
                         record!(|trail| {
                             let place = [frame.address_node, trail.operand(&key)];
                             trail.effect(Effect::Read { address: place[0], key: place[1], delta });
                             let mut fresh = NodeId::CONSTANT;
-                            let defined = world.define(frame.account, key.value, || {
+                            let defined = touched.define(frame.account, key.value, || {
                                 let (definition, node) = trail.load(place);
                                 fresh = node;
                                 (definition, node)
@@ -459,7 +459,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                                 let (address, key) = (frame.address_node, trail.operand(&key));
                                 trail.effect(Effect::Attempt { address, key });
                             });
-                            world.attempt(frame.account, key.value, state, &mut ledger.sources);
+                            touched.attempt(frame.account, key.value, state, &mut ledger.sources);
                         } else {
                             let place = place(&frame.call_data, pc);
                             ledger.fall_short_of(key.taint, ShortfallReason::UnknownKey, place);
@@ -474,7 +474,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         });
                         let how = (delta, definition);
                         let stored =
-                            world.store(frame.account, key.value, word, how, state, &mut ledger.sources);
+                            touched.store(frame.account, key.value, word, how, state, &mut ledger.sources);
                         let (costs, sources) = schedule.store(&stored, &word);
                         let (needs, ahead) = (schedule.store_needs(), i64::from(ahead));
                         // With less a store fails, whatever it costs.
@@ -513,7 +513,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         trail.fix(&key);
                         trail.require(frame.address_node, address_word(frame.address).value);
                     });
-                    put!(to, world.load_transient(frame.account, key.value));
+                    put!(to, touched.load_transient(frame.account, key.value));
                 }
                 Op::TStore { key, word } => {
                     let (key, word) = (word!(key), word!(word));
@@ -529,7 +529,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         trail.fix(&key);
                         trail.require(frame.address_node, address_word(frame.address).value);
                     });
-                    world.store_transient(frame.account, key.value, word);
+                    touched.store_transient(frame.account, key.value, word);
                 }
                 Op::CallDataLoad { to, offset } => {
                     let offset = word!(offset);
@@ -573,7 +573,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                     put!(to, word);
                 }
                 Op::SelfBalance { to } => {
-                    let mut word = world.balance(frame.account, state, &mut ledger.sources);
+                    let mut word = touched.balance(frame.account, state, &mut ledger.sources);
                     ledger.accounts.push(AccountAccess::BalanceRead(frame.address));
                     record!(|trail| {
                         trail.touch(TouchKind::BalanceRead, frame.address_node);
@@ -611,7 +611,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             if word.taint.is_unknown() { word } else { Word { node, ..word } }
                         }
                         QueryOp::Balance => {
-                            let account = world.account(a.address());
+                            let account = touched.account(a.address());
                             spend!(opcode::BALANCE);
                             touch!(account, &a);
                             ledger.accounts.push(AccountAccess::BalanceRead(a.address()));
@@ -620,10 +620,10 @@ impl<D: DatabaseRef> Machine<'_, D> {
                                 trail.touch(TouchKind::BalanceRead, address);
                                 trail.balance(address)
                             });
-                            Word { node, ..world.balance(account, state, &mut ledger.sources) }
+                            Word { node, ..touched.balance(account, state, &mut ledger.sources) }
                         }
                         QueryOp::ExtCodeSize | QueryOp::ExtCodeHash => {
-                            let account = world.account(a.address());
+                            let account = touched.account(a.address());
                             if op == QueryOp::ExtCodeSize {
                                 spend!(opcode::EXTCODESIZE);
                             } else {
@@ -631,7 +631,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                             }
                             touch!(account, &a);
                             ledger.accounts.push(AccountAccess::CodeRead(a.address()));
-                            let (code, taint) = world.code(account, state, &mut ledger.sources);
+                            let (code, taint) = touched.code(account, state, &mut ledger.sources);
                             let node = node!(|trail| {
                                 let address = trail.operand(&a);
                                 trail.touch(TouchKind::CodeRead, address);
@@ -649,7 +649,7 @@ impl<D: DatabaseRef> Machine<'_, D> {
                                 }
                             });
                             if op == QueryOp::ExtCodeHash {
-                                let (empty, about) = world.is_empty(account, state, &mut ledger.sources);
+                                let (empty, about) = touched.is_empty(account, state, &mut ledger.sources);
                                 // An account with code is there, whatever else it has.
                                 let taint = if code.is_nothing() { taint.union(about) } else { taint };
                                 let hash = if empty { U256::ZERO } else { code.hash() };
@@ -727,12 +727,12 @@ impl<D: DatabaseRef> Machine<'_, D> {
                         ledger.fall_short_of(target.taint, ShortfallReason::UnknownTarget, place);
                         return Event::Abandon;
                     }
-                    let account = world.account(target.address());
+                    let account = touched.account(target.address());
                     spend!(opcode::EXTCODECOPY);
                     pay!(3 * length.div_ceil(32) as u64);
                     touch!(account, &target);
                     ledger.accounts.push(AccountAccess::CodeRead(target.address()));
-                    let (code, taint) = world.code(account, state, &mut ledger.sources);
+                    let (code, taint) = touched.code(account, state, &mut ledger.sources);
                     ledger.need(taint);
                     record!(|trail| {
                         let address = trail.operand(&target);

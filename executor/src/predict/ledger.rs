@@ -4,7 +4,7 @@
 
 use alloy_primitives::{B256, Selector};
 
-use super::results::Results;
+use super::memo::Memo;
 use super::taint::{Marks, Sources, Taint};
 use crate::access_set::{AccountAccess, Shortfall, ShortfallReason};
 
@@ -29,7 +29,7 @@ pub(super) struct Ledger {
     /// The estimate of the gas used.
     pub gas: u64,
     /// Remembered hashes and results of precompiles: the one thing that outlives a prediction.
-    pub results: Results,
+    pub results: Memo,
 }
 
 /// The place in code that is being followed.

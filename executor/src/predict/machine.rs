@@ -1,7 +1,7 @@
 //! Runs the slices of one transaction on concrete words.
 //!
 //! In: a transaction, its block and a view of the state. Out: what the transaction touches, in a [`Ledger`] and one or
-//! more [`World`]s. Words that are not known are carried along as such; where one decides a branch both arms are
+//! more [`TouchedState`]s. Words that are not known are carried along as such; where one decides a branch both arms are
 //! followed, and where one decides a key, a target or a place in memory the prediction says that it falls short. Gas is not
 //! counted, but for a lower bound that ends what no execution can reach. The loop itself is in `interpret`.
 
@@ -18,11 +18,11 @@ use std::sync::Arc;
 use super::Limits;
 use super::codes::{CodeCache, CodesAtHand, Runnable};
 use super::frame::{Frame, Frames};
-use super::gas::Schedule;
+use super::gas::GasSchedule;
 use super::ledger::Ledger;
+use super::recipe::{RecipesAtHand, Replay, Trail};
 use super::taint::Taint;
-use super::template::{Replay, TemplatesAtHand, Trail};
-use super::world::{Word, World};
+use super::touched_state::{TouchedState, Word};
 use crate::access_set::{AccessSet, ShortfallReason};
 
 /// How many paths of a transaction are followed where unknown words decide branches.
@@ -34,7 +34,7 @@ const MAX_UNSIGNED_PATHS: u32 = 4;
 /// One way that the transaction may go.
 #[derive(Clone)]
 pub(super) struct Path {
-    pub world: World,
+    pub touched: TouchedState,
     pub frame: Box<Frame>,
     /// The frames that wait, the outermost first.
     pub waiting: Frames,
@@ -60,18 +60,18 @@ pub(super) struct Workspace {
     pub ledger: Ledger,
     pub at_hand: CodesAtHand,
     pub spare: Frames,
-    pub world: World,
-    pub templates: TemplatesAtHand,
+    pub touched: TouchedState,
+    pub recipes: RecipesAtHand,
     pub replay: Replay,
     /// The set of an answer while it is made; what is handed out takes no more memory than it needs.
     pub draft: AccessSet,
-    /// How many predictions a template has answered, and for how many code was followed.
+    /// How many predictions a recipe has answered, and for how many code was followed.
     pub answered: u64,
     pub followed: u64,
 }
 
 /// A prediction under way.
-pub(super) struct Machine<'a, D> {
+pub(super) struct PredictionMachine<'a, D> {
     pub codes: &'a CodeCache,
     pub at_hand: &'a mut CodesAtHand,
     pub spare: &'a mut Frames,
@@ -91,7 +91,7 @@ pub(super) struct Machine<'a, D> {
     /// The gas that the transaction costs before its first instruction.
     pub intrinsic: u64,
     /// What instructions cost.
-    pub schedule: &'static Schedule,
+    pub schedule: &'static GasSchedule,
     /// What was written down of paths that have ended.
     pub trails: Vec<Trail>,
     /// How many trails there are.
@@ -112,7 +112,7 @@ pub(super) struct Machine<'a, D> {
 /// The bits of the number of traces that are zero where it is asked again whether to go on: asking may mean to read a clock.
 pub(super) const TICKS: u32 = 63;
 
-impl<D> Machine<'_, D> {
+impl<D> PredictionMachine<'_, D> {
     /// What a code leads to. None where that is not known, or may not be found out within the limits.
     pub(super) fn compiled<E>(
         &mut self,
@@ -157,7 +157,7 @@ pub(super) enum Event {
     Abandon,
 }
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// Follows a path to its end, or until it cannot be followed.
     pub(super) fn follow(&mut self, path: &mut Path) {
         loop {

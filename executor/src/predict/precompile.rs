@@ -8,17 +8,17 @@ use revm::DatabaseRef;
 
 use super::frame::Frame;
 use super::gas::{Asked, Given, Level};
-use super::machine::{Machine, Path};
+use super::machine::{Path, PredictionMachine};
 use super::node::NodeId;
 use super::price::{depends_on_input, price};
+use super::recipe::Trail;
 use super::taint::Taint;
-use super::template::Trail;
-use super::world::Word;
+use super::touched_state::Word;
 
 /// Gas that every precompile does with, on any input that a transaction can afford.
 const AMPLE_GAS: u64 = 5_000_000;
 
-impl<D: DatabaseRef> Machine<'_, D> {
+impl<D: DatabaseRef> PredictionMachine<'_, D> {
     pub(super) fn precompile(&self, address: &Address) -> Option<Precompiled> {
         if address.0[..18] != [0; 18] {
             return None;

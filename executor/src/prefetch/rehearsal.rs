@@ -93,7 +93,7 @@ impl<'r> Rehearsal<'r> {
             // The state is the one before the first of them; what they leave to each other lies over it.
             if let Ok(executed) = self.worker.run_in_turn(start as Index, &transaction.env) {
                 // What a batch cannot hold the next transactions do without.
-                self.worker.overlay().settle(&executed.effects.writes);
+                self.worker.batch_state().settle(&executed.effects.writes);
                 self.worker.spare = executed.effects;
             }
             let end = Instant::now();
@@ -124,7 +124,7 @@ mod tests {
     use crate::{
         block::Transaction,
         store::{Answers, Fees, Store},
-        worker::Rules,
+        worker::BlockRules,
     };
 
     const COUNTER: Address = Address::repeat_byte(0xcc);
@@ -151,7 +151,8 @@ mod tests {
             },
         };
         let transactions = [1, 2, 3].map(call);
-        let rules = Rules { block: BlockEnv::default(), cfg: CfgEnv::default(), answers: Answers::default() };
+        let rules =
+            BlockRules { block: BlockEnv::default(), cfg: CfgEnv::default(), answers: Answers::default() };
         let (store, fees) = (Store::default(), Fees::new(Address::ZERO));
         let (committed, over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let scene = Scene {

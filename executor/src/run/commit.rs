@@ -15,22 +15,22 @@ use revm::{
 
 use super::{
     ExecuteError, Watch,
-    board::{Board, Speculation, Turn},
     publish::{publish_final, retract, tell},
+    shared::{Next, Shared, Speculation},
     trial::Trial,
 };
 use crate::{
     block::{BlobLimits, check_form},
     store::{AccountWrite, Index},
     validate::{Validity, holds},
-    view::{Overlay, Writes},
-    worker::{Batch, Executed, Failure, Rules, Worker},
+    view::{BatchState, Writes},
+    worker::{Batch, BlockRules, Executed, Failure, Worker},
 };
 
 /// Makes executions final.
 pub(super) struct Committer<'b, 'a, E> {
-    board: &'b Board<'a, E>,
-    rules: &'a Rules,
+    shared: &'b Shared<'a, E>,
+    rules: &'a BlockRules,
     watch: Watch<'a>,
     pub(super) results: Vec<ExecutionResult>,
     gas_used: u64,
@@ -40,19 +40,24 @@ pub(super) struct Committer<'b, 'a, E> {
     /// Additions to words that were made final.
     pub(super) deltas: u64,
     /// What the end of the block has written.
-    pub(super) left: Overlay,
+    pub(super) left: BatchState,
     /// Room for long batches.
-    pub(super) room: Overlay,
+    pub(super) room: BatchState,
 }
 
 /// From how many transactions on a batch is long.
 const LONG_BATCH: Index = 64;
 
 impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
-    pub(super) fn new(board: &'b Board<'a, E>, rules: &'a Rules, watch: Watch<'a>, room: Overlay) -> Self {
-        let results = Vec::with_capacity(board.transactions.len());
-        let left = Overlay::default();
-        Self { board, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0, deltas: 0, left, room }
+    pub(super) fn new(
+        shared: &'b Shared<'a, E>,
+        rules: &'a BlockRules,
+        watch: Watch<'a>,
+        room: BatchState,
+    ) -> Self {
+        let results = Vec::with_capacity(shared.transactions.len());
+        let left = BatchState::default();
+        Self { shared, rules, watch, results, gas_used: 0, ahead: 0, reexecutions: 0, deltas: 0, left, room }
     }
 
     /// Makes everything final. With a `trial`, threads that help are started when that turns out to pay.
@@ -63,18 +68,18 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
     ) -> Result<(), ExecuteError<E>> {
         let mut scratch = None;
         let mut index = 0;
-        while (index as usize) < self.board.transactions.len() {
+        while (index as usize) < self.shared.transactions.len() {
             if trial.as_mut().is_some_and(|trial| trial.has_begun(index as usize)) {
                 trial = None;
             }
-            match self.board.turn(index, worker, &mut scratch) {
-                Turn::Now => {
+            match self.shared.turn(index, worker, &mut scratch) {
+                Next::Now => {
                     let end = self.run_from(index, index + 1, worker)?;
-                    self.board.complete(index..end);
-                    self.board.advance(end);
+                    self.shared.complete(index..end);
+                    self.shared.advance(end);
                     index = end;
                 }
-                Turn::Speculated(ahead) => {
+                Next::Speculated(ahead) => {
                     let Speculation { execution, speculative, watchings } = *ahead;
                     let count = execution.as_ref().map_or(1, |batch| batch.results.len());
                     let end = index + count as Index;
@@ -83,17 +88,17 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
                     let validated = check == Validity::Holds;
                     // Where loads are to blame that may be parts of deltas, the next speculation will know better.
                     let is_new = match check {
-                        Validity::Stale(sites) => self.board.watch(&sites, watchings),
+                        Validity::Stale(sites) => self.shared.watch(&sites, watchings),
                         Validity::Holds => false,
                     };
                     if !is_new {
-                        self.board.record_outcome(index..end, speculative, validated);
+                        self.shared.record_outcome(index..end, speculative, validated);
                     }
                     if !validated {
                         self.reexecutions += count as u64;
                         self.run_all(index, end, worker)?;
                     }
-                    self.board.advance(end);
+                    self.shared.advance(end);
                     index = end;
                 }
             }
@@ -109,7 +114,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         own: Index,
         worker: &mut Worker<'_, D>,
     ) -> Result<Index, ExecuteError<E>> {
-        let last = self.board.end_of_batch(index);
+        let last = self.shared.end_of_batch(index);
         let mut end = own;
         if last <= own {
             self.run_all(index, own, worker)?;
@@ -118,20 +123,20 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         // Room for a whole block is there for long batches; it would have to be swept after each of many short ones.
         let is_long = last - index > LONG_BATCH;
         if is_long {
-            std::mem::swap(worker.overlay(), &mut self.room);
+            std::mem::swap(worker.batch_state(), &mut self.room);
         }
         worker.begin_batch();
         let mut next = index;
         while next < end {
             self.run_in_batch(next, worker)?;
             next += 1;
-            if next == end && next < last && self.board.may_run(next) {
+            if next == end && next < last && self.shared.may_run(next) {
                 end += 1;
             }
         }
         self.end_batch(end, worker);
-        if is_long && (end as usize) < self.board.transactions.len() {
-            std::mem::swap(worker.overlay(), &mut self.room);
+        if is_long && (end as usize) < self.shared.transactions.len() {
+            std::mem::swap(worker.batch_state(), &mut self.room);
         }
         Ok(end)
     }
@@ -156,11 +161,11 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
 
     /// Tells others what a batch has come to that stopped before `end`. What comes last in the block nobody has to be told.
     fn end_batch<D: DatabaseRef<Error = E>>(&mut self, end: Index, worker: &mut Worker<'_, D>) {
-        if end as usize == self.board.transactions.len() {
-            self.left = std::mem::take(worker.overlay());
+        if end as usize == self.shared.transactions.len() {
+            self.left = std::mem::take(worker.batch_state());
         } else {
             let store = worker.view().store();
-            tell(end - 1, worker.overlay(), store);
+            tell(end - 1, worker.batch_state(), store);
         }
         worker.end_batch();
     }
@@ -185,11 +190,11 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
             for (number, result) in (index..).zip(executed.results) {
                 self.conclude(number, result)?;
             }
-            self.board.give_back(executed.effects);
+            self.shared.give_back(executed.effects);
             return Ok(validity);
         }
         retract(last, &executed.effects.writes, worker.view().store());
-        self.board.give_back(executed.effects);
+        self.shared.give_back(executed.effects);
         Ok(validity)
     }
 
@@ -212,7 +217,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         worker: &mut Worker<'_, D>,
     ) -> Result<(), ExecuteError<E>> {
         self.admit(index)?;
-        let transaction = &self.board.transactions[index as usize].env;
+        let transaction = &self.shared.transactions[index as usize].env;
         let database = |source| ExecuteError::Database { index: index as usize, source };
         if transaction.data.is_empty()
             && let Some(result) =
@@ -222,12 +227,12 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         }
         let executed = self.execute(index, worker)?;
         let writes = &executed.effects.writes;
-        if worker.overlay().settle(writes) {
+        if worker.batch_state().settle(writes) {
             worker.view().fees.pay(writes.fee, true);
         } else {
             // What a batch cannot hold is told by itself, after what came before it.
             let store = worker.view().store();
-            tell(index.saturating_sub(1), worker.overlay(), store);
+            tell(index.saturating_sub(1), worker.batch_state(), store);
             self.publish_last(index, writes, worker)?;
         }
         self.conclude(index, executed.result)?;
@@ -240,7 +245,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         index: Index,
         worker: &mut Worker<'_, D>,
     ) -> Result<Executed, ExecuteError<E>> {
-        let transaction = &self.board.transactions[index as usize];
+        let transaction = &self.shared.transactions[index as usize];
         self.admit(index)?;
         let executed = worker.run_in_turn(index, &transaction.env);
         let number = index as usize;
@@ -274,7 +279,7 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         if self.watch.cancelled() {
             return Err(ExecuteError::Cancelled { committed: self.results.len() });
         }
-        let transaction = &self.board.transactions[index as usize];
+        let transaction = &self.shared.transactions[index as usize];
         // Of what a transaction may have, revm does not look at this, and counts blobs itself.
         if let Err(problem) = check_form(transaction, self.rules.cfg.spec, BlobLimits::default()) {
             let (sender, reason) =

@@ -9,7 +9,7 @@ use revm::{DatabaseRef, primitives::hardfork::SpecId};
 use crate::{
     changes::FinalWrites,
     store::{AccountWrite, Fees, Index, SlotWrite, Store},
-    view::{Overlay, Writes},
+    view::{BatchState, Writes},
 };
 
 /// Publishes what a transaction writes that ran ahead of its turn.
@@ -45,11 +45,11 @@ pub(super) fn publish_final(index: Index, writes: &Writes, store: &Store) {
 }
 
 /// Publishes what a batch in its turn has come to, as of its last transaction.
-pub(super) fn tell(last: Index, overlay: &mut Overlay, store: &Store) {
-    for (address, info) in overlay.take_accounts() {
+pub(super) fn tell(last: Index, batch_state: &mut BatchState, store: &Store) {
+    for (address, info) in batch_state.take_accounts() {
         store.accounts.change(address, |versions| versions.settle(last, info));
     }
-    for (key, word) in overlay.take_slots() {
+    for (key, word) in batch_state.take_slots() {
         store.slots.change(key, |versions| versions.settle(last, word));
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn retract(index: Index, writes: &Writes, store: &Store) {
 /// What was written last, when everything is final: `left` by the end of the block, and before that by what is stored.
 pub(super) fn collect<D: DatabaseRef>(
     store: &mut Store,
-    left: &mut Overlay,
+    left: &mut BatchState,
     fees: &Fees,
     spec: SpecId,
     state: &D,

@@ -7,7 +7,7 @@ use std::fmt;
 use revm::interpreter::instructions::GasTable;
 use rustc_hash::FxHashSet;
 
-use super::log::{Side, Site};
+use super::log::{LoadSite, Side};
 
 /// A word on the stack that is a loaded one plus or minus something.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +20,11 @@ pub(crate) struct Term {
 /// What a view needs to follow words.
 pub(crate) struct Following {
     /// Where to look more closely.
-    pub(crate) sites: FxHashSet<Site>,
+    pub(crate) sites: FxHashSet<LoadSite>,
     /// What instructions cost at the least.
     pub(crate) gas: GasTable,
     /// Where the load is that is going on.
-    pub(crate) site: Site,
+    pub(crate) site: LoadSite,
     /// Whether words are being followed.
     pub(crate) is_busy: bool,
     /// The sum that a load has found, while words are being followed.

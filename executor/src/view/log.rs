@@ -68,7 +68,7 @@ pub(crate) struct SlotRead {
     /// Whether anybody in the block had written the slot, or taken the account's storage away.
     pub(crate) written: bool,
     /// The instruction that loaded it first; zero if that was no load.
-    pub(crate) site: Site,
+    pub(crate) site: LoadSite,
 }
 
 impl Presence {
@@ -135,7 +135,7 @@ impl Presence {
 }
 
 /// A place in a code that loads a word. Two places may have the same number: it only says where to look more closely.
-pub(crate) type Site = u64;
+pub(crate) type LoadSite = u64;
 
 /// A word that an execution only added to.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use revm::{
     state::AccountInfo,
 };
 
-use super::Rules;
+use super::BlockRules;
 use crate::{
     store::{AccountDelta, AccountWrite},
     view::{BalanceNeed, Effects, Presence, View},
@@ -37,7 +37,7 @@ pub(super) struct Plain {
 
 impl Plain {
     /// The rules for transfers; none if the block's rules are not those of a known fork.
-    pub(super) fn new(rules: &Rules) -> Option<Self> {
+    pub(super) fn new(rules: &BlockRules) -> Option<Self> {
         let spec = rules.cfg.spec;
         // Before Spurious Dragon an account also comes into being by receiving nothing.
         if !spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) || spec.is_enabled_in(SpecId::AMSTERDAM) {

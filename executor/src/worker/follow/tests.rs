@@ -15,7 +15,7 @@ use super::FxBuildHasher;
 use crate::{
     store::{Answers, Fees, Store},
     view::{Effects, Side},
-    worker::{Rules, Worker},
+    worker::{BlockRules, Worker},
 };
 use std::hash::BuildHasher as _;
 
@@ -169,8 +169,11 @@ fn run(
     follows: bool,
 ) -> (ExecutionResult, Box<Effects>) {
     let state = state(codes, words);
-    let rules =
-        Rules { block: BlockEnv::default(), cfg: CfgEnv::new_with_spec(spec), answers: Answers::default() };
+    let rules = BlockRules {
+        block: BlockEnv::default(),
+        cfg: CfgEnv::new_with_spec(spec),
+        answers: Answers::default(),
+    };
     let (store, fees) = (Store::default(), Fees::new(Address::ZERO));
     let mut worker = Worker::new(&rules, &state, &store, &fees);
     let call = TxEnv {

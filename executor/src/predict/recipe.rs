@@ -1,4 +1,4 @@
-//! Templates: what following a code came to, as a function of the transaction and the state.
+//! Recipes: what following a code came to, as a function of the transaction and the state.
 //!
 //! In: the way that one transaction went, written down while it was followed ([`Trail`]). Out: decision trees (each laid
 //! out as a [`Program`]) that give later transactions their access sets without following the code: the keys it touches
@@ -25,7 +25,7 @@ use rustc_hash::FxBuildHasher;
 use self::forest::Forest;
 use self::program::Program;
 
-use super::results::Results;
+use super::memo::Memo;
 use crate::access_set::AccessSet;
 
 pub(super) use self::replay::{Replay, Subject};
@@ -55,7 +55,7 @@ pub(super) struct Root {
 
 /// The trees of one root.
 #[derive(Debug, Default)]
-pub(super) struct Template {
+pub(super) struct Recipe {
     forest: Mutex<Forest>,
     programs: RwLock<Vec<Arc<Program>>>,
     /// How often a tree has grown.
@@ -66,7 +66,7 @@ pub(super) struct Template {
     wants_signers: AtomicBool,
 }
 
-impl Template {
+impl Recipe {
     fn programs(&self) -> Vec<Arc<Program>> {
         self.programs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -107,10 +107,10 @@ impl Template {
     }
 }
 
-/// A template, and how large it was when the cache was last told.
+/// A recipe, and how large it was when the cache was last told.
 #[derive(Clone, Debug, Default)]
 struct Weighed {
-    template: Arc<Template>,
+    recipe: Arc<Recipe>,
     size: u64,
 }
 
@@ -123,76 +123,76 @@ impl Weighter<Root, Weighed> for BySize {
     }
 }
 
-/// The templates that all threads share.
+/// The recipes that all threads share.
 #[derive(Debug)]
-pub(super) struct Templates {
+pub(super) struct Recipes {
     shared: Cache<Root, Weighed, BySize>,
-    /// How often any template has grown.
+    /// How often any recipe has grown.
     grown: AtomicU32,
 }
 
-impl Default for Templates {
+impl Default for Recipes {
     fn default() -> Self {
         Self { shared: Cache::with_weighter(AT_HAND, CAPACITY, BySize), grown: AtomicU32::new(0) }
     }
 }
 
-/// A template that a thread has at hand, and its programs as they were when the thread last saw it grow. An answer
-/// comes from what is here: what threads share is looked at only when some template has grown since.
+/// A recipe that a thread has at hand, and its programs as they were when the thread last saw it grow. An answer
+/// comes from what is here: what threads share is looked at only when some recipe has grown since.
 #[derive(Debug)]
 pub(super) struct AtHand {
     /// The program that is asked first, mostly the only one.
     first: Option<Arc<Program>>,
     others: Vec<Arc<Program>>,
-    template: Arc<Template>,
+    recipe: Arc<Recipe>,
     version: u32,
-    /// How often any template had grown when this one was last looked at.
+    /// How often any recipe had grown when this one was last looked at.
     grown: u32,
-    /// How often there was an answer that the template has not been told of.
+    /// How often there was an answer that the recipe has not been told of.
     hits: u32,
 }
 
 impl AtHand {
-    fn new(template: Arc<Template>, grown: u32) -> Self {
-        let version = template.version.load(Ordering::Acquire);
-        let mut known = Self { first: None, others: Vec::new(), template, version, grown, hits: 0 };
+    fn new(recipe: Arc<Recipe>, grown: u32) -> Self {
+        let version = recipe.version.load(Ordering::Acquire);
+        let mut known = Self { first: None, others: Vec::new(), recipe, version, grown, hits: 0 };
         known.fetch();
         known
     }
 
     fn fetch(&mut self) {
-        let mut programs = self.template.programs().into_iter();
+        let mut programs = self.recipe.programs().into_iter();
         self.first = programs.next();
         self.others = programs.collect();
     }
 
-    /// Looks whether the template has grown.
+    /// Looks whether the recipe has grown.
     #[cold]
     fn look(&mut self, grown: u32) {
         self.grown = grown;
-        let version = self.template.version.load(Ordering::Acquire);
+        let version = self.recipe.version.load(Ordering::Acquire);
         if version != self.version {
             self.version = version;
             self.fetch();
         }
     }
 
-    /// Tells the template how often there was an answer.
+    /// Tells the recipe how often there was an answer.
     fn report(&mut self) {
-        self.template.hits.fetch_add(std::mem::take(&mut self.hits), Ordering::Relaxed);
+        self.recipe.hits.fetch_add(std::mem::take(&mut self.hits), Ordering::Relaxed);
     }
 
     /// Adds what the first tree that has an answer answers to `set`, which is empty. The gas that the transaction uses,
     /// none if no tree has an answer; the set is empty again then.
     pub(super) fn answer<D: DatabaseRef>(
         &mut self,
-        templates: &Templates,
+        recipes: &Recipes,
         replay: &mut Replay,
         subject: &Subject<'_, D>,
-        results: &mut Results,
+        results: &mut Memo,
         set: &mut AccessSet,
     ) -> Option<u64> {
-        let grown = templates.grown.load(Ordering::Acquire);
+        let grown = recipes.grown.load(Ordering::Acquire);
         if grown != self.grown {
             self.look(grown);
         }
@@ -210,34 +210,34 @@ impl AtHand {
     }
 }
 
-/// The templates that one thread has at hand.
-pub(super) type TemplatesAtHand = HashMap<Root, AtHand, FxBuildHasher>;
+/// The recipes that one thread has at hand.
+pub(super) type RecipesAtHand = HashMap<Root, AtHand, FxBuildHasher>;
 
-impl Templates {
-    /// The template of a root, which may be empty still.
-    pub(super) fn get(&self, at_hand: &mut TemplatesAtHand, root: Root) -> Arc<Template> {
+impl Recipes {
+    /// The recipe of a root, which may be empty still.
+    pub(super) fn get(&self, at_hand: &mut RecipesAtHand, root: Root) -> Arc<Recipe> {
         if let Some(known) = at_hand.get_mut(&root) {
             known.report();
-            return Arc::clone(&known.template);
+            return Arc::clone(&known.recipe);
         }
         let fresh = || Ok::<_, std::convert::Infallible>(Weighed::default());
-        let template = match self.shared.get_or_insert_with(&root, fresh) {
-            Ok(entry) => entry.template,
+        let recipe = match self.shared.get_or_insert_with(&root, fresh) {
+            Ok(entry) => entry.recipe,
             Err(never) => match never {},
         };
         if at_hand.len() >= AT_HAND {
             at_hand.clear();
         }
         let grown = self.grown.load(Ordering::Acquire);
-        at_hand.insert(root, AtHand::new(Arc::clone(&template), grown));
-        template
+        at_hand.insert(root, AtHand::new(Arc::clone(&recipe), grown));
+        recipe
     }
 
-    /// Adds to a template, and lets the cache know its size.
-    pub(super) fn learn(&self, root: Root, template: &Arc<Template>, trails: Vec<Trail>) {
-        template.learn(trails);
+    /// Adds to a recipe, and lets the cache know its size.
+    pub(super) fn learn(&self, root: Root, recipe: &Arc<Recipe>, trails: Vec<Trail>) {
+        recipe.learn(trails);
         self.grown.fetch_add(1, Ordering::Release);
-        let size = template.programs().iter().map(|program| program.size() as u64).sum();
-        self.shared.insert(root, Weighed { template: Arc::clone(template), size });
+        let size = recipe.programs().iter().map(|program| program.size() as u64).sum();
+        self.shared.insert(root, Weighed { recipe: Arc::clone(recipe), size });
     }
 }

@@ -15,7 +15,7 @@ use std::{
 
 use revm::DatabaseRef;
 
-use super::targets::Targets;
+use super::conflicts_by_callee::ConflictsByCallee;
 use crate::{access_set::AccessSet, block::Transaction, dag::Writers, schedule, store::Index};
 
 /// How many transactions are predicted at a time.
@@ -126,7 +126,7 @@ pub(super) trait Progress {
 
 /// What is known of what has to wait for what.
 #[derive(Debug)]
-pub(super) struct Planner<'a> {
+pub(super) struct Dispatcher<'a> {
     knowledge: Knowledge,
     /// Whether everything is executed ahead, also what the committing thread would do as fast by itself.
     eager: bool,
@@ -140,7 +140,7 @@ pub(super) struct Planner<'a> {
     /// How long a batch may be for all that speculations have shown, and the speculations that have shown it.
     earned: u32,
     earned_by: (u64, u64),
-    targets: Targets,
+    conflicts_by_callee: ConflictsByCallee,
     /// The number of final transactions when it was last not so that all that could be speculated on had to wait.
     last_speculated: usize,
     /// Whether that has been so for too long.
@@ -179,7 +179,7 @@ struct Node {
     remaining: u64,
 }
 
-impl<'a> Planner<'a> {
+impl<'a> Dispatcher<'a> {
     pub(super) fn new(
         transactions: usize,
         beneficiary: alloy_primitives::Address,
@@ -196,7 +196,7 @@ impl<'a> Planner<'a> {
             long_first: None,
             earned: 1,
             earned_by: (0, 0),
-            targets: Targets::default(),
+            conflicts_by_callee: ConflictsByCallee::default(),
             last_speculated: 0,
             has_given_up: false,
             batch: 1,
@@ -275,7 +275,7 @@ impl<'a> Planner<'a> {
         transactions: &[Transaction],
     ) {
         for (range, validated) in outcomes {
-            self.targets.learn(range, validated, transactions);
+            self.conflicts_by_callee.learn(range, validated, transactions);
         }
     }
 
@@ -323,7 +323,7 @@ impl<'a> Planner<'a> {
         let end = transactions.len();
         let is_far = batch > 1 && (self.cursor >= end || self.cursor > nearest + BATCHES_AHEAD * batch);
         // What has to wait for others now need not do so later.
-        if is_far || self.targets.any() {
+        if is_far || self.conflicts_by_callee.any() {
             self.cursor = nearest;
         }
         let mut blocked = 0;
@@ -331,7 +331,9 @@ impl<'a> Planner<'a> {
             let start = self.cursor;
             self.cursor += 1;
             let may = |index: usize| {
-                !self.targets.conflict(index, committed..start, |it| progress.is_done(it as Index))
+                !self
+                    .conflicts_by_callee
+                    .conflict(index, committed..start, |it| progress.is_done(it as Index))
             };
             if is_left(start) {
                 continue;
@@ -367,9 +369,10 @@ impl<'a> Planner<'a> {
     ) -> Option<Index> {
         let long_first = self.long_first.get_or_insert_with(|| long_first(transactions));
         while let Some(index) = long_first.pop() {
-            let is_alone = !self
-                .targets
-                .conflict(index as usize, committed..index as usize, |it| progress.is_done(it as Index));
+            let is_alone =
+                !self
+                    .conflicts_by_callee
+                    .conflict(index as usize, committed..index as usize, |it| progress.is_done(it as Index));
             if index as usize > committed + 1 && is_alone && progress.claim(index) {
                 return Some(index);
             }

@@ -1,4 +1,4 @@
-//! Answers from a template: computes what the tree needs, decides, and notes what is touched.
+//! Answers from a recipe: computes what the tree needs, decides, and notes what is touched.
 //!
 //! In: a [`Program`], a transaction and a view of the state. Out: the accesses, into an [`AccessSet`], or that the tree
 //! has no answer, because the transaction decides something in a way that was not seen, or the view does not answer.
@@ -12,8 +12,8 @@ use revm::{
 };
 
 use super::super::environment::{block_hash, block_source, block_word, clamp, fee_sources};
+use super::super::memo::Memo;
 use super::super::node::TouchKind;
-use super::super::results::Results;
 use super::super::{BlockContext, MAX_GAS, fee, words};
 use super::program::{BalanceQuery, Leaf, Operand, PrecompileCall, Program, Span, Step};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
@@ -76,7 +76,7 @@ impl Replay {
         &mut self,
         program: &Program,
         subject: &Subject<'_, D>,
-        results: &mut Results,
+        results: &mut Memo,
         set: &mut AccessSet,
     ) -> Option<u64> {
         self.stores.clear();
@@ -239,7 +239,7 @@ impl Replay {
         &self,
         subject: &Subject<'_, D>,
         number: u16,
-        results: &'a mut Results,
+        results: &'a mut Memo,
     ) -> Option<&'a [u8]> {
         let gas = subject.tx.gas_limit.min(MAX_GAS);
         let returned = results.precompile(subject.rules, number, &self.bytes, gas)?;
@@ -270,7 +270,7 @@ impl Replay {
         program: &Program,
         step: &Step,
         subject: &Subject<'_, D>,
-        results: &mut Results,
+        results: &mut Memo,
         set: &mut AccessSet,
     ) -> Option<(u32, U256)> {
         let Subject { tx, block, state, .. } = subject;

@@ -25,13 +25,13 @@ pub(crate) enum Stage {
 
 /// The stages of all transactions.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct Claims {
     stages: Vec<AtomicU8>,
     /// The transaction that somebody waits for.
     awaited: AtomicU32,
 }
 
-impl Turns {
+impl Claims {
     pub(crate) fn new(transactions: usize) -> Self {
         Self {
             stages: (0..transactions).map(|_| AtomicU8::new(OPEN)).collect(),

@@ -177,7 +177,7 @@ enum Undo {
 
 /// The state under a transaction.
 #[derive(Clone, Default)]
-pub(super) struct World {
+pub(super) struct TouchedState {
     accounts: Vec<Account>,
     by_address: HashMap<Address, AccountId, FxBuildHasher>,
     slots: Vec<Slot>,
@@ -192,7 +192,7 @@ pub(super) struct World {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checkpoint(usize);
 
-impl World {
+impl TouchedState {
     /// Forgets everything but the room for it.
     pub(super) fn clear(&mut self) {
         self.accounts.clear();

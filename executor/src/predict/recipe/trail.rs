@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::super::node::{CALL_DATA, Definition, Node, NodeId, Piece, Test, TouchKind};
 use super::super::region::Region;
-use super::super::world::Word;
+use super::super::touched_state::Word;
 use crate::access_set::Shortfall;
 
 /// A path with more expressions than this is not written down.

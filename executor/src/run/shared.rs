@@ -21,9 +21,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Predictions,
-    planner::{Hint, Job, Knowledge, Planner, Progress},
+    claims::{Claims, Stage},
+    dispatcher::{Dispatcher, Hint, Job, Knowledge, Progress},
     publish::publish,
-    turns::{Stage, Turns},
 };
 use crate::{
     access_set::AccessSet,
@@ -31,8 +31,8 @@ use crate::{
     predict::{BlockContext, Scratch},
     schedule::TRANSFER_GAS,
     store::{Index, lock},
-    view::{Effects, Site, WordDelta},
-    worker::{Batch, Failure, Rules, Worker},
+    view::{Effects, LoadSite, WordDelta},
+    worker::{Batch, BlockRules, Failure, Worker},
 };
 
 /// How many transactions the committing thread runs one after the other while there is nobody else yet.
@@ -58,21 +58,21 @@ pub(super) struct Speculation<E> {
 }
 
 /// What threads share.
-pub(super) struct Board<'a, E> {
+pub(super) struct Shared<'a, E> {
     pub(super) transactions: &'a [Transaction],
-    rules: &'a Rules,
+    rules: &'a BlockRules,
     predictions: Predictions<'a>,
     /// Whether there are threads besides the one that commits.
-    shared: bool,
+    has_helpers: bool,
     /// Whether the thread that commits runs nothing in its turn that can be run ahead.
     eager: bool,
-    turns: Turns,
+    claims: Claims,
     ahead: Vec<Mutex<Option<Box<Speculation<E>>>>>,
     finished: Mutex<Vec<Range<Index>>>,
     /// Lists to be used again by whoever runs ahead: memory stays with the thread that asked for it.
     #[expect(clippy::vec_box, reason = "a box goes from thread to thread as it is")]
     spares: Mutex<Vec<Box<Effects>>>,
-    planner: Mutex<Planner<'a>>,
+    dispatcher: Mutex<Dispatcher<'a>>,
     committed: AtomicUsize,
     over: AtomicBool,
     /// Set where somebody wants it to end.
@@ -102,22 +102,22 @@ pub(super) struct Board<'a, E> {
 #[derive(Debug, Default)]
 struct Watched {
     /// Those that may be parts of deltas, and which change of this list has added them.
-    since: FxHashMap<Site, u32>,
+    since: FxHashMap<LoadSite, u32>,
     /// Those that have turned out not to be.
-    given_up: FxHashSet<Site>,
+    given_up: FxHashSet<LoadSite>,
 }
 
-impl<E> Progress for Board<'_, E> {
+impl<E> Progress for Shared<'_, E> {
     fn committed(&self) -> usize {
         self.committed.load(Ordering::Acquire)
     }
 
     fn claim(&self, index: Index) -> bool {
-        self.turns.claim(index)
+        self.claims.claim(index)
     }
 
     fn is_done(&self, index: Index) -> bool {
-        self.turns.stage(index) == Stage::Done
+        self.claims.stage(index) == Stage::Done
     }
 
     fn speculations(&self) -> (u64, u64) {
@@ -134,17 +134,17 @@ impl<E> Progress for Board<'_, E> {
 }
 
 /// How a thread finds the next transaction to make final.
-pub(super) enum Turn<E> {
+pub(super) enum Next<E> {
     /// It ran ahead.
     Speculated(Box<Speculation<E>>),
     /// It is to be run now.
     Now,
 }
 
-impl<'a, E: std::error::Error + 'static> Board<'a, E> {
+impl<'a, E: std::error::Error + 'static> Shared<'a, E> {
     pub(super) fn new(
         transactions: &'a [Transaction],
-        rules: &'a Rules,
+        rules: &'a BlockRules,
         predictions: Predictions<'a>,
         threads: usize,
         (eager, is_alone): (bool, bool),
@@ -155,19 +155,19 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             Predictions::Given(_) => Knowledge::Given,
             Predictions::ByNeed(_) => Knowledge::ByNeed,
         };
-        let shared = threads > 1 || eager;
-        let count = if shared { transactions.len() } else { 0 };
+        let has_helpers = threads > 1 || eager;
+        let count = if has_helpers { transactions.len() } else { 0 };
         Self {
             transactions,
             rules,
             predictions,
-            shared,
+            has_helpers,
             eager,
-            turns: Turns::new(count),
+            claims: Claims::new(count),
             ahead: (0..count).map(|_| Mutex::new(None)).collect(),
             finished: Mutex::default(),
             spares: Mutex::default(),
-            planner: Mutex::new(Planner::new(
+            dispatcher: Mutex::new(Dispatcher::new(
                 count,
                 rules.block.beneficiary,
                 knowledge,
@@ -221,7 +221,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
 
     /// Takes note that an execution is stale because of what loads have found. True if nobody has looked yet whether all of
     /// them are parts of deltas; somebody will next time. `watchings` is what the execution knew.
-    pub(super) fn watch(&self, sites: &[Site], watchings: u32) -> bool {
+    pub(super) fn watch(&self, sites: &[LoadSite], watchings: u32) -> bool {
         if sites.is_empty() {
             return false;
         }
@@ -269,14 +269,14 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         scratch: &mut Option<Scratch>,
     ) -> bool {
         let job = {
-            let mut planner = lock(&self.planner);
+            let mut dispatcher = lock(&self.dispatcher);
             let finished = std::mem::take(&mut *lock(&self.finished));
-            planner.absorb(finished);
+            dispatcher.absorb(finished);
             let outcomes = std::mem::take(&mut *lock(&self.outcomes));
-            planner.learn(outcomes, self.transactions);
-            let job = planner.job(self.transactions, self);
-            self.batch.store(planner.batch, Ordering::Relaxed);
-            self.idle_until.store(planner.idle_until, Ordering::Relaxed);
+            dispatcher.learn(outcomes, self.transactions);
+            let job = dispatcher.job(self.transactions, self);
+            self.batch.store(dispatcher.batch, Ordering::Relaxed);
+            self.idle_until.store(dispatcher.idle_until, Ordering::Relaxed);
             job
         };
         match job {
@@ -287,9 +287,9 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
                 let start = Instant::now();
                 let hints = range.clone().map(|index| self.hint(index, state, scratch)).collect();
                 let predicted = Instant::now();
-                let mut planner = lock(&self.planner);
-                planner.insert(range.start, hints, self.transactions, state, self);
-                drop(planner);
+                let mut dispatcher = lock(&self.dispatcher);
+                dispatcher.insert(range.start, hints, self.transactions, state, self);
+                drop(dispatcher);
                 let time = |since: Duration| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
                 self.predicting.fetch_add(time(predicted - start), Ordering::Relaxed);
                 self.planning.fetch_add(time(predicted.elapsed()), Ordering::Relaxed);
@@ -325,12 +325,12 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             let before = self.pace.load(Ordering::Relaxed);
             self.pace.store(took.max(before - before / 16).max(1), Ordering::Relaxed);
         }
-        self.turns.release(end..range.end);
+        self.claims.release(end..range.end);
         *lock(&self.ahead[first as usize]) =
             Some(Box::new(Speculation { execution, speculative, watchings: worker.watchings }));
         // Whoever waits does so for the first of them.
-        self.turns.complete(first + 1..end);
-        if self.turns.finish(first) {
+        self.claims.complete(first + 1..end);
+        if self.claims.finish(first) {
             self.committer.unpark();
         }
         lock(&self.finished).push(first..end);
@@ -376,19 +376,19 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
         index: Index,
         worker: &mut Worker<'_, D>,
         scratch: &mut Option<Scratch>,
-    ) -> Turn<E> {
-        if !self.shared {
-            return Turn::Now;
+    ) -> Next<E> {
+        if !self.has_helpers {
+            return Next::Now;
         }
         loop {
-            match self.turns.stage(index) {
+            match self.claims.stage(index) {
                 Stage::Done => {
                     let ahead = lock(&self.ahead[index as usize]).take();
-                    return ahead.map_or(Turn::Now, Turn::Speculated);
+                    return ahead.map_or(Next::Now, Next::Speculated);
                 }
                 Stage::Open => {
                     if !(self.eager && self.work(worker, scratch)) && self.claim(index) {
-                        return Turn::Now;
+                        return Next::Now;
                     }
                 }
                 Stage::Claimed => {
@@ -408,16 +408,16 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
             }
             spin_loop();
         }
-        while self.turns.await_end(index) {
+        while self.claims.await_end(index) {
             thread::park_timeout(NAPS[1]);
         }
-        self.turns.stop_waiting();
+        self.claims.stop_waiting();
     }
 
     /// The end of what the committing thread should run one after the other from a transaction on, as far as it may.
     pub(super) fn end_of_batch(&self, index: Index) -> Index {
         let count = self.transactions.len() as Index;
-        if !self.shared {
+        if !self.has_helpers {
             return count;
         }
         if self.eager {
@@ -429,13 +429,13 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
 
     /// Reserves a transaction for the thread that commits.
     pub(super) fn may_run(&self, index: Index) -> bool {
-        !self.shared || self.claim(index)
+        !self.has_helpers || self.claim(index)
     }
 
     /// Says that transactions have run in their turn and what they write is published.
     pub(super) fn complete(&self, range: Range<Index>) {
-        if self.shared {
-            self.turns.complete(range.clone());
+        if self.has_helpers {
+            self.claims.complete(range.clone());
             lock(&self.finished).push(range);
         }
     }
@@ -483,7 +483,7 @@ impl<'a, E: std::error::Error + 'static> Board<'a, E> {
     /// The number of edges, and the processor time for predictions and for plans.
     pub(super) fn figures(&self) -> (u64, Duration, Duration) {
         let time = |nanoseconds: &AtomicU64| Duration::from_nanos(nanoseconds.load(Ordering::Relaxed));
-        (lock(&self.planner).edges, time(&self.predicting), time(&self.planning))
+        (lock(&self.dispatcher).edges, time(&self.predicting), time(&self.planning))
     }
 }
 

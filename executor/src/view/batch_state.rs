@@ -18,7 +18,7 @@ use crate::store::{AccountDelta, AccountWrite};
 
 /// What transactions one after the other leave to each other.
 #[derive(Debug, Default)]
-pub(crate) struct Overlay {
+pub(crate) struct BatchState {
     accounts: FxHashMap<Address, Known>,
     slots: FxHashMap<(Address, U256), KnownWord>,
     /// More about accounts, of batches that run ahead.
@@ -39,9 +39,9 @@ struct Known {
 
 /// An account in its place, while a batch runs in its turn.
 #[derive(Debug)]
-pub(crate) struct Place<'o>(&'o mut Known);
+pub(crate) struct AccountInPlace<'o>(&'o mut Known);
 
-impl Place<'_> {
+impl AccountInPlace<'_> {
     /// The account.
     pub(crate) fn info(&self) -> Option<&AccountInfo> {
         self.0.info.as_ref()
@@ -83,7 +83,7 @@ impl Known {
     }
 }
 
-impl Overlay {
+impl BatchState {
     pub(crate) fn clear(&mut self) {
         self.accounts.clear();
         self.slots.clear();
@@ -122,9 +122,9 @@ impl Overlay {
     }
 
     /// Two different accounts that are known, to be changed in their place.
-    pub(super) fn places(&mut self, addresses: [&Address; 2]) -> Option<[Place<'_>; 2]> {
+    pub(super) fn places(&mut self, addresses: [&Address; 2]) -> Option<[AccountInPlace<'_>; 2]> {
         match self.accounts.get_disjoint_mut(addresses) {
-            [Some(first), Some(second)] => Some([Place(first), Place(second)]),
+            [Some(first), Some(second)] => Some([AccountInPlace(first), AccountInPlace(second)]),
             _ => None,
         }
     }

@@ -15,7 +15,7 @@ const NONE: u32 = u32::MAX;
 
 /// How speculations on transactions went, by whom they call.
 #[derive(Debug, Default)]
-pub(super) struct Targets {
+pub(super) struct ConflictsByCallee {
     /// Speculations that held before one did not.
     validated: Vec<Range<Index>>,
     /// The number of whom each transaction calls. There are none until a speculation does not hold.
@@ -40,7 +40,7 @@ impl Record {
     }
 }
 
-impl Targets {
+impl ConflictsByCallee {
     /// Whether any speculation did not hold.
     pub(super) fn any(&self) -> bool {
         !self.of.is_empty()
@@ -109,15 +109,15 @@ mod tests {
             Transaction { hash: None, env: TxEnv { kind, data: Bytes::from(vec![1]), ..TxEnv::default() } }
         };
         let transactions = [1, 2, 1, 3, 2, 1].map(call);
-        let mut targets = Targets::default();
-        targets.learn(1..2, true, &transactions);
-        assert!(!targets.any());
-        targets.learn(2..3, false, &transactions);
-        assert!(targets.any() && !targets.conflict(5, 0..5, |_| false));
-        targets.learn(0..1, false, &transactions);
-        assert!(targets.conflict(5, 0..5, |_| false));
-        assert!(!targets.conflict(5, 0..5, |it| it == 0 || it == 2));
-        assert!(!targets.conflict(4, 0..4, |_| false));
-        assert!(!targets.conflict(3, 0..3, |_| false));
+        let mut conflicts_by_callee = ConflictsByCallee::default();
+        conflicts_by_callee.learn(1..2, true, &transactions);
+        assert!(!conflicts_by_callee.any());
+        conflicts_by_callee.learn(2..3, false, &transactions);
+        assert!(conflicts_by_callee.any() && !conflicts_by_callee.conflict(5, 0..5, |_| false));
+        conflicts_by_callee.learn(0..1, false, &transactions);
+        assert!(conflicts_by_callee.conflict(5, 0..5, |_| false));
+        assert!(!conflicts_by_callee.conflict(5, 0..5, |it| it == 0 || it == 2));
+        assert!(!conflicts_by_callee.conflict(4, 0..4, |_| false));
+        assert!(!conflicts_by_callee.conflict(3, 0..3, |_| false));
     }
 }
