@@ -11,13 +11,13 @@ use crate::{
     access::{ByteRange, Call, CallKind, Condition, Effect},
     expression::{Environment, Expressions, Node as Word, Sources, Space},
     facts::strip,
-    flow::field_of,
     id::ExprId,
     location::Slot,
     simplify::Builder,
     slot::normalise,
     summary::Summary,
     update::hull,
+    uses::field_of,
 };
 
 /// Some bytes of a slot.

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
     access::{Access, ByteRange, CallKind, Effect, WriteForm},
-    dispatch::Analysis,
+    analyze::Analysis,
     expression::{Expressions, Node as Word, Space},
     id::ExprId,
     location::{Projection, Root, Slot},

@@ -15,8 +15,8 @@ use alloy_primitives::{Bytes, U256};
 use revm_bytecode::{OpCode, opcode as op};
 
 use crate::code::Code;
-use machine::{Ending, Machine, Room};
-use memory::{Cell, Origin};
+use machine::{ConstructorMachine, Ending, StepsLeft};
+use memory::{ByteOrigin, CodeByte};
 
 /// What running code as creation code comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,9 +83,9 @@ pub fn deployed(code: &Bytes) -> Option<Deployment> {
         return None;
     }
     let code = Code::new(code.clone());
-    let mut room = Room::new(MAX_STEPS);
+    let mut room = StepsLeft::new(MAX_STEPS);
     // Ways are followed in the order of how many guesses they contradict.
-    let mut ways = VecDeque::from([Machine::default()]);
+    let mut ways = VecDeque::from([ConstructorMachine::default()]);
     let mut followed = 0;
     while let Some(machine) = ways.pop_front() {
         followed += 1;
@@ -106,19 +106,20 @@ pub fn deployed(code: &Bytes) -> Option<Deployment> {
 }
 
 /// What a return would deploy, if that can be code that runs.
-fn judge(cells: &[Cell]) -> Option<Deployment> {
+fn judge(cells: &[CodeByte]) -> Option<Deployment> {
     if cells.is_empty() || cells.len() > MAX_CODE {
         return None;
     }
-    if cells[0].origin == Origin::OtherCode(0) {
+    if cells[0].origin == ByteOrigin::OtherCode(0) {
         return Some(Deployment::Copy);
     }
     let deployed = gather(cells);
     (is_program(&deployed) && deployed.code.len() <= MAX_CODE).then_some(Deployment::Runtime(deployed))
 }
 
-fn gather(cells: &[Cell]) -> Deployed {
-    let mut found = Deployed { code: cells.iter().map(Cell::known_value).collect(), ..Deployed::default() };
+fn gather(cells: &[CodeByte]) -> Deployed {
+    let mut found =
+        Deployed { code: cells.iter().map(CodeByte::known_value).collect(), ..Deployed::default() };
     // Words by what they are, so that one immutable in several places has one number.
     let mut words: Vec<(u32, u8)> = Vec::new();
     for (at, cell) in (0_u32..).zip(cells) {
@@ -137,7 +138,7 @@ fn gather(cells: &[Cell]) -> Deployed {
                 });
                 found.unknown.push(UnknownBytes { id: id as u32, range: at..at + 1 });
             }
-        } else if let Origin::Code(from) = cell.origin {
+        } else if let ByteOrigin::Code(from) = cell.origin {
             match found.copied.last_mut() {
                 Some(last)
                     if last.range.end == at && last.from + (last.range.end - last.range.start) == from =>

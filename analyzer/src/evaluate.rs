@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        dispatch::{Options, analyze},
+        analyze::{Options, analyze},
         expression::Space,
     };
 

@@ -8,7 +8,7 @@
 //! `incomplete` list.
 
 mod branch;
-mod draft;
+mod node_draft;
 mod failure;
 mod floor;
 mod order;
@@ -21,13 +21,14 @@ use std::rc::Rc;
 use revm_bytecode::opcode as op;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
-use self::draft::{Draft, Edge, Key, Made};
 pub(crate) use self::failure::Failures;
 use self::floor::Floors;
+use self::node_draft::{Edge, Key, Made, NodeDraft};
 use self::order::{Queue, Visits};
 use self::phi::NodeMeet;
 
 use crate::{
+    address_order::PhiOrder,
     code::{Code, Pc},
     expression::Node as Word,
     facts::Facts,
@@ -35,7 +36,6 @@ use crate::{
     id::ExprId,
     immutable::Immutable,
     incomplete::{Incomplete, Reason},
-    linear::PhiOrder,
     simplify::Builder,
     slot::FoldedEntries,
     state::{Place, State, join},
@@ -110,7 +110,7 @@ pub(crate) struct Shared<'a> {
 /// Lists that are empty between explorations.
 #[derive(Default)]
 pub(crate) struct Room {
-    drafts: Vec<Draft>,
+    drafts: Vec<NodeDraft>,
     pub(crate) nodes: Vec<Node>,
     index: FxHashMap<Key, u32>,
     made: FxHashMap<Key, Made>,
@@ -149,7 +149,7 @@ struct Explorer<'s, 'a> {
     budget: Budget,
     is_fallback: bool,
     base: u32,
-    drafts: Vec<Draft>,
+    drafts: Vec<NodeDraft>,
     /// What the graph keeps of each draft.
     nodes: Vec<Node>,
     index: FxHashMap<Key, u32>,
@@ -361,7 +361,7 @@ impl Explorer<'_, '_> {
         }
         let call_sites = self.call_sites(from, floor);
         let depth = (self.floors.call_sites(floor).len() + self.labels.len()) as u32;
-        let draft = Draft { narrow, iteration, depth, ..Draft::new(start, from) };
+        let draft = NodeDraft { narrow, iteration, depth, ..NodeDraft::new(start, from) };
         let made = self.make_node(draft, call_sites);
         if let Some(node) = made {
             self.index.insert(chosen, node);
@@ -369,13 +369,13 @@ impl Explorer<'_, '_> {
         made
     }
 
-    fn make_node(&mut self, draft: Draft, call_sites: Rc<[Pc]>) -> Option<u32> {
+    fn make_node(&mut self, draft: NodeDraft, call_sites: Rc<[Pc]>) -> Option<u32> {
         if self.drafts.len() >= self.budget.nodes {
             return None;
         }
         let node = self.drafts.len() as u32;
         let rank = self.drafts.get(draft.parent as usize).map_or(0, |parent| parent.rank);
-        self.drafts.push(Draft { rank, ..draft });
+        self.drafts.push(NodeDraft { rank, ..draft });
         self.nodes.push(Node {
             call_sites,
             facts: Rc::clone(&self.no_facts),
@@ -572,7 +572,7 @@ impl Explorer<'_, '_> {
     /// Leads to the one node that stands for all blocks that only fail.
     fn fail(&mut self, node: u32) {
         let found = self.failure.or_else(|| {
-            let made = self.make_node(Draft::new(u32::MAX, node), Rc::default());
+            let made = self.make_node(NodeDraft::new(u32::MAX, node), Rc::default());
             if let Some(made) = made {
                 self.nodes[made as usize].exit = Exit::Failure;
             }
@@ -608,12 +608,12 @@ impl Explorer<'_, '_> {
             } else {
                 // Only this node leads there: it needs no key.
                 let from = &self.drafts[node as usize];
-                let draft = Draft {
+                let draft = NodeDraft {
                     narrow: Key { start: index as u32, ..from.narrow },
                     is_fallthrough: true,
                     iteration: from.iteration,
                     depth: from.depth,
-                    ..Draft::new(index as u32, node)
+                    ..NodeDraft::new(index as u32, node)
                 };
                 let call_sites = Rc::clone(&self.nodes[node as usize].call_sites);
                 let made = self.make_node(draft, call_sites);

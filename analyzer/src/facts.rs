@@ -8,9 +8,9 @@ use revm_bytecode::opcode as op;
 
 use crate::{
     access::Condition,
+    address_order::SMALL_BITS,
     expression::{Environment, Node},
     id::ExprId,
-    linear::SMALL_BITS,
     simplify::Builder,
     size::Lengths,
 };

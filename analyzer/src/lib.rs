@@ -17,7 +17,7 @@ mod evaluate;
 mod deploy;
 mod slice;
 mod simplify;
-mod linear;
+mod address_order;
 mod slot;
 mod memory;
 mod size;
@@ -28,13 +28,13 @@ mod summary;
 mod graph;
 mod step;
 mod explore;
-mod flow;
+mod uses;
 mod update;
 mod authority;
 mod summarize;
-mod lock;
+mod net_zero;
 mod permission;
-mod dispatch;
+mod analyze;
 mod conflict;
 mod render;
 
@@ -42,10 +42,10 @@ pub use access::{
     Access, BalanceRead, ByteRange, Call, CallKind, Circumstance, Condition, Creation, Effect, Escapes,
     NetZero, Position, SelfDestruct, WriteForm,
 };
+pub use analyze::{Analysis, Options, analyze};
 pub use code::{Code, Instruction, Pc, Selector};
 pub use conflict::{Alias, Cause, Conflict, ConflictKind, Verdict, conflicts};
 pub use deploy::{CopiedBytes, Deployed, Deployment, UnknownBytes, deployed};
-pub use dispatch::{Analysis, Options, analyze};
 pub use evaluate::evaluate;
 pub use expression::{Environment, Expressions, Node, Piece, Sources, Space};
 pub use id::{BytesId, ConstantId, Epoch, ExprId, Site};

@@ -8,10 +8,10 @@ use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 
 use crate::{
+    address_order::{Bounds, PhiOrder, small_signed},
     code::Pc,
     expression::{Piece, Sources},
     id::ExprId,
-    linear::{Bounds, PhiOrder, small_signed},
     simplify::{Builder, LENGTH_BITS},
 };
 

@@ -17,7 +17,7 @@ use crate::{
     id::ExprId,
     location::{Projection, Root, Slot},
     simplify::Builder,
-    summarize::Draft,
+    summarize::SummaryDraft,
     summary::Permission,
 };
 
@@ -28,7 +28,7 @@ type Authority = (Root, Vec<usize>);
 type Barrier = Vec<Gate>;
 
 /// Decides the permission of every entry.
-pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
+pub(crate) fn decide(builder: &mut Builder, drafts: &mut [SummaryDraft]) {
     let candidates: Vec<Vec<Barrier>> =
         (0..drafts.len()).map(|index| barriers(builder, drafts, index)).collect();
     // Start from the largest set and take entries out whose authority an unrestricted entry can change.
@@ -51,7 +51,7 @@ pub(crate) fn decide(builder: &mut Builder, drafts: &mut [Draft]) {
 }
 
 /// What may make the entry one that not anyone can call, every way by itself.
-fn barriers(builder: &mut Builder, drafts: &[Draft], index: usize) -> Vec<Barrier> {
+fn barriers(builder: &mut Builder, drafts: &[SummaryDraft], index: usize) -> Vec<Barrier> {
     let draft = &drafts[index];
     let mut result = Vec::new();
     for condition in &draft.summary.requires {
@@ -80,7 +80,7 @@ fn barriers(builder: &mut Builder, drafts: &[Draft], index: usize) -> Vec<Barrie
 /// The conditions of the first barrier that stands: each of its gates has a tie that no open entry can change.
 fn standing(
     expressions: &Expressions,
-    drafts: &[Draft],
+    drafts: &[SummaryDraft],
     open: &[usize],
     barriers: &[Barrier],
 ) -> Option<Vec<Condition>> {
@@ -100,7 +100,7 @@ fn standing(
 
 /// The condition that a call of the entry needs and takes away for good: that a word of storage is still zero, which no
 /// entry ever makes zero again, or still holds what an initialiser replaces by a constant.
-fn once(builder: &mut Builder, drafts: &[Draft], draft: &Draft) -> Option<Condition> {
+fn once(builder: &mut Builder, drafts: &[SummaryDraft], draft: &SummaryDraft) -> Option<Condition> {
     let lasting = |access: &&Access| {
         access.space == Space::Storage && !access.circumstance.reverts && access.slot.is_fixed()
     };
@@ -198,7 +198,7 @@ fn authority(slot: &Slot) -> Authority {
 }
 
 /// Whether a successful call of the entry can give the caller, or anyone, what is checked. Clearing it cannot.
-fn can_change(expressions: &Expressions, draft: &Draft, (slot, bytes): &Field) -> bool {
+fn can_change(expressions: &Expressions, draft: &SummaryDraft, (slot, bytes): &Field) -> bool {
     let wanted = authority(slot);
     draft.summary.accesses.iter().any(|access| {
         let Effect::Write { value, .. } = access.effect else { return false };

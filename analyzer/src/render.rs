@@ -275,7 +275,7 @@ impl Render<'_> {
     }
 
     fn binary(&self, id: ExprId, op: u8, a: ExprId, b: ExprId, depth: u32) -> (String, bool) {
-        if let Some((word, mask)) = crate::flow::field_of(self.expressions, id) {
+        if let Some((word, mask)) = crate::uses::field_of(self.expressions, id) {
             if let Node::Load { slot, space, .. } = self.expressions.node(word)
                 && let Some(bytes) = hull(mask).filter(|bytes| bits_of(*bytes) == mask)
                 && !matches!(op, op::SHL)

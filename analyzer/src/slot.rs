@@ -9,9 +9,9 @@ use rustc_hash::FxHashMap;
 use std::sync::LazyLock;
 
 use crate::{
+    address_order::small_signed,
     expression::{Expressions, Node, Piece},
     id::ExprId,
-    linear::small_signed,
     location::{Projection, Root, Slot},
     simplify::Builder,
 };

@@ -11,13 +11,13 @@ use revm_bytecode::{OpCode, opcode as op};
 
 use crate::{
     access::CallKind,
+    address_order::PhiOrder,
     code::{Code, Pc},
     expression::{Environment, Node as Word, Piece, Sources, Space},
     facts::{cleaned, strip},
     graph::{CallEvent, Event, EventKind, Exit},
     id::{Epoch, ExprId, Site},
     immutable::{Immutable, placeholder},
-    linear::PhiOrder,
     memory::{self, Address, Content, Context, Length},
     simplify::Builder,
     slot::{FoldedEntries, recover_preimage, see_slot},

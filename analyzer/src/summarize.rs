@@ -1,16 +1,16 @@
 //! Turns the explored graph of one entry into its summary.
 //!
-//! In: a [`Graph`]. Out: a [`Draft`]: the summary, and what the contract-wide passes (locks, permissions) still need.
+//! In: a [`Graph`]. Out: a [`SummaryDraft`]: the summary, and what the contract-wide passes (locks, permissions) still need.
 //! Every event of the graph ends up in the summary; what happens only on paths that always revert is marked, not lost.
 
-mod shape;
+mod dominators;
 mod gates;
 
 use alloy_primitives::U256;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
-use self::shape::Shape;
+use self::dominators::Shape;
 
 use crate::{
     access::{
@@ -21,7 +21,6 @@ use crate::{
     code::Pc,
     expression::{Node as Word, Sources, Space},
     facts::{Facts, strip},
-    flow::Flow,
     graph::{Event, EventKind, Exit, Graph, Node},
     id::{Epoch, ExprId},
     location::{Root, Slot},
@@ -29,10 +28,11 @@ use crate::{
     slot::normalise,
     summary::{Entry, Permission, Summary},
     update::{Form, Update, bits_of, hull, is_range_check, updates},
+    uses::Flow,
 };
 
 /// A summary before the passes that need all entries of the contract.
-pub(crate) struct Draft {
+pub(crate) struct SummaryDraft {
     pub(crate) summary: Summary,
     /// For each successful exit: the slots stored to, with the last word stored.
     pub(crate) exits: Vec<Vec<(Space, ExprId, ExprId)>>,
@@ -82,7 +82,7 @@ struct Way {
 }
 
 /// Summarises the graph of `entry`; `given` are the conditions it started with.
-pub(crate) fn summarize(builder: &mut Builder, entry: Entry, graph: &Graph, given: &Facts) -> Draft {
+pub(crate) fn summarize(builder: &mut Builder, entry: Entry, graph: &Graph, given: &Facts) -> SummaryDraft {
     let shape = Shape::new(graph);
     let given = given.conditions.iter().map(|fact| fact.0).collect();
     let mut summarizer = Summarizer {
@@ -136,7 +136,7 @@ impl Summarizer<'_> {
                 let EventKind::Store { space, slot, value, old } = event.kind else { continue };
                 let old = self.replaced(space, slot, value, old);
                 for update in updates(self.builder, value, old) {
-                    if let Form::Sum { amount, .. } = update.form {
+                    if let Form::Delta { amount, .. } = update.form {
                         amounts.entry(old).or_default().push((amount, bits_of(update.bytes)));
                     }
                 }
@@ -405,7 +405,7 @@ impl Summarizer<'_> {
         }
     }
 
-    fn summary(mut self, entry: Entry) -> Draft {
+    fn summary(mut self, entry: Entry) -> SummaryDraft {
         let graph = self.graph;
         let mut summary = Summary {
             entry,
@@ -490,7 +490,7 @@ impl Summarizer<'_> {
             |call| &mut call.circumstance,
         );
         let gates = self.gates(&summary);
-        Draft { summary, exits, gates }
+        SummaryDraft { summary, exits, gates }
     }
 
     /// Marks what happens only under a condition whose opposite every successful call needs: where paths have met
@@ -623,7 +623,7 @@ impl Summarizer<'_> {
         match update.form {
             Form::Plain => WriteForm::Plain,
             Form::Other => WriteForm::ReadModifyWrite,
-            Form::Sum { amount, subtract } => {
+            Form::Delta { amount, subtract } => {
                 let escapes = self.flow.escapes(old, bits_of(update.bytes));
                 // An amount that another field of the word decides does not commute with a change of that field.
                 let commutes = !self.builder.expressions.contains(amount, old)

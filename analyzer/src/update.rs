@@ -8,7 +8,7 @@ use alloy_primitives::U256;
 use revm_bytecode::opcode as op;
 use rustc_hash::FxHashSet;
 
-use crate::{access::ByteRange, expression::Node, flow::field_of, id::ExprId, simplify::Builder};
+use crate::{access::ByteRange, expression::Node, id::ExprId, simplify::Builder, uses::field_of};
 
 /// What becomes of one field of a stored word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) enum Form {
     /// Independent of the replaced word.
     Plain,
     /// The field plus or minus an amount that does not depend on the field, though it may on other fields of the word.
-    Sum { amount: ExprId, subtract: bool },
+    Delta { amount: ExprId, subtract: bool },
     /// Depends on the replaced word in another way.
     Other,
 }
@@ -92,7 +92,7 @@ pub(crate) fn updates(builder: &mut Builder, value: ExprId, old: ExprId) -> Vec<
         } else if builder.expressions.contains(content, old) {
             let field = builder.shr(8 * usize::from(bytes.from), old);
             let field = builder.and_mask(field, width_mask);
-            sum_form(builder, content, field, old, bits)
+            delta_form(builder, content, field, old, bits)
         } else {
             Form::Plain
         };
@@ -158,7 +158,7 @@ fn runs(bits: U256) -> Vec<ByteRange> {
 }
 
 /// `field ± amount`, where the amount does not depend on the `bits` of `old`, which the field takes.
-fn sum_form(builder: &mut Builder, content: ExprId, field: ExprId, old: ExprId, bits: U256) -> Form {
+fn delta_form(builder: &mut Builder, content: ExprId, field: ExprId, old: ExprId, bits: U256) -> Form {
     let mut terms = Vec::new();
     collect(builder, content, false, &mut terms);
     let Some(position) = terms.iter().position(|term| *term == (field, false)) else { return Form::Other };
@@ -172,7 +172,7 @@ fn sum_form(builder: &mut Builder, content: ExprId, field: ExprId, old: ExprId, 
     for (term, negative) in terms {
         amount = if negative == subtract { builder.add(amount, term) } else { builder.sub(amount, term) };
     }
-    Form::Sum { amount, subtract }
+    Form::Delta { amount, subtract }
 }
 
 /// Whether a word is made from any of the `bits` of `old`; the fields beside them do not count.

@@ -9,7 +9,7 @@ use alloy_primitives::{U256, keccak256};
 use revm_bytecode::{OpCode, opcode as op};
 use rustc_hash::FxHashMap;
 
-use super::memory::{Cell, Memory, Origin, Word};
+use super::memory::{ByteOrigin, CodeByte, ConstructorMemory, Word};
 use crate::{code::Code, fold::Folder};
 
 /// Bytes of arguments that are taken to stand behind the code, whatever else does: nearly all constructors need fewer.
@@ -27,7 +27,7 @@ const WAITING: usize = 256;
 /// How a way ends.
 pub(super) enum Ending {
     /// By a return of these bytes.
-    Returned(Vec<Cell>),
+    Returned(Vec<CodeByte>),
     /// In any other way.
     Otherwise,
     /// Nothing more may be run.
@@ -35,7 +35,7 @@ pub(super) enum Ending {
 }
 
 /// What all ways share.
-pub(super) struct Room {
+pub(super) struct StepsLeft {
     steps: u64,
     folder: Folder,
     /// The tags of words by how they came about, so that equal ones have equal tags.
@@ -52,7 +52,7 @@ enum Cause {
     Argument(u32),
 }
 
-impl Room {
+impl StepsLeft {
     pub(super) fn new(steps: u64) -> Self {
         Self { steps, folder: Folder::default(), tags: FxHashMap::default(), last: 0 }
     }
@@ -106,20 +106,20 @@ impl Room {
 
 /// The state of one way.
 #[derive(Clone, Default)]
-pub(super) struct Machine {
+pub(super) struct ConstructorMachine {
     /// The index of the next instruction.
     next: usize,
     stack: Vec<Word>,
-    memory: Rc<Memory>,
+    memory: Rc<ConstructorMemory>,
     /// Words that were stored, as guesses for when they are loaded.
     storage: FxHashMap<U256, U256>,
     /// Whether a call was made, after which there may be data that was returned.
     has_called: bool,
 }
 
-impl Machine {
+impl ConstructorMachine {
     /// Follows the way to its end.
-    pub(super) fn run(mut self, code: &Code, room: &mut Room, ways: &mut VecDeque<Self>) -> Ending {
+    pub(super) fn run(mut self, code: &Code, room: &mut StepsLeft, ways: &mut VecDeque<Self>) -> Ending {
         loop {
             let Some(instruction) = code.instructions.get(self.next) else { return Ending::Otherwise };
             if room.steps == 0 {
@@ -147,11 +147,11 @@ impl Machine {
         self.stack.pop()
     }
 
-    fn memory(&mut self) -> &mut Memory {
+    fn memory(&mut self) -> &mut ConstructorMemory {
         Rc::make_mut(&mut self.memory)
     }
 
-    fn returned(&mut self) -> Option<Vec<Cell>> {
+    fn returned(&mut self) -> Option<Vec<CodeByte>> {
         let (at, length) = (self.pop()?, self.pop()?);
         self.memory().stretch(at.value, length.value).map(|cells| cells.to_vec())
     }
@@ -175,7 +175,14 @@ impl Machine {
     }
 
     /// Any instruction that goes on with the next one.
-    fn step(&mut self, code: &Code, opcode: u8, immediate: U256, pc: u32, room: &mut Room) -> Option<()> {
+    fn step(
+        &mut self,
+        code: &Code,
+        opcode: u8,
+        immediate: U256,
+        pc: u32,
+        room: &mut StepsLeft,
+    ) -> Option<()> {
         let word = match opcode {
             op::PUSH0..=op::PUSH32 => Word::known(immediate),
             op::DUP1..=op::DUP16 => {
@@ -216,7 +223,8 @@ impl Machine {
             op::MSTORE8 => {
                 let (at, word) = (self.pop()?, self.pop()?);
                 let cells = self.memory().stretch(at.value, U256::from(1))?;
-                cells[0] = Cell { value: word.value.byte(0), tag: word.tag, part: 31, ..Cell::default() };
+                cells[0] =
+                    CodeByte { value: word.value.byte(0), tag: word.tag, part: 31, ..CodeByte::default() };
                 return Some(());
             }
             op::CODECOPY | op::CALLDATACOPY | op::RETURNDATACOPY | op::MCOPY => {
@@ -252,7 +260,7 @@ impl Machine {
     }
 
     /// A pure instruction, or one that asks the chain for something or tells it something.
-    fn other(&mut self, opcode: u8, room: &mut Room) -> Option<()> {
+    fn other(&mut self, opcode: u8, room: &mut StepsLeft) -> Option<()> {
         let info = OpCode::new(opcode)?.info();
         if info.immediate_size() > 0 {
             return None;
@@ -284,7 +292,7 @@ impl Machine {
     }
 
     /// A call or a creation: it succeeds with something that nobody knows.
-    fn call(&mut self, opcode: u8, room: &mut Room) -> Option<()> {
+    fn call(&mut self, opcode: u8, room: &mut StepsLeft) -> Option<()> {
         let inputs = OpCode::new(opcode)?.info().inputs();
         let mut operands = Vec::with_capacity(7);
         for _ in 0..inputs {
@@ -302,17 +310,17 @@ impl Machine {
     }
 
     /// A stretch of memory now holds what nobody knows.
-    fn forget(&mut self, at: Word, length: Word, room: &mut Room) -> Option<()> {
+    fn forget(&mut self, at: Word, length: Word, room: &mut StepsLeft) -> Option<()> {
         let cells = self.memory().stretch(at.value, length.value)?;
         let first = room.fresh_row(cells.len().div_ceil(32));
         for (index, cell) in cells.iter_mut().enumerate() {
             let (tag, part) = part_of(first, index);
-            *cell = Cell { tag, part, ..Cell::default() };
+            *cell = CodeByte { tag, part, ..CodeByte::default() };
         }
         Some(())
     }
 
-    fn copy(&mut self, code: &Code, opcode: u8, operands: [Word; 3], room: &mut Room) -> Option<()> {
+    fn copy(&mut self, code: &Code, opcode: u8, operands: [Word; 3], room: &mut StepsLeft) -> Option<()> {
         let [to, from, length] = operands;
         let start = usize::try_from(from.value).unwrap_or(usize::MAX);
         let source = (opcode == op::MCOPY)
@@ -328,22 +336,24 @@ impl Machine {
             let at = start.saturating_add(index);
             *cell = match opcode {
                 op::MCOPY => source[index],
-                op::CALLDATACOPY => Cell::default(),
-                op::CODECOPY if from.tag == 0 && at < code.bytes.len() => {
-                    Cell { value: code.bytes[at], origin: Origin::Code(at as u32), ..Cell::default() }
-                }
+                op::CALLDATACOPY => CodeByte::default(),
+                op::CODECOPY if from.tag == 0 && at < code.bytes.len() => CodeByte {
+                    value: code.bytes[at],
+                    origin: ByteOrigin::Code(at as u32),
+                    ..CodeByte::default()
+                },
                 op::CODECOPY if from.tag == 0 => {
                     let behind = at - code.bytes.len();
                     let tag = room.tag_of(Cause::Argument((behind / 32) as u32));
-                    Cell { tag, part: (behind % 32) as u8, ..Cell::default() }
+                    CodeByte { tag, part: (behind % 32) as u8, ..CodeByte::default() }
                 }
-                op::EXTCODECOPY => Cell {
+                op::EXTCODECOPY => CodeByte {
                     tag,
                     part,
-                    origin: Origin::OtherCode(u32::try_from(at).unwrap_or(u32::MAX)),
-                    ..Cell::default()
+                    origin: ByteOrigin::OtherCode(u32::try_from(at).unwrap_or(u32::MAX)),
+                    ..CodeByte::default()
                 },
-                _ => Cell { tag, part, ..Cell::default() },
+                _ => CodeByte { tag, part, ..CodeByte::default() },
             };
         }
         if length.tag != 0 && opcode != op::CALLDATACOPY {
@@ -353,13 +363,13 @@ impl Machine {
             let first = room.fresh_row(BEYOND / 32);
             for (index, cell) in behind.iter_mut().enumerate() {
                 let (tag, part) = part_of(first, index);
-                *cell = Cell { value: cell.value, tag, part, origin: Origin::Elsewhere };
+                *cell = CodeByte { value: cell.value, tag, part, origin: ByteOrigin::Elsewhere };
             }
         }
         Some(())
     }
 
-    fn hash(&mut self, at: Word, length: Word, room: &mut Room) -> Option<Word> {
+    fn hash(&mut self, at: Word, length: Word, room: &mut StepsLeft) -> Option<Word> {
         let cells = self.memory().stretch(at.value, length.value)?;
         let bytes: Vec<u8> = cells.iter().map(|cell| cell.value).collect();
         let is_known = at.tag == 0 && length.tag == 0 && cells.iter().all(|cell| cell.tag == 0);

@@ -21,7 +21,7 @@ impl Word {
 
 /// Where a byte was copied from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ByteOrigin {
     /// Not from code.
     #[default]
     Elsewhere,
@@ -33,16 +33,16 @@ pub(super) enum Origin {
 
 /// One byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cell {
+pub(super) struct CodeByte {
     pub(super) value: u8,
     /// The tag of the word that it is part of.
     pub(super) tag: u32,
     /// Which byte of that word, from its most significant one.
     pub(super) part: u8,
-    pub(super) origin: Origin,
+    pub(super) origin: ByteOrigin,
 }
 
-impl Cell {
+impl CodeByte {
     /// The byte, or zero where it is a guess.
     pub(super) fn known_value(&self) -> u8 {
         if self.tag == 0 { self.value } else { 0 }
@@ -51,21 +51,21 @@ impl Cell {
 
 /// The memory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory {
-    cells: Vec<Cell>,
+pub(super) struct ConstructorMemory {
+    cells: Vec<CodeByte>,
 }
 
 /// The most that is kept: a constructor that needs more is given up.
 const LIMIT: usize = 4 * 1024 * 1024;
 
-impl Memory {
+impl ConstructorMemory {
     /// How long it is, in bytes, as `MSIZE` has it.
     pub(super) fn size(&self) -> usize {
         self.cells.len()
     }
 
     /// The cells of a stretch, which becomes part of the memory; `None` where it is beyond all bounds.
-    pub(super) fn stretch(&mut self, at: U256, length: U256) -> Option<&mut [Cell]> {
+    pub(super) fn stretch(&mut self, at: U256, length: U256) -> Option<&mut [CodeByte]> {
         let length = usize::try_from(length).ok()?;
         if length == 0 {
             return Some(&mut []);
@@ -73,7 +73,7 @@ impl Memory {
         let at = usize::try_from(at).ok()?;
         let end = at.checked_add(length).filter(|end| *end <= LIMIT)?;
         if self.cells.len() < end {
-            self.cells.resize(end.div_ceil(32) * 32, Cell::default());
+            self.cells.resize(end.div_ceil(32) * 32, CodeByte::default());
         }
         Some(&mut self.cells[at..end])
     }
@@ -83,7 +83,7 @@ impl Memory {
         let bytes = word.value.to_be_bytes::<32>();
         let cells = self.stretch(at, U256::from(32))?;
         for ((part, cell), value) in (0..).zip(cells).zip(bytes) {
-            *cell = Cell { value, tag: word.tag, part, origin: Origin::Elsewhere };
+            *cell = CodeByte { value, tag: word.tag, part, origin: ByteOrigin::Elsewhere };
         }
         Some(())
     }

@@ -12,7 +12,7 @@ use alloy_primitives::U256;
 use revm_bytecode::{OpCode, opcode as op};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Class, Explorer, draft::Draft, draft::Key};
+use super::{Class, Explorer, node_draft::Key, node_draft::NodeDraft};
 use crate::code::{Code, Pc};
 use crate::expression::{Expressions, Node as Word};
 use crate::graph::Exit;
@@ -268,11 +268,11 @@ impl Explorer<'_, '_> {
         }
         let from = &self.drafts[node as usize];
         let narrow = Key { floor: caller.floor, ..from.narrow };
-        let draft = Draft {
+        let draft = NodeDraft {
             narrow,
             iteration: from.iteration,
             depth: from.depth,
-            ..Draft::new(from.start, caller.node)
+            ..NodeDraft::new(from.start, caller.node)
         };
         let call_sites = Rc::clone(&self.nodes[node as usize].call_sites);
         let made = self.make_node(draft, call_sites)?;

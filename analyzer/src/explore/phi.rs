@@ -2,10 +2,10 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::address_order::{Bounds, PhiOrder};
 use crate::code::Pc;
 use crate::expression::{Expressions, Node as Word};
 use crate::id::{ExprId, Site};
-use crate::linear::{Bounds, PhiOrder};
 use crate::simplify::Builder;
 use crate::state::{Meet, Place};
 

@@ -1,6 +1,6 @@
 //! Gives registers to the values of a trace and leaves out what nothing uses.
 //!
-//! In: a [`Draft`] over values. Out: the operations of the trace over registers
+//! In: a [`TraceDraft`] over values. Out: the operations of the trace over registers
 //! and constants, its call sites put into the slice. An
 //! operation that is not removable is never left out, whoever uses its result.
 
@@ -8,7 +8,7 @@ use alloy_primitives::U256;
 use rustc_hash::FxHashMap;
 
 use super::program::{CallSite, CreateSite, Op, Operand};
-use super::trace::Draft;
+use super::trace::TraceDraft;
 use super::values::{Origin, Value};
 
 /// The constants and sites of a slice while its traces are put in.
@@ -32,7 +32,7 @@ impl Pool {
 }
 
 /// Turns a draft that starts at `pc` into the operations of a trace.
-pub(super) fn allocate(draft: &Draft, pc: u32, pool: &mut Pool) -> Vec<Op> {
+pub(super) fn allocate(draft: &TraceDraft, pc: u32, pool: &mut Pool) -> Vec<Op> {
     let last_use = last_uses(draft);
     let leaves = draft.stack.len() as u16;
     let first = u32::from(draft.needs.max(leaves));
@@ -124,7 +124,7 @@ impl LastUses {
     }
 }
 
-fn last_uses(draft: &Draft) -> LastUses {
+fn last_uses(draft: &TraceDraft) -> LastUses {
     let mut last = vec![None; draft.origins.len()];
     let end = draft.operations.len();
     let mut note = |value: Value, at: usize| {
@@ -170,7 +170,7 @@ struct Registers {
 }
 
 impl Registers {
-    fn operand(&mut self, draft: &Draft, value: Value, pool: &mut Pool) -> Operand {
+    fn operand(&mut self, draft: &TraceDraft, value: Value, pool: &mut Pool) -> Operand {
         match draft.origins[usize::from(value.0)] {
             Origin::Constant(word) => pool.constant(word),
             Origin::Input(depth) => Operand::register(u32::from(draft.needs - 1 - depth)),

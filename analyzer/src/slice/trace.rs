@@ -36,7 +36,7 @@ const GLANCE: u32 = 63;
 
 /// One trace before registers are given out.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct TraceDraft {
     /// How many words of the stack it takes.
     pub needs: u16,
     /// What it leaves in their place, the top last.
@@ -79,7 +79,11 @@ pub(super) struct Workshop<'a> {
 }
 
 /// Follows `workshop.code` from the instruction of this index. None where it is enough before the end.
-pub(super) fn trace(workshop: &mut Workshop<'_>, start: usize, selector: Option<[u8; 4]>) -> Option<Draft> {
+pub(super) fn trace(
+    workshop: &mut Workshop<'_>,
+    start: usize,
+    selector: Option<[u8; 4]>,
+) -> Option<TraceDraft> {
     let Workshop { code, folder, variant, reverting, trace_at, keeps_memory_size, short, stop } = workshop;
     let mut tracer = Tracer {
         code,
@@ -162,7 +166,7 @@ fn fixed_gas(op: u8) -> u32 {
 }
 
 impl Tracer<'_, '_> {
-    fn run(&mut self, start: usize, stop: &dyn Fn() -> bool) -> Option<Draft> {
+    fn run(&mut self, start: usize, stop: &dyn Fn() -> bool) -> Option<TraceDraft> {
         let mut index = start;
         let mut instructions = 0_u32;
         let mut newest = SpecId::FRONTIER;
@@ -247,7 +251,7 @@ impl Tracer<'_, '_> {
         }
     }
 
-    fn finish(&mut self, exit: Op<Value>) -> Draft {
+    fn finish(&mut self, exit: Op<Value>) -> TraceDraft {
         self.settle();
         // The memory of a frame dies with it.
         let ends = matches!(exit, Op::Stop | Op::Halt | Op::SelfDestruct { .. })
@@ -301,7 +305,7 @@ impl Tracer<'_, '_> {
             }
             _ => false,
         };
-        Draft {
+        TraceDraft {
             needs: self.taken,
             // One instruction adds one word at the most, and the first of them may take words from below.
             peak: self.peak as u16 + self.taken + 1,

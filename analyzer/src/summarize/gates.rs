@@ -4,7 +4,7 @@
 //! the owner that is only made of who is no operator is found this way, and so is one in code that was not explored to
 //! its end: what is not explored counts as a success.
 
-use super::{Summarizer, atoms_of, shape::Shape};
+use super::{Summarizer, atoms_of, dominators::Shape};
 use crate::{
     access::Condition,
     authority::{Gate, is_set_for_good, ties},

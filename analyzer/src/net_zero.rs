@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use crate::{
     access::{ByteRange, Condition, Effect, NetZero, WriteForm},
     expression::{Node as Word, Sources, Space},
-    flow::field_of,
     id::ExprId,
     location::Slot,
     simplify::Builder,
-    summarize::{Draft, entry_word},
+    summarize::{SummaryDraft, entry_word},
     update::bits_of,
+    uses::field_of,
 };
 
 use revm_bytecode::opcode as op;
@@ -35,7 +35,7 @@ struct Behaviour {
 }
 
 /// Finds locks and temporaries, and marks their writes.
-pub(crate) fn mark_net_zero(builder: &mut Builder, drafts: &mut [Draft]) {
+pub(crate) fn mark_net_zero(builder: &mut Builder, drafts: &mut [SummaryDraft]) {
     let mut fields: BTreeMap<Field, Behaviours> = BTreeMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         for access in draft.summary.accesses.iter().filter(|access| !access.circumstance.reverts) {
@@ -78,7 +78,7 @@ pub(crate) fn mark_net_zero(builder: &mut Builder, drafts: &mut [Draft]) {
 }
 
 fn mark(
-    drafts: &mut [Draft],
+    drafts: &mut [SummaryDraft],
     field: &Field,
     kinds: &[(usize, NetZero)],
     concerns: impl Fn(ByteRange) -> bool,
@@ -133,7 +133,7 @@ fn is_fixed(builder: &Builder, word: ExprId) -> bool {
 }
 
 /// The last content of the field on each successful exit of an entry that stores to it.
-fn finals(builder: &mut Builder, draft: &Draft, field: &Field, expression: ExprId) -> Vec<ExprId> {
+fn finals(builder: &mut Builder, draft: &SummaryDraft, field: &Field, expression: ExprId) -> Vec<ExprId> {
     let mut result = Vec::new();
     for exit in &draft.exits {
         if let Some(written) = exit.iter().find(|written| written.0 == field.0 && written.1 == expression) {
@@ -183,7 +183,7 @@ fn field_content(builder: &mut Builder, word: ExprId, bytes: ByteRange) -> ExprI
 
 fn classify(
     builder: &mut Builder,
-    drafts: &[Draft],
+    drafts: &[SummaryDraft],
     field: &Field,
     behaviours: &Behaviours,
     shared: bool,
@@ -233,7 +233,7 @@ fn only_restored(mut result: Vec<(usize, NetZero)>) -> Option<Vec<(usize, NetZer
 }
 
 /// Whether every successful call requires that the field does not hold `taken` at entry.
-fn is_checked(builder: &Builder, draft: &Draft, initial: ExprId, taken: ExprId, free: ExprId) -> bool {
+fn is_checked(builder: &Builder, draft: &SummaryDraft, initial: ExprId, taken: ExprId, free: ExprId) -> bool {
     let is_initial = |tested: ExprId| {
         tested == initial
             || field_of(&builder.expressions, tested).is_some_and(|(word, mask)| {

@@ -17,11 +17,11 @@ use crate::{
     facts::Facts,
     immutable::{Immutable, placeholder},
     incomplete::{Incomplete, Reason},
-    lock, permission,
+    net_zero, permission,
     simplify::Builder,
     slot::{FoldedEntries, element_behind, see_slot},
     state::State,
-    summarize::{Draft, summarize},
+    summarize::{SummaryDraft, summarize},
     summary::{Entry, Permission, Summary},
 };
 
@@ -153,14 +153,14 @@ pub fn analyze(code: Bytes, options: &Options) -> Analysis {
 
     let mut builder = shared.builder;
     name_elements(&mut builder, &mut drafts);
-    lock::mark_net_zero(&mut builder, &mut drafts);
+    net_zero::mark_net_zero(&mut builder, &mut drafts);
     permission::decide(&mut builder, &mut drafts);
     let summaries = drafts.into_iter().map(|draft| draft.summary).collect();
     Analysis { code, expressions: builder.expressions, summaries, steps }
 }
 
 /// Names elements of lists as such where the list came to be known only after the function had been summarised.
-fn name_elements(builder: &mut Builder, drafts: &mut [Draft]) {
+fn name_elements(builder: &mut Builder, drafts: &mut [SummaryDraft]) {
     for access in drafts.iter_mut().flat_map(|draft| &mut draft.summary.accesses) {
         if let Some(slot) = element_behind(builder, &access.slot) {
             builder.expressions.replace_slot(access.expression, slot.clone());
@@ -169,7 +169,7 @@ fn name_elements(builder: &mut Builder, drafts: &mut [Draft]) {
     }
 }
 
-fn explore_entry(shared: &mut Shared<'_>, entry: Entry, options: &Options, steps: &mut u64) -> Draft {
+fn explore_entry(shared: &mut Shared<'_>, entry: Entry, options: &Options, steps: &mut u64) -> SummaryDraft {
     shared.builder.selector = match entry {
         Entry::Function(selector) => Some(selector),
         Entry::Receive | Entry::Fallback => None,

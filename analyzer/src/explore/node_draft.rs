@@ -10,7 +10,7 @@ pub(super) struct Edge {
     pub(super) state: State,
 }
 
-pub(super) struct Draft {
+pub(super) struct NodeDraft {
     pub(super) start: u32,
     /// The block and its calling context.
     pub(super) narrow: Key,
@@ -48,7 +48,7 @@ pub(super) struct Made {
     pub(super) iterations: u32,
 }
 
-impl Draft {
+impl NodeDraft {
     /// A node that has not been entered yet.
     pub(super) fn new(start: u32, parent: u32) -> Self {
         Self {
