@@ -5,10 +5,10 @@
 //! many threads as it likes, and [`merge`] puts the results together. Nothing here starts a thread.
 
 mod links;
-mod across;
-mod stored;
+mod cross_contract;
+mod cache_form;
 
-pub use stored::ProjectKey;
+pub use cache_form::ProjectKey;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -191,7 +191,7 @@ pub fn check_analyzed(
 pub fn merge(project: &Project, checked: impl IntoIterator<Item = Checked>, levels: &Levels) -> Report {
     let mut report = Report::default();
     let mut checked: Vec<Checked> = checked.into_iter().collect();
-    across::add(project, &mut checked);
+    cross_contract::add(project, &mut checked);
     let mut by_place: BTreeMap<Key, Finding> = BTreeMap::new();
     for contract in checked {
         report.contracts += 1;

@@ -26,7 +26,7 @@ mod project;
 mod diagnostic;
 mod settings;
 mod place;
-mod folded;
+mod constant_keys;
 mod naming;
 mod view;
 mod scenario;
@@ -40,9 +40,9 @@ mod suppress;
 mod baseline;
 mod changes;
 mod inspect;
-mod code;
-mod facts;
-mod meaning;
+mod tokens;
+mod editor_facts;
+mod scope;
 mod rewrite;
 pub mod budget;
 pub mod report;
@@ -76,15 +76,15 @@ pub use config::{
     all_rules, default_level, effective, find_rule, template, unknown,
 };
 pub use diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint};
-pub use facts::{Clash, ContractFacts, FunctionFacts, VariableFacts, facts};
+pub use editor_facts::{Clash, ContractFacts, FunctionFacts, VariableFacts, facts};
 pub use inspect::{
     AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect,
     inspect_analyzed, is_called,
 };
-pub use meaning::{Meaning, meaning};
 pub use naming::ContractNames;
 pub use rewrite::{Rewrite, rewrites};
 pub use rule::{Finding, Group, Rule};
+pub use scope::{Meaning, meaning};
 pub use settings::{Profile, Settings};
 pub use suppress::{Insertion, allow_comments, apply as apply_suppressions, insert_comments};
 pub use text::{NotText, decode_text};

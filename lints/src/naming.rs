@@ -10,7 +10,7 @@ use alloy_primitives::U256;
 use deconflict_analyzer::{ByteRange, Entry, ExprId, Names, Pc, Projection, Root, Selector, Slot};
 
 use crate::{
-    folded::{FoldedEntry, folded_entries},
+    constant_keys::{FoldedEntry, folded_entries},
     source_map::{Location, Mapped},
     storage_layout::{Located, Shape, Step, StorageLayout, StorageVariable},
     unit::{Compiler, Contract, Project, VariablePlace},

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use deconflict_analyzer::Verdict;
 
-use crate::facts::{Clash, FunctionFacts, VariableFacts};
+use crate::editor_facts::{Clash, FunctionFacts, VariableFacts};
 
 /// How many entries of a list are shown.
 const SHOWN: usize = 6;
@@ -127,7 +127,7 @@ pub fn place(facts: &VariableFacts) -> String {
 }
 
 /// A contract's functions and conflicts as a page of Markdown.
-pub fn matrix(facts: &crate::facts::ContractFacts) -> String {
+pub fn matrix(facts: &crate::editor_facts::ContractFacts) -> String {
     let mut text = format!("# {}\n\nWhich calls conflict, and when.\n\n", facts.name);
     text.push_str(
         "| Function | Reads | Writes | With itself | With others |\n| --- | --- | --- | --- | --- |\n",

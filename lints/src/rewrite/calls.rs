@@ -2,9 +2,9 @@
 
 use super::{Rewrite, declaration, whole_source, without_gap};
 use crate::{
-    code::Code,
     diagnostic::Diagnostic,
     source_map::SourceSpan,
+    tokens::Code,
     unit::{Project, Visibility},
 };
 

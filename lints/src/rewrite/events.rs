@@ -8,9 +8,9 @@ use super::{
     whole_source,
 };
 use crate::{
-    code::{Code, is_plain},
     diagnostic::Diagnostic,
     source_map::SourceSpan,
+    tokens::{Code, is_plain},
     unit::{Project, StateVariable},
 };
 

@@ -4,8 +4,8 @@
 //! see the variable is looked at: the contract that declares it and all that inherit it.
 
 use crate::{
-    code::Code,
     source_map::SourceSpan,
+    tokens::Code,
     unit::{FunctionDefinition, Project, StateVariable},
 };
 

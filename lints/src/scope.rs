@@ -3,7 +3,7 @@
 //! In: a word in a source. Out: its [`Meaning`], by the words around it: a local variable, a parameter or a member may
 //! have the name of a state variable and is none.
 
-use crate::{code::Code, source_map::SourceSpan, unit::Project};
+use crate::{source_map::SourceSpan, tokens::Code, unit::Project};
 
 /// What a word can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
