@@ -1,6 +1,6 @@
 //! What a condition says about who calls.
 //!
-//! In: a condition of a path. Out: the [`Tie`]s that it establishes: that the caller is an address held in the code or
+//! In: a condition of a path. Out: the [`CallerCheck`]s that it establishes: that the caller is an address held in the code or
 //! in storage, or holds a role in a mapping, or that something has not been set up yet. Whether users can change what is
 //! relied on is decided where all entries are known.
 
@@ -25,7 +25,7 @@ pub(crate) type Field = (Slot, ByteRange);
 
 /// A condition that not every caller can meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tie {
+pub(crate) struct CallerCheck {
     pub(crate) condition: Condition,
     /// What it relies on, all of it: nothing if only the code says who may call.
     pub(crate) fields: Vec<Field>,
@@ -34,22 +34,22 @@ pub(crate) struct Tie {
 }
 
 /// An edge that ties the caller, by each of these.
-pub(crate) type Gate = Vec<Tie>;
+pub(crate) type Gate = Vec<CallerCheck>;
 
 /// How many joins deep a check is looked for.
 const MAX_DEPTH: u32 = 4;
 
 /// What the condition ties the caller to. Conditions are in the form that facts have.
-pub(crate) fn ties(builder: &mut Builder, calls: &[Call], condition: Condition) -> Vec<Tie> {
+pub(crate) fn caller_checks(builder: &mut Builder, calls: &[Call], condition: Condition) -> Vec<CallerCheck> {
     find(builder, calls, condition, MAX_DEPTH)
 }
 
-fn find(builder: &mut Builder, calls: &[Call], condition: Condition, depth: u32) -> Vec<Tie> {
+fn find(builder: &mut Builder, calls: &[Call], condition: Condition, depth: u32) -> Vec<CallerCheck> {
     let mut result = Vec::new();
     match builder.expressions.node(condition.expression) {
         Word::Binary { op: op::EQ, a, b } if condition.holds => {
             let fields = [(a, b), (b, a)].into_iter().filter_map(|it| named(builder, calls, it.0, it.1));
-            result.extend(fields.map(|fields| Tie { condition, fields, is_set_up: false }));
+            result.extend(fields.map(|fields| CallerCheck { condition, fields, is_set_up: false }));
         }
         // Either of two checks, or both of them.
         Word::Binary { op: op::OR, a, b } if condition.holds && depth > 0 => {
@@ -73,12 +73,12 @@ fn find(builder: &mut Builder, calls: &[Call], condition: Condition, depth: u32)
         && field.0.keys().any(|key| is_caller(&builder.expressions, key))
         && field.0.keys().all(|key| is_given(builder, key))
     {
-        result.push(Tie { condition, fields: vec![field], is_set_up: false });
+        result.push(CallerCheck { condition, fields: vec![field], is_set_up: false });
     }
     if condition.holds
         && let Some(fields) = granted_elsewhere(builder, calls, condition.expression)
     {
-        result.push(Tie { condition, fields, is_set_up: false });
+        result.push(CallerCheck { condition, fields, is_set_up: false });
     }
     // A word that is not set yet, in form of `x == 0` or `x < 1`.
     let unset = match builder.expressions.node(condition.expression) {
@@ -91,14 +91,14 @@ fn find(builder: &mut Builder, calls: &[Call], condition: Condition, depth: u32)
         && let Some(field) = loaded_field(builder, word)
         && field.0.is_fixed()
     {
-        result.push(Tie { condition, fields: vec![field], is_set_up: true });
+        result.push(CallerCheck { condition, fields: vec![field], is_set_up: true });
     }
     // The contract has no code yet: its constructor runs.
     if let Word::CodeSize(address) = builder.expressions.node(condition.expression)
         && !condition.holds
         && matches!(builder.expressions.node(address), Word::Environment(Environment::Address))
     {
-        result.push(Tie { condition, fields: Vec::new(), is_set_up: false });
+        result.push(CallerCheck { condition, fields: Vec::new(), is_set_up: false });
     }
     result
 }
@@ -110,7 +110,7 @@ fn all_of(
     condition: Condition,
     words: &[ExprId],
     depth: u32,
-) -> Option<Tie> {
+) -> Option<CallerCheck> {
     let mut fields = Vec::new();
     for word in words {
         // A constant that cannot be what holds is none of the ways.
@@ -118,10 +118,10 @@ fn all_of(
             continue;
         }
         let part = strip(builder, *word, condition.holds);
-        let tie = find(builder, calls, part, depth - 1).into_iter().find(|tie| !tie.is_set_up)?;
-        fields.extend(tie.fields);
+        let check = find(builder, calls, part, depth - 1).into_iter().find(|check| !check.is_set_up)?;
+        fields.extend(check.fields);
     }
-    Some(Tie { condition, fields, is_set_up: false })
+    Some(CallerCheck { condition, fields, is_set_up: false })
 }
 
 /// What says that `caller` is who calls, if `other` names who may: the code where there are no fields.

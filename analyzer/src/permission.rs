@@ -12,7 +12,7 @@ use alloy_primitives::U256;
 
 use crate::{
     access::{Access, Circumstance, Condition, Effect, Escapes, WriteForm},
-    authority::{Field, Gate, Tie, is_set_for_good, loaded_field, ties},
+    authority::{CallerCheck, Field, Gate, caller_checks, is_set_for_good, loaded_field},
     expression::{Expressions, Node as Word, Space},
     id::ExprId,
     location::{Projection, Root, Slot},
@@ -37,11 +37,12 @@ pub(crate) fn decide(builder: &mut Builder, drafts: &mut [SummaryDraft]) {
     loop {
         let open: Vec<usize> = (0..drafts.len()).filter(|index| !restricted.contains(index)).collect();
         let before = restricted.len();
-        restricted
-            .retain(|index| standing(&builder.expressions, drafts, &open, &candidates[*index]).is_some());
+        restricted.retain(|index| {
+            still_restricting(&builder.expressions, drafts, &open, &candidates[*index]).is_some()
+        });
         if restricted.len() == before {
             for index in restricted {
-                if let Some(by) = standing(&builder.expressions, drafts, &open, &candidates[index]) {
+                if let Some(by) = still_restricting(&builder.expressions, drafts, &open, &candidates[index]) {
                     drafts[index].summary.permission = Permission::Restricted(by);
                 }
             }
@@ -55,22 +56,24 @@ fn barriers(builder: &mut Builder, drafts: &[SummaryDraft], index: usize) -> Vec
     let draft = &drafts[index];
     let mut result = Vec::new();
     for condition in &draft.summary.requires {
-        let ties = ties(builder, &draft.summary.calls, *condition).into_iter().filter(|tie| !tie.is_set_up);
-        result.extend(ties.map(|tie| vec![vec![tie]]));
+        let caller_checks = caller_checks(builder, &draft.summary.calls, *condition)
+            .into_iter()
+            .filter(|check| !check.is_set_up);
+        result.extend(caller_checks.map(|check| vec![vec![check]]));
     }
     result.extend(
         once(builder, drafts, draft)
-            .map(|condition| vec![vec![Tie { condition, fields: Vec::new(), is_set_up: false }]]),
+            .map(|condition| vec![vec![CallerCheck { condition, fields: Vec::new(), is_set_up: false }]]),
     );
     for mut gates in draft.gates.clone() {
         for gate in &mut gates {
-            gate.retain(|tie| {
-                let mut fields = tie.fields.iter();
+            gate.retain(|check| {
+                let mut fields = check.fields.iter();
                 let all = || drafts.iter().map(|it| &it.summary);
-                !tie.is_set_up || fields.all(|field| is_set_for_good(builder, all(), index, field))
+                !check.is_set_up || fields.all(|field| is_set_for_good(builder, all(), index, field))
             });
             // Nobody can change what has been set.
-            gate.iter_mut().filter(|tie| tie.is_set_up).for_each(|tie| tie.fields.clear());
+            gate.iter_mut().filter(|check| check.is_set_up).for_each(|check| check.fields.clear());
         }
         result.push(gates);
     }
@@ -78,18 +81,18 @@ fn barriers(builder: &mut Builder, drafts: &[SummaryDraft], index: usize) -> Vec
 }
 
 /// The conditions of the first barrier that stands: each of its gates has a tie that no open entry can change.
-fn standing(
+fn still_restricting(
     expressions: &Expressions,
     drafts: &[SummaryDraft],
     open: &[usize],
     barriers: &[Barrier],
 ) -> Option<Vec<Condition>> {
-    let holds = |tie: &&Tie| {
-        let mut fields = tie.fields.iter();
+    let holds = |check: &&CallerCheck| {
+        let mut fields = check.fields.iter();
         !fields.any(|field| open.iter().any(|other| can_change(expressions, &drafts[*other], field)))
     };
     let conditions = |barrier: &Barrier| {
-        let each = barrier.iter().map(|gate| gate.iter().find(holds).map(|tie| tie.condition));
+        let each = barrier.iter().map(|gate| gate.iter().find(holds).map(|check| check.condition));
         let mut conditions: Vec<Condition> = each.collect::<Option<_>>()?;
         let mut seen = BTreeSet::new();
         conditions.retain(|condition| seen.insert(*condition));

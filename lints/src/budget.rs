@@ -101,7 +101,7 @@ pub fn contract_budget(
 fn is_held(summary: &Summary, contract: &str, names: &ContractNames<'_>, settings: &Settings) -> bool {
     let signature = names.signature(summary.entry);
     let open = match &summary.permission {
-        Permission::Anyone => !settings.is_administrative(contract, &signature),
+        Permission::Anyone => !settings.is_restricted(contract, &signature),
         Permission::Restricted(_) => settings.is_hot(contract, &signature),
     };
     let writes = summary.accesses.iter().any(|access| {

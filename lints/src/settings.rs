@@ -64,13 +64,13 @@ pub struct Settings {
     /// `Contract.f(uint256)`.
     pub hot: Vec<String>,
     /// Functions that only an administrator calls, even if the code does not say so: written as [`Self::hot`] is.
-    pub administrative: Vec<String>,
+    pub restricted: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let (hot, administrative) = (Vec::new(), Vec::new());
-        Self { profile: Profile::default(), calls: 100, hot, administrative }
+        let (hot, restricted) = (Vec::new(), Vec::new());
+        Self { profile: Profile::default(), calls: 100, hot, restricted }
     }
 }
 
@@ -81,8 +81,8 @@ impl Settings {
     }
 
     /// Whether the user names the function among an administrator's.
-    pub fn is_administrative(&self, contract: &str, signature: &str) -> bool {
-        names(&self.administrative, contract, signature)
+    pub fn is_restricted(&self, contract: &str, signature: &str) -> bool {
+        names(&self.restricted, contract, signature)
     }
 }
 
@@ -106,15 +106,15 @@ mod tests {
     fn functions_are_named_with_or_without_contract_and_parameters() {
         let settings = Settings {
             hot: vec!["push".to_owned(), "Oracle.set(uint256)".to_owned()],
-            administrative: vec!["Vault.skim".to_owned()],
+            restricted: vec!["Vault.skim".to_owned()],
             ..Settings::default()
         };
         assert!(settings.is_hot("Any", "push(int256)"));
         assert!(settings.is_hot("Oracle", "set(uint256)"));
         assert!(!settings.is_hot("Oracle", "set(int256)"));
         assert!(!settings.is_hot("Other", "set(uint256)"));
-        assert!(settings.is_administrative("Vault", "skim(address,address)"));
-        assert!(!settings.is_administrative("Pair", "skim(address,address)"));
+        assert!(settings.is_restricted("Vault", "skim(address,address)"));
+        assert!(!settings.is_restricted("Pair", "skim(address,address)"));
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl<'a> ContractView<'a> {
         let lasting = all.filter(|touch| words::is_lasting(touch.access));
         let closed = |touch: &Touch<'_>| {
             let signature = names.signature(analysis.summaries[touch.function].entry);
-            view.is_administrative(&touch.access.circumstance) && !settings.is_hot(contract, &signature)
+            view.is_restricted(&touch.access.circumstance) && !settings.is_hot(contract, &signature)
         };
         view.touches = lasting.filter(|touch| !closed(touch) && !view.is_of_nobody(touch)).collect();
         // A temporary has another value in each call, a lock the same in all.
@@ -171,7 +171,7 @@ impl<'a> ContractView<'a> {
             || !summary.is_complete();
         let signature = self.names.signature(summary.entry);
         let open = match &summary.permission {
-            Permission::Anyone => !self.settings.is_administrative(self.contract, &signature),
+            Permission::Anyone => !self.settings.is_restricted(self.contract, &signature),
             Permission::Restricted(any) => {
                 self.settings.is_hot(self.contract, &signature)
                     || any.iter().any(|condition| self.is_range_check(*condition))
@@ -180,7 +180,7 @@ impl<'a> ContractView<'a> {
         let needed = Circumstance { requires: summary.requires.clone(), ..Circumstance::default() };
         let hot = self.settings.is_hot(self.contract, &signature);
         open && !is_set_up(&signature)
-            && (hot || !self.is_administrative(&needed))
+            && (hot || !self.is_restricted(&needed))
             && !summary.always_reverts
             && !self.names.is_view(summary.entry)
             && (acts || summary.logs > 0 || summary.accesses.iter().any(stores))
@@ -228,31 +228,31 @@ impl<'a> ContractView<'a> {
     }
 
     /// Whether only a caller gets here that the contract names: its administrator, or the contract itself.
-    pub(crate) fn is_administrative(&self, circumstance: &Circumstance) -> bool {
+    pub(crate) fn is_restricted(&self, circumstance: &Circumstance) -> bool {
         let expressions = &self.analysis.expressions;
         let is_caller = |word| matches!(expressions.node(word), Node::Environment(Environment::Caller));
         let mut conditions = circumstance.when.iter().chain(&circumstance.requires);
         conditions.any(|condition| match expressions.node(condition.expression) {
-            Node::Binary { op: opcode::EQ, a, b } if condition.holds => {
-                [(a, b), (b, a)].into_iter().any(|(caller, named)| is_caller(caller) && self.is_office(named))
-            }
+            Node::Binary { op: opcode::EQ, a, b } if condition.holds => [(a, b), (b, a)]
+                .into_iter()
+                .any(|(caller, named)| is_caller(caller) && self.is_fixed_for_users(named)),
             _ => false,
         })
     }
 
     /// Whether `word` is an address that no user can choose: one in the code, or in a variable that only
     /// administrators set.
-    fn is_office(&self, word: ExprId) -> bool {
+    fn is_fixed_for_users(&self, word: ExprId) -> bool {
         let expressions = &self.analysis.expressions;
         let code = Sources::IMMUTABLE.with(Sources::ADDRESS);
         let fixed = code.with(Sources::STORAGE);
         if expressions.sources(word).is_within(code) {
             return expressions.constant(word).is_none_or(|it| !it.is_zero());
         }
-        let offices = self.loads(word);
+        let holders = self.loads(word);
         let open = || {
             let anyone = self.analysis.summaries.iter().filter(|it| {
-                // Who sets the contract up, and who holds the office, may name whoever holds it next.
+                // Who sets the contract up, and who holds the permission, may name whoever holds it next.
                 let holds = |condition: &Condition| {
                     condition.holds && expressions.contains(condition.expression, word)
                 };
@@ -263,8 +263,8 @@ impl<'a> ContractView<'a> {
             anyone.flat_map(|summary| &summary.accesses)
         };
         expressions.sources(word).is_within(fixed)
-            && offices.iter().all(|office| {
-                office.slot.is_fixed()
+            && holders.iter().all(|holder| {
+                holder.slot.is_fixed()
                     && !open().any(|access| {
                         let is_input = match access.effect {
                             Effect::Write { value, .. } => self.is_chosen(value),
@@ -273,7 +273,7 @@ impl<'a> ContractView<'a> {
                         let field = Field { slot: access.slot.clone(), bytes: access.bytes };
                         is_input
                             && words::is_lasting(access)
-                            && field.overlaps(office)
+                            && field.overlaps(holder)
                             && !access
                                 .circumstance
                                 .when

@@ -7,7 +7,7 @@
 use super::{Summarizer, atoms_of, dominators::Shape};
 use crate::{
     access::Condition,
-    authority::{Gate, is_set_for_good, ties},
+    authority::{Gate, caller_checks, is_set_for_good},
     expression::Sources,
     facts::strip,
     graph::Exit,
@@ -23,7 +23,7 @@ impl Summarizer<'_> {
         let mut found: Vec<(u32, u32, Gate)> = Vec::new();
         for (index, node) in graph.nodes.iter().enumerate() {
             let Exit::Branch { condition } = node.exit else { continue };
-            if !self.may_tie(condition) {
+            if !self.may_check_caller(condition) {
                 continue;
             }
             for &(to, holds) in &node.arms {
@@ -39,7 +39,7 @@ impl Summarizer<'_> {
         }
         found.sort_by_key(|(from, to, _)| (*from, *to));
         let by_caller = found.iter().map(|(from, to, gate)| {
-            (*from, *to, gate.iter().filter(|tie| !tie.is_set_up).cloned().collect::<Gate>())
+            (*from, *to, gate.iter().filter(|check| !check.is_set_up).cloned().collect::<Gate>())
         });
         let by_caller: Vec<_> = by_caller.filter(|it| !it.2.is_empty()).collect();
         let mut result: Vec<Vec<Gate>> = Vec::new();
@@ -55,11 +55,11 @@ impl Summarizer<'_> {
     fn gate(&mut self, summary: &Summary, conditions: &[Condition]) -> Gate {
         let mut gate = Gate::new();
         for condition in conditions {
-            gate.extend(ties(self.builder, &summary.calls, *condition));
+            gate.extend(caller_checks(self.builder, &summary.calls, *condition));
         }
         let builder = &mut *self.builder;
-        gate.retain(|tie| {
-            !tie.is_set_up || tie.fields.iter().all(|field| is_set_for_good(builder, [summary], 0, field))
+        gate.retain(|check| {
+            !check.is_set_up || check.fields.iter().all(|field| is_set_for_good(builder, [summary], 0, field))
         });
         gate
     }
@@ -84,15 +84,15 @@ impl Summarizer<'_> {
                 let mut is_tied = true;
                 for (_, word) in node.met.iter().filter(|(from, _)| !is_gate(*from, index)) {
                     let part = strip(self.builder, *word, holds == same);
-                    let found = self.gate(summary, &[part]).into_iter().find(|tie| !tie.is_set_up);
+                    let found = self.gate(summary, &[part]).into_iter().find(|check| !check.is_set_up);
                     is_tied &= found.is_some();
                     gate.extend(found);
                 }
                 // One word decides for all ways: what they rely on has to stand together.
                 if let (true, [first, others @ ..]) = (is_tied, gate.as_slice()) {
-                    let mut tie = first.clone();
-                    tie.fields.extend(others.iter().flat_map(|other| other.fields.clone()));
-                    result.push((index, to, vec![tie]));
+                    let mut check = first.clone();
+                    check.fields.extend(others.iter().flat_map(|other| other.fields.clone()));
+                    result.push((index, to, vec![check]));
                 }
             }
         }
@@ -113,7 +113,7 @@ impl Summarizer<'_> {
     }
 
     /// Whether who calls may have a part in the word, or only the contract.
-    fn may_tie(&self, condition: ExprId) -> bool {
+    fn may_check_caller(&self, condition: ExprId) -> bool {
         let caller = Sources::CALLER.with(Sources::TRANSACTION).with(Sources::RETURN_DATA);
         let own = Sources::STORAGE.with(Sources::ADDRESS).with(Sources::CODE);
         let sources = self.builder.expressions.sources(condition);

@@ -77,7 +77,7 @@ impl ProjectKey {
         for variable in &project.variables {
             (&variable.name, &variable.contract, &variable.type_name, variable.span).hash(&mut hasher);
         }
-        (settings.profile, settings.calls, &settings.hot, &settings.administrative).hash(&mut hasher);
+        (settings.profile, settings.calls, &settings.hot, &settings.restricted).hash(&mut hasher);
         Self(hasher.wide())
     }
 
@@ -341,7 +341,7 @@ impl From<&Links> for StoredLinks {
         let by_key = settings.profile == crate::settings::Profile::WriteKey;
         Self {
             contract: links.contract.clone(),
-            settings: (by_key, settings.calls, settings.hot.clone(), settings.administrative.clone()),
+            settings: (by_key, settings.calls, settings.hot.clone(), settings.restricted.clone()),
             functions: links.functions.iter().map(StoredFunction::from).collect(),
         }
     }
@@ -350,11 +350,11 @@ impl From<&Links> for StoredLinks {
 impl StoredLinks {
     fn links(self) -> Option<Links> {
         use crate::settings::Profile;
-        let (by_key, calls, hot, administrative) = self.settings;
+        let (by_key, calls, hot, restricted) = self.settings;
         let profile = if by_key { Profile::WriteKey } else { Profile::NetChange };
         Some(Links {
             contract: self.contract,
-            settings: Settings { profile, calls, hot, administrative },
+            settings: Settings { profile, calls, hot, restricted },
             functions: self.functions.into_iter().map(StoredFunction::function).collect::<Option<_>>()?,
         })
     }

@@ -87,7 +87,7 @@ pub(super) fn links(view: &ContractView<'_>, contract: String) -> Links {
             .calls
             .iter()
             .filter(|call| call.kind == CallKind::Call && !call.circumstance.reverts)
-            .filter(|call| !view.is_administrative(&call.circumstance))
+            .filter(|call| !view.is_restricted(&call.circumstance))
             .filter_map(|call| linked_call(view, function, call))
             .collect();
         let at_once = if is_user && !calls.is_empty() { view.at_once(function, &[]) } else { 1 };

@@ -216,7 +216,7 @@ impl Reader<'_> {
                         calls.ok_or_else(|| self.wrong(key, "a number from 2 on"))?;
                 }
                 "hot" => configuration.settings.hot = self.strings(key, value)?,
-                "admin" => configuration.settings.administrative = self.strings(key, value)?,
+                "admin" => configuration.settings.restricted = self.strings(key, value)?,
                 "exclude" => configuration.exclude = Some(self.patterns(key, value)?),
                 "baseline" => configuration.baseline = Some(self.folder.join(self.string(key, value)?)),
                 "budget" => configuration.budget = Some(self.folder.join(self.string(key, value)?)),

@@ -72,7 +72,7 @@ pub fn effective(configuration: &Configuration, levels: &Levels) -> String {
     let _ = writeln!(text, "profile = \"{}\"", profile.name());
     let _ = writeln!(text, "calls = {}", settings.calls);
     let _ = writeln!(text, "hot = {}", strings(&settings.hot));
-    let _ = writeln!(text, "admin = {}", strings(&settings.administrative));
+    let _ = writeln!(text, "admin = {}", strings(&settings.restricted));
     let exclude = configuration.exclude.as_ref().map(super::Patterns::lines).unwrap_or_default();
     let _ = writeln!(text, "exclude = {}", strings(exclude));
     for (key, path) in [("baseline", &configuration.baseline), ("budget", &configuration.budget)] {

@@ -118,7 +118,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         for it in summary.calls.iter().filter(|it| !it.circumstance.reverts) {
             let on_this = matches!(it.kind, CallKind::DelegateCall | CallKind::CallCode);
             if (on_this || (is_anything(view, it) && !is_signed(view, summary) && !is_holder(view, function)))
-                && !view.asks_who(function)
+                && !view.checks_caller(function)
                 && is_open(view, function, it.target)
                 && !is_listed(view, &it.circumstance, it.target)
             {

@@ -59,7 +59,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut writes = view.writes();
     writes.retain(|touch| {
-        !touch.is_net_zero() && !view.asks_who(touch.function) && view.is_shared(&touch.access.slot)
+        !touch.is_net_zero() && !view.checks_caller(touch.function) && view.is_shared(&touch.access.slot)
     });
     let slots: BTreeSet<&Slot> = writes.iter().map(|touch| &touch.access.slot).collect();
     slots.into_iter().filter_map(|slot| check_slot(rule, view, &writes, slot)).collect()

@@ -77,8 +77,8 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let mut found = view.shared_fields(|touch| {
         touch.write().is_some_and(|(value, _)| !view.is_of_contract(value))
-            && !view.asks_who(touch.function)
-            && !view.hands_over(touch)
+            && !view.checks_caller(touch.function)
+            && !view.transfers_permission(touch)
     });
     // What a proxy runs is the business of another rule.
     found.retain(|field| field.slot.number().is_none_or(|number| !SLOTS.contains(&number)));

@@ -91,7 +91,7 @@ fn is_brought(view: &ContractView<'_>, touch: &Touch<'_>, value: ExprId) -> bool
     let given = Sources::CALLDATA.with(Sources::CALL_VALUE);
     view.analysis.expressions.sources(value).intersects(given)
         && (is_text(view, touch) || keeps_record(view, touch.function))
-        && !view.asks_who(touch.function)
+        && !view.checks_caller(touch.function)
         && !is_vouched_for(view, touch.function)
 }
 
@@ -101,7 +101,7 @@ fn keeps_record(view: &ContractView<'_>, function: usize) -> bool {
     view.writes().iter().any(|it| it.function == function && it.access.slot.keys().any(is_own))
 }
 
-/// Whether somebody in an office has signed the call: the answer of another contract has to be a certain address.
+/// Whether somebody in a permission has signed the call: the answer of another contract has to be a certain address.
 fn is_vouched_for(view: &ContractView<'_>, function: usize) -> bool {
     let expressions = &view.analysis.expressions;
     let is_answer = |word: ExprId| {
@@ -111,8 +111,8 @@ fn is_vouched_for(view: &ContractView<'_>, function: usize) -> bool {
     let is_address = |word| expressions.constant(word).is_none_or(|it| (64..=160).contains(&it.bit_len()));
     let given = Sources::CALLDATA.with(Sources::CALLER).with(Sources::RETURN_DATA);
     let compared = view.comparisons(function).into_iter().filter(|it| it.is_equality());
-    compared.flat_map(Comparison::sides).any(|(answer, office)| {
-        is_answer(answer) && !expressions.sources(office).intersects(given) && is_address(office)
+    compared.flat_map(Comparison::sides).any(|(answer, holder)| {
+        is_answer(answer) && !expressions.sources(holder).intersects(given) && is_address(holder)
     })
 }
 

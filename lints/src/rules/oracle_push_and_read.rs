@@ -91,14 +91,15 @@ fn is_push(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     }
     match &view.analysis.summaries[touch.function].permission {
         Permission::Anyone => {
-            view.users().any(|(function, _)| function == touch.function) && !view.asks_who(touch.function)
+            view.users().any(|(function, _)| function == touch.function)
+                && !view.checks_caller(touch.function)
         }
         Permission::Restricted(any) => {
             is_stamped(view, touch.function)
                 || any.iter().any(|condition| {
                     is_keeper(view, condition.expression)
-                        || is_called_feeder(view, condition.expression)
-                        || (is_appointed(view, condition.expression) && decides(view, &touch.field()))
+                        || is_named_keeper(view, condition.expression)
+                        || (is_listed_for_good(view, condition.expression) && decides(view, &touch.field()))
                 })
         }
     }
@@ -119,35 +120,35 @@ fn is_stamped(view: &ContractView<'_>, function: usize) -> bool {
     })
 }
 
-/// Whether the caller has to hold an office that another administrator gives, and that is no owner's.
+/// Whether the caller has to hold a permission that another administrator gives, and that is no owner's.
 fn is_keeper(view: &ContractView<'_>, check: ExprId) -> bool {
-    let offices = view.loads(check);
+    let holders = view.loads(check);
     view.everyone().any(|touch| {
-        let appointed = touch.is_write()
-            && offices.iter().any(|office| {
-                touch.access.slot.root == office.slot.root
-                    && touch.access.slot.path.len() == office.slot.path.len()
+        let assigned = touch.is_write()
+            && holders.iter().any(|holder| {
+                touch.access.slot.root == holder.slot.root
+                    && touch.access.slot.path.len() == holder.slot.path.len()
             });
         let Some(by) = needed(view, touch.function) else { return false };
         // The caller itself, or the record that the caller is held against.
         let accepts = touch.write().is_some_and(|(value, _)| {
             matches!(view.analysis.expressions.node(value), Node::Environment(Environment::Caller))
-                || view.loaded(value).is_some_and(|slot| by.iter().any(|office| office.slot == slot))
+                || view.loaded(value).is_some_and(|slot| by.iter().any(|holder| holder.slot == slot))
         });
-        appointed
-            && by.is_disjoint(&offices)
-            // Who accepts an office is appointed by who offers it.
+        assigned
+            && by.is_disjoint(&holders)
+            // Who accepts a permission is appointed by who offers it.
             && (!accepts
                 || view.everyone().any(|offer| {
                     offer.is_write()
                         && offer.function != touch.function
                         && by.iter().any(|field| offer.touches(field))
-                        && needed(view, offer.function).is_some_and(|by| by.is_disjoint(&offices))
+                        && needed(view, offer.function).is_some_and(|by| by.is_disjoint(&holders))
                 }))
     })
 }
 
-/// The offices that the caller of a function has to hold one of, if it asks who calls.
+/// The permissions that the caller of a function has to hold one of, if it asks who calls.
 fn needed(view: &ContractView<'_>, function: usize) -> Option<BTreeSet<Field>> {
     let callers = Sources::CALLER.with(Sources::TRANSACTION);
     match &view.analysis.summaries[function].permission {
@@ -160,30 +161,30 @@ fn needed(view: &ContractView<'_>, function: usize) -> Option<BTreeSet<Field>> {
     }
 }
 
-/// Whether the caller has to hold one office, and its name says that it feeds numbers: the code is that of an owner.
-fn is_called_feeder(view: &ContractView<'_>, check: ExprId) -> bool {
-    const FEEDERS: &[&str] =
+/// Whether the caller has to hold one permission, and its name says that it feeds numbers: the code is that of an owner.
+fn is_named_keeper(view: &ContractView<'_>, check: ExprId) -> bool {
+    const KEEPER_NAMES: &[&str] =
         &["oracle", "feed", "keeper", "updater", "reporter", "relay", "pusher", "publisher", "poster", "bot"];
     let expressions = &view.analysis.expressions;
-    let offices = view.loads(check).into_iter().filter(|office| office.slot.is_fixed());
+    let holders = view.loads(check).into_iter().filter(|holder| holder.slot.is_fixed());
     let stored =
-        offices.filter_map(|office| Some(view.names.variable(&office.slot, office.bytes)?.label.clone()));
+        holders.filter_map(|holder| Some(view.names.variable(&holder.slot, holder.bytes)?.label.clone()));
     let fixed = view.parts(check).into_iter().filter_map(|part| match expressions.node(part) {
         Node::Immutable(id) => view.names.immutable(id),
         _ => None,
     });
     let mut names = stored.chain(fixed).map(|name| name.to_lowercase());
-    names.any(|name| FEEDERS.iter().any(|feeder| name.contains(feeder)))
+    names.any(|name| KEEPER_NAMES.iter().any(|part| name.contains(part)))
 }
 
 /// Whether the caller has to be on a list that was settled when the contract was made: keepers, where an owner is one.
-fn is_appointed(view: &ContractView<'_>, check: ExprId) -> bool {
-    let offices = view.loads(check);
-    let is_list = !offices.is_empty() && offices.iter().all(|office| office.slot.keys().count() == 1);
+fn is_listed_for_good(view: &ContractView<'_>, check: ExprId) -> bool {
+    let holders = view.loads(check);
+    let is_list = !holders.is_empty() && holders.iter().all(|holder| holder.slot.keys().count() == 1);
     is_list
         && view.all_known
         && !view.everyone().any(|touch| {
-            touch.is_write() && offices.iter().any(|office| touch.access.slot.root == office.slot.root)
+            touch.is_write() && holders.iter().any(|holder| touch.access.slot.root == holder.slot.root)
         })
 }
 

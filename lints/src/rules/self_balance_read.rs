@@ -99,7 +99,7 @@ fn matters(view: &ContractView<'_>, function: usize, read: &BalanceRead) -> bool
         return false;
     }
     !read.escapes.is_within(implied)
-        || (is_spent_whole(summary, read) && !view.asks_who(function))
+        || (is_spent_whole(summary, read) && !view.checks_caller(function))
         || is_spent_in_part(view, summary, read)
         || is_checked(view, summary, read)
 }

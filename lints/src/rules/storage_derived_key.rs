@@ -101,7 +101,7 @@ fn is_looked_up(view: &ContractView<'_>, touch: &Touch<'_>, key: ExprId) -> bool
     // Accounts and hashes are names; what is shorter is a number.
     let is_name = expressions.bits(named) >= ADDRESS_BITS;
     if !is_name
-        || view.asks_who(touch.function)
+        || view.checks_caller(touch.function)
         || view.is_shared_word(key)
         || is_named(view, touch.function, key)
     {

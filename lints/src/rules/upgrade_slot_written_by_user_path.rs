@@ -68,7 +68,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let known = touch.access.slot.number().is_some_and(|number| SLOTS.contains(&number));
         known
             && touch.write().is_some_and(|(value, _)| given(value))
-            && !view.asks_who(touch.function)
+            && !view.checks_caller(touch.function)
             && !is_guarded(view, touch.function)
     });
     report_fields(rule, view, &found, |variable, writers| Story {

@@ -307,7 +307,7 @@ impl<'a> ContractView<'a> {
 
     /// Whether a flag of the caller, or a stored address, decides in the function, which does not change it: a role, or
     /// an owner, however it is compared.
-    fn looks_up_role(&self, function: usize) -> bool {
+    fn checks_role(&self, function: usize) -> bool {
         let expressions = &self.analysis.expressions;
         let accesses = &self.analysis.summaries[function].accesses;
         let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
@@ -395,8 +395,8 @@ impl<'a> ContractView<'a> {
         step.filter(|_| counts)
     }
 
-    /// Whether a stored address decides in the function that replaces it: an office that its holder hands over.
-    pub(crate) fn hands_over(&self, touch: &Touch<'_>) -> bool {
+    /// Whether a stored address decides in the function that replaces it: a permission that its holder hands over.
+    pub(crate) fn transfers_permission(&self, touch: &Touch<'_>) -> bool {
         const ADDRESS: u8 = 20;
         let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
         let (bytes, field) = (touch.access.bytes, touch.field());
@@ -415,7 +415,7 @@ impl<'a> ContractView<'a> {
     }
 
     /// Whether the function compares its caller with an address that the contract names, on some way.
-    pub(crate) fn asks_who(&self, function: usize) -> bool {
+    pub(crate) fn checks_caller(&self, function: usize) -> bool {
         let expressions = &self.analysis.expressions;
         let named = Sources::STORAGE
             .with(Sources::IMMUTABLE)
@@ -425,7 +425,7 @@ impl<'a> ContractView<'a> {
             .with(Sources::PHI);
         let is_caller =
             |&part: &ExprId| matches!(expressions.node(part), Node::Environment(Environment::Caller));
-        self.looks_up_role(function)
+        self.checks_role(function)
             || self.conditions(function).iter().any(|condition| {
                 self.parts(condition.expression).iter().any(|&part| {
                     let compares = matches!(
