@@ -1,7 +1,7 @@
-//! Gives the crate a fingerprint of the analyser that it is built with.
+//! Gives the crate a fingerprint of the analyzer that it is built with.
 //!
-//! In: the sources of the analyser. Out: `DECONFLICT_ANALYSER`, a number that is another one whenever they change, so that
-//! nothing compiled by another analyser is ever taken from a cache.
+//! In: the sources of the analyzer. Out: `DECONFLICT_ANALYZER`, a number that is another one whenever they change, so that
+//! nothing compiled by another analyzer is ever taken from a cache.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
         file.hash(&mut hasher);
         fs::read(&file)?.hash(&mut hasher);
     }
-    println!("cargo::rustc-env=DECONFLICT_ANALYSER={:016x}", hasher.finish());
+    println!("cargo::rustc-env=DECONFLICT_ANALYZER={:016x}", hasher.finish());
     Ok(())
 }
 

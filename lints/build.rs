@@ -1,4 +1,4 @@
-//! Gives the crate a fingerprint of the analyser and the rules that it is built with.
+//! Gives the crate a fingerprint of the analyzer and the rules that it is built with.
 //!
 //! In: the sources of both. Out: `DECONFLICT_RULES`, a number that is another one whenever they change, so that no result
 //! of other rules is ever taken from a cache.
@@ -13,7 +13,7 @@ use std::{
 fn main() -> io::Result<()> {
     let mut files = Vec::new();
     for folder in ["src", "../analyzer/src"] {
-        // Without the analyser's sources beside it, the version of the crate has to do.
+        // Without the analyzer's sources beside it, the version of the crate has to do.
         if Path::new(folder).is_dir() {
             println!("cargo::rerun-if-changed={folder}");
             list(Path::new(folder), &mut files)?;

@@ -1,4 +1,4 @@
-//! How fast the analyser is: on every real code of the corpus, beside evmole, and on three fixtures by criterion.
+//! How fast the analyzer is: on every real code of the corpus, beside evmole, and on three fixtures by criterion.
 //!
 //! `cargo bench -p deconflict-analyzer --bench analyze` prints both. The corpus is `codes.jsonl.zst` in the folder that
 //! `DECONFLICT_DATA` names, else in `shared/data` beside the repository; without it only the fixtures are measured. Each

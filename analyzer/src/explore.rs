@@ -32,7 +32,7 @@ use crate::{
     code::{Code, Pc},
     expression::Node as Word,
     facts::Facts,
-    graph::{Exit, Graph, Node},
+    graph::{Exit, Graph, GraphNode},
     id::ExprId,
     immutable::Immutable,
     incomplete::{Incomplete, Reason},
@@ -111,7 +111,7 @@ pub(crate) struct Shared<'a> {
 #[derive(Default)]
 pub(crate) struct Room {
     drafts: Vec<NodeDraft>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<GraphNode>,
     index: FxHashMap<Key, u32>,
     made: FxHashMap<Key, Made>,
 }
@@ -151,7 +151,7 @@ struct Explorer<'s, 'a> {
     base: u32,
     drafts: Vec<NodeDraft>,
     /// What the graph keeps of each draft.
-    nodes: Vec<Node>,
+    nodes: Vec<GraphNode>,
     index: FxHashMap<Key, u32>,
     made: FxHashMap<Key, Made>,
     contexts: FxHashMap<(u32, u32), u32>,
@@ -376,7 +376,7 @@ impl Explorer<'_, '_> {
         let node = self.drafts.len() as u32;
         let rank = self.drafts.get(draft.parent as usize).map_or(0, |parent| parent.rank);
         self.drafts.push(NodeDraft { rank, ..draft });
-        self.nodes.push(Node {
+        self.nodes.push(GraphNode {
             call_sites,
             facts: Rc::clone(&self.no_facts),
             events: Vec::new(),

@@ -75,7 +75,7 @@ pub(crate) enum Exit {
 
 /// A basic block in one context.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub(crate) struct GraphNode {
     /// The `JUMP`s of the internal calls that are open, outermost first.
     pub(crate) call_sites: Rc<[Pc]>,
     /// What every path to this node has established.
@@ -98,7 +98,7 @@ pub(crate) struct Node {
 /// Everything reachable from one entry. Node 0 is the entry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<GraphNode>,
     pub(crate) incomplete: Vec<Incomplete>,
     /// For each node, where its block begins and which node it was first entered from.
     pub(crate) steps: Vec<Step>,

@@ -21,7 +21,7 @@ use crate::{
     code::Pc,
     expression::{Node as Word, Sources, Space},
     facts::{Facts, strip},
-    graph::{Event, EventKind, Exit, Graph, Node},
+    graph::{Event, EventKind, Exit, Graph, GraphNode},
     id::{Epoch, ExprId},
     location::{Root, Slot},
     simplify::Builder,
@@ -333,7 +333,7 @@ impl Summarizer<'_> {
         }
     }
 
-    fn normal(&mut self, slot: ExprId, node: &Node) -> Slot {
+    fn normal(&mut self, slot: ExprId, node: &GraphNode) -> Slot {
         let facts = &node.facts;
         if let Some(known) = self.slots.get(&slot) {
             return known.clone();
@@ -352,7 +352,7 @@ impl Summarizer<'_> {
 
     /// The slots that a slot expression stands for: itself, or, where ways have met that each had a place of their own,
     /// those places. Sound because a phi is always one of its operands.
-    fn ways(&mut self, slot: ExprId, node: &Node) -> Vec<Way> {
+    fn ways(&mut self, slot: ExprId, node: &GraphNode) -> Vec<Way> {
         const MOST: usize = 4;
         let normal = self.normal(slot, node);
         let operands = self.builder.expressions.phi_operands(slot).to_vec();
@@ -533,7 +533,7 @@ impl Summarizer<'_> {
         &mut self,
         summary: &mut Summary,
         event: &Event,
-        node: &Node,
+        node: &GraphNode,
         position: Position,
         circumstance: &Circumstance,
     ) {

@@ -1,4 +1,4 @@
-//! Arithmetic: what the analyser folds and simplifies is what the EVM computes.
+//! Arithmetic: what the analyzer folds and simplifies is what the EVM computes.
 //!
 //! Every pure opcode on constants, and random expressions over constants and two words of calldata, are stored to a slot:
 //! the stored expression of the summary must have the value that revm stored.

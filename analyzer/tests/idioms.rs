@@ -1,4 +1,4 @@
-//! Exactness: what the analyser finds in every case of `fixtures/idioms` is what its author wrote down by hand.
+//! Exactness: what the analyzer finds in every case of `fixtures/idioms` is what its author wrote down by hand.
 //!
 //! A location that is missing is unsound, one too many is imprecise; both fail, unless `idioms/gaps.rs` lists just that
 //! failure, and a listed failure that no longer happens fails as well.

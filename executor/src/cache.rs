@@ -3,7 +3,7 @@
 //! In: slices, by the hash and the variant of their code. Out: the same slices, in a later process. A cache is never
 //! needed: whatever is wrong with it, its file is built anew or left alone, and slices are compiled. Every entry
 //! carries a checksum and the code that it was compiled from, which has to have the hash that is asked for. A file
-//! that another analyser wrote counts as empty. Never: a file of another program's, lost; it is set aside.
+//! that another analyzer wrote counts as empty. Never: a file of another program's, lost; it is set aside.
 
 use std::{
     fs,
@@ -26,8 +26,8 @@ use redb::{
 use rustc_hash::FxHasher;
 use thiserror::Error;
 
-/// What wrote the file: the layout of entries, this crate, and the sources of the analyser.
-const VERSION: &str = concat!("1 ", env!("CARGO_PKG_VERSION"), " ", env!("DECONFLICT_ANALYSER"));
+/// What wrote the file: the layout of entries, this crate, and the sources of the analyzer.
+const VERSION: &str = concat!("1 ", env!("CARGO_PKG_VERSION"), " ", env!("DECONFLICT_ANALYZER"));
 
 /// The name of the file in its folder.
 const FILE: &str = "slices.redb";
@@ -187,7 +187,7 @@ impl Drop for SliceCache {
     }
 }
 
-/// Opens the file to read from it; none if there is none, or none that this analyser has written. What can never be
+/// Opens the file to read from it; none if there is none, or none that this analyzer has written. What can never be
 /// read is removed.
 fn open_reader(path: &Path) -> Result<Option<Reader>, CacheError> {
     let start = Instant::now();
@@ -218,7 +218,7 @@ fn open_reader(path: &Path) -> Result<Option<Reader>, CacheError> {
             {
                 Err(CacheError::Unusable { path: path.to_owned(), reason: error.to_string() })
             }
-            // Of another analyser, damaged, or not a store at all.
+            // Of another analyzer, damaged, or not a store at all.
             Ok(Ok((Origin::Older, _)) | Err(_)) | Err(_) => clear(path).map(|()| None),
         };
     }
@@ -227,9 +227,9 @@ fn open_reader(path: &Path) -> Result<Option<Reader>, CacheError> {
 /// Who has written a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// This analyser.
+    /// This analyzer.
     Current,
-    /// Another analyser, or nobody: there is nothing in it.
+    /// Another analyzer, or nobody: there is nothing in it.
     Older,
     /// Another program.
     Foreign,
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_another_analyser_counts_as_empty() {
+    fn the_file_of_another_analyzer_counts_as_empty() {
         let folder = filled(&[1]);
         let change = || -> Result<(), redb::Error> {
             let database = Database::open(folder.path().join(FILE))?;

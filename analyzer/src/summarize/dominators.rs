@@ -333,12 +333,12 @@ fn cyclic(edges: &Edges) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Node;
+    use crate::graph::GraphNode;
     use proptest::prelude::*;
     use std::rc::Rc;
 
     fn graph(nodes: Vec<(Vec<u32>, bool)>) -> Graph {
-        let node = |(successors, succeeds): (Vec<u32>, bool)| Node {
+        let node = |(successors, succeeds): (Vec<u32>, bool)| GraphNode {
             call_sites: Rc::default(),
             facts: Rc::default(),
             events: Vec::new(),

@@ -1,4 +1,4 @@
-//! Where the analyser is not exact yet: `gaps.txt`, one `case | function | failure` a line, worded as the test words it,
+//! Where the analyzer is not exact yet: `gaps.txt`, one `case | function | failure` a line, worded as the test words it,
 //! under a line that says why.
 //!
 //! The test demands that the list is exact: a new failure and a closed gap both fail. A missing location stands there

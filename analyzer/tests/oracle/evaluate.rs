@@ -2,7 +2,7 @@
 //!
 //! In: an expression and the world and message it is about. Out: the word, or nothing where the expression stands for
 //! something that only the execution knows (a join, a call's result, a word the analysis lost). The arithmetic is written
-//! down here once more, on purpose: it checks the analyser's folding and must not share it.
+//! down here once more, on purpose: it checks the analyzer's folding and must not share it.
 
 use alloy_primitives::{I256, U256, U512, keccak256};
 use deconflict_analyzer::{

@@ -1,7 +1,7 @@
 //! A concrete world to execute code in, and what one execution did.
 //!
 //! In: runtime code, a seed for the storage and the accounts around it, and a message. Out: a [`Trace`] of the state
-//! accesses of the outermost frame, by revm. It must never ask the analyser anything.
+//! accesses of the outermost frame, by revm. It must never ask the analyzer anything.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use revm::{

@@ -3,7 +3,7 @@
 //! In: codes. Out: bytes with what analysis came to, for each code and form: the symbolic templates, to be read, and the
 //! slices that predictions run on; and back into a folder of a [`SliceCache`]. The file is content-addressed: it ends in
 //! the hash of all before, each template has the hash of its text, and each code is checked against its own. What is damaged,
-//! or made by another analyser, is refused whole.
+//! or made by another analyzer, is refused whole.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::cache::{CacheError, SliceCache};
 
 /// What the file begins with: its name and version, and what made it.
 const HEAD: &str =
-    concat!("deconflict/templates/1 ", env!("CARGO_PKG_VERSION"), " ", env!("DECONFLICT_ANALYSER"), "\n");
+    concat!("deconflict/templates/1 ", env!("CARGO_PKG_VERSION"), " ", env!("DECONFLICT_ANALYZER"), "\n");
 
 /// Why a file with analysed codes cannot be used.
 #[derive(Debug, Error)]
@@ -25,9 +25,9 @@ pub enum SliceFileError {
     /// It is another kind of file.
     #[error("this is no file with analysed codes")]
     NotSlices,
-    /// Another analyser has made it.
-    #[error("the codes were analysed by another version of the analyser: export them again with this one")]
-    OtherAnalyser,
+    /// Another analyzer has made it.
+    #[error("the codes were analysed by another version of the analyzer: export them again with this one")]
+    OtherAnalyzer,
     /// It is not what was written.
     #[error("the file is damaged: its content does not have the hash that it ends with")]
     Damaged,
@@ -97,7 +97,7 @@ fn read(bytes: &[u8]) -> Result<(&str, Vec<Slice>), SliceFileError> {
         return Err(SliceFileError::NotSlices);
     }
     let (content, hash) = bytes.split_last_chunk::<32>().ok_or(SliceFileError::Damaged)?;
-    let body = content.strip_prefix(HEAD.as_bytes()).ok_or(SliceFileError::OtherAnalyser)?;
+    let body = content.strip_prefix(HEAD.as_bytes()).ok_or(SliceFileError::OtherAnalyzer)?;
     if keccak256(content) != *hash {
         return Err(SliceFileError::Damaged);
     }
@@ -164,7 +164,7 @@ mod tests {
         assert!(matches!(import(b"{}", &cache), Err(SliceFileError::NotSlices)));
         assert!(matches!(
             import(b"deconflict/templates/1 of others\n", &cache),
-            Err(SliceFileError::OtherAnalyser)
+            Err(SliceFileError::OtherAnalyzer)
         ));
         assert!(cache.load(keccak256(&codes()[0]), Variant::Lean).is_none());
     }

@@ -22,7 +22,7 @@ use crate::{
 const TIMINGS: usize = 3;
 
 /// What takes more than this part of a block is begun first.
-const GIANT: u64 = 16;
+const LONG_PART: u64 = 16;
 
 /// How many transactions ahead of the one whose turn it is are looked at for one that can be run.
 const LOOK: usize = 64;
@@ -127,7 +127,7 @@ pub(super) fn executed(costs: &Costs, known: &Dag, truth: &Dag, cores: usize) ->
     let mut helpers = vec![0_u64; cores - 1];
     // What takes long is begun first.
     let all: u64 = costs.in_turn.iter().sum();
-    let mut giants: Vec<usize> = (0..count).filter(|it| costs.in_turn[*it] > all / GIANT).collect();
+    let mut giants: Vec<usize> = (0..count).filter(|it| costs.in_turn[*it] > all / LONG_PART).collect();
     giants.sort_unstable_by_key(|it| std::cmp::Reverse(costs.in_turn[*it]));
     let (mut now, mut next) = (0, 0);
     // Runs something ahead, and says until when; nothing if there is nothing to run at that time.

@@ -36,7 +36,7 @@ impl Wide {
     fn new() -> Self {
         let mut wide = Self([DefaultHasher::new(), DefaultHasher::new()]);
         wide.0[1].write_u8(1);
-        // What wrote the bytes: the sources of the analyser and of the rules.
+        // What wrote the bytes: the sources of the analyzer and of the rules.
         wide.write(env!("DECONFLICT_RULES").as_bytes());
         wide
     }
