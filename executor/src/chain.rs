@@ -12,4 +12,4 @@ pub use foreign::{kind_name, other_rules};
 pub(crate) use foreign::{other_kind, system_transaction};
 pub use fork::{fork, fork_name};
 pub use genesis::ScheduleError;
-pub use schedule::{LaterFork, Moment, Origin, Rules, Schedule, blobs_of};
+pub use schedule::{ChainRules, LaterFork, Moment, Origin, Schedule, blobs_of};

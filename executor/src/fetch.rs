@@ -36,7 +36,7 @@ use thiserror::Error;
 use crate::{
     access_set::AccountAccess,
     block::{Block, Transaction},
-    chain::{Rules, Schedule},
+    chain::{ChainRules, Schedule},
     hints::{Basis, hint_block},
     predict::Predictor,
     record::record_states,
@@ -138,7 +138,7 @@ pub struct FetchFigures {
     /// Accounts and slots for which the node gave a proof that was checked.
     pub proved: usize,
     /// The rules that the block comes to what its header says by, and how they are known.
-    pub rules: Option<Rules>,
+    pub rules: Option<ChainRules>,
 }
 
 /// How to take a snapshot.

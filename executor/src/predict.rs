@@ -48,7 +48,7 @@ use self::frame::Frame;
 use self::gas::intrinsic_gas;
 use self::machine::{Path, PredictionMachine, Workspace};
 pub(crate) use self::memo::{Remembered, Returned};
-use self::node::{Node, NodeId};
+use self::node::{NodeId, RecipeNode};
 use self::recipe::{Recipes, Root, Subject, Trail};
 use self::taint::Taint;
 use self::touched_state::{AccountCode, AccountId, TouchedState, Word};
@@ -346,9 +346,9 @@ impl Predictor {
                 let gas_left = tx.gas_limit.min(MAX_GAS).saturating_sub(21_000);
                 let trail = trail.map(|mut trail| {
                     frame.call_data.set_call_data(&tx.data);
-                    frame.address_node = trail.node(Node::To);
-                    frame.caller_node = trail.node(Node::Frame(FrameWord::Origin));
-                    frame.value.node = trail.node(Node::Value);
+                    frame.address_node = trail.node(RecipeNode::To);
+                    frame.caller_node = trail.node(RecipeNode::Frame(FrameWord::Origin));
+                    frame.value.node = trail.node(RecipeNode::Value);
                     trail.transfer(frame.caller_node, frame.address_node, &frame.value);
                     frame.trail_checkpoint = trail.checkpoint();
                     Box::new(trail)
@@ -531,7 +531,11 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                 let Some((code, _)) = code else {
                     self.ledger.fall_short(
                         ShortfallReason::CodeUnavailable,
-                        ledger::Place { code_hash: alloy_primitives::B256::ZERO, selector: [0; 4], pc: 0 },
+                        ledger::LedgerPlace {
+                            code_hash: alloy_primitives::B256::ZERO,
+                            selector: [0; 4],
+                            pc: 0,
+                        },
                     );
                     return Begun::Nothing;
                 };

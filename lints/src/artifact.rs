@@ -22,7 +22,7 @@ pub(crate) use bytecode::{DecodedCode, HexError, decode_code, decode_hex, is_hex
 pub(crate) use creation::{Created, created};
 pub(crate) use declared_layout::declared_layout;
 pub(crate) use kind::{definition_in_text, is_library_code};
-pub(crate) use metadata::{Metadata, Settings, compiler_version};
+pub(crate) use metadata::{CompilerSettings, Metadata, compiler_version};
 pub(crate) use syntax::{Declared, SyntaxTrees, parse_selector};
 pub(crate) use vyper::{Characters, VyperModule, place_span, vyper_positions, with_vyper_immutables};
 

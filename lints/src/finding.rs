@@ -9,7 +9,7 @@ use deconflict_analyzer::{Alias, Cause, Condition, ConflictKind, Position, Rende
 
 use crate::{
     diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint},
-    place::{Located, Place, Precision},
+    place::{Place, PlacedName, Precision},
     rule::{Finding, Rule},
     source_map::SourceSpan,
     view::{ContractView, Field, Touch},
@@ -92,28 +92,28 @@ impl<'v, 'a> Subject<'v, 'a> {
 
     /// Words the finding; `None` where it lies in foreign code alone. `claims` is the storage it accounts for.
     pub(crate) fn finding(self, rule: &Rule, claims: Vec<Field>, story: Story) -> Option<Finding> {
-        let located: Vec<(&Spot<'a>, Located)> =
+        let located: Vec<(&Spot<'a>, PlacedName)> =
             self.spots.iter().map(|spot| (spot, self.locate(spot))).collect();
         let culprits = located.iter().filter_map(|(spot, located)| Some((spot.rank?, *spot, *located)));
-        let shown = culprits.filter(|(_, _, located)| *located != Located::Foreign);
+        let shown = culprits.filter(|(_, _, located)| *located != PlacedName::Foreign);
         let (_, culprit, located_culprit) = shown.min_by_key(|(rank, spot, located)| match located {
-            Located::At(place) => {
+            PlacedName::At(place) => {
                 (false, Some((place.precision, *rank, place.primary)), *rank, spot.position)
             }
-            Located::OnlyPc | Located::Foreign => (true, None, *rank, spot.position),
+            PlacedName::OnlyPc | PlacedName::Foreign => (true, None, *rank, spot.position),
         })?;
         let declared =
             self.field.as_ref().and_then(|field| self.view.names.variable(&field.slot, field.bytes));
         let declaration = declared.and_then(|variable| self.view.places.declaration(&variable.label));
         let primary = match (located_culprit, declaration) {
             // Where the compiler does not say which statement it is, the variable is the best that can be shown.
-            (Located::At(Place { precision: Precision::Contract, .. }), Some(variable))
+            (PlacedName::At(Place { precision: Precision::Contract, .. }), Some(variable))
                 if self.view.places.project.is_own(variable.span) =>
             {
                 Some(Label { span: variable.span, text: story.label })
             }
-            (Located::At(place), _) => Some(Label { span: place.primary, text: story.label }),
-            (Located::OnlyPc | Located::Foreign, _) => None,
+            (PlacedName::At(place), _) => Some(Label { span: place.primary, text: story.label }),
+            (PlacedName::OnlyPc | PlacedName::Foreign, _) => None,
         };
         let variable = self.variable();
         let functions: BTreeSet<String> = self
@@ -171,7 +171,7 @@ impl<'v, 'a> Subject<'v, 'a> {
         Some(Finding { diagnostic, claims, owner })
     }
 
-    fn locate(&self, spot: &Spot<'_>) -> Located {
+    fn locate(&self, spot: &Spot<'_>) -> PlacedName {
         self.view.places.locate(&self.view.analysis.summaries[spot.function], spot.position)
     }
 
@@ -186,13 +186,13 @@ impl<'v, 'a> Subject<'v, 'a> {
     }
 
     /// All other places, one label a line: what writes there, else what reads there.
-    fn related(&self, located: &[(&Spot<'a>, Located)], shown: SourceSpan) -> Vec<Label> {
+    fn related(&self, located: &[(&Spot<'a>, PlacedName)], shown: SourceSpan) -> Vec<Label> {
         let project = self.view.places.project;
         let line = |span: SourceSpan| (span.source, project.source(span.source).position(span.start).line);
         let mut lines: BTreeMap<_, Vec<(&Spot<'a>, SourceSpan)>> = BTreeMap::new();
         let mut library = BTreeSet::new();
         for (spot, located) in located {
-            let Located::At(Place { primary, library: inner, .. }) = *located else { continue };
+            let PlacedName::At(Place { primary, library: inner, .. }) = *located else { continue };
             if primary == shown {
                 library.extend(inner);
             } else if line(primary) != line(shown) {

@@ -34,7 +34,7 @@ pub(crate) enum Precision {
 
 /// How an access is located.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Located {
+pub(crate) enum PlacedName {
     /// On a line.
     At(Place),
     /// There are no sources or no source map: the program counter is all there is.
@@ -55,7 +55,7 @@ pub(crate) struct Places<'a> {
 impl<'a> Places<'a> {
     /// Finds the line of an access: the innermost one in the project's own code, else, for a contract of the project
     /// that inherits everything from a library, the base in its header that brings it in.
-    pub(crate) fn locate(&self, summary: &Summary, position: &Position) -> Located {
+    pub(crate) fn locate(&self, summary: &Summary, position: &Position) -> PlacedName {
         let own = |span| self.project.is_own(span);
         let Some(map) = &self.contract.source_map else { return self.without_line(None) };
         let (pc, calls) = match self.trail(map, summary, position) {
@@ -75,10 +75,10 @@ impl<'a> Places<'a> {
             let lines = std::iter::once(&pc).chain(calls.iter().rev()).filter_map(|&pc| map.exact(pc));
             if let Some(word) = lines.filter(|&line| !own(line)).find_map(|line| self.invoked(primary, line))
             {
-                return Located::At(Place { precision: Precision::Statement, primary: word, library });
+                return PlacedName::At(Place { precision: Precision::Statement, primary: word, library });
             }
         }
-        Located::At(Place { precision, primary, library })
+        PlacedName::At(Place { precision, primary, library })
     }
 
     /// The word in a function's header that brings in a library's line: the name of the modifier that the line stands in,
@@ -117,9 +117,9 @@ impl<'a> Places<'a> {
         self.project.declarations_of(self.contract, label).next()
     }
 
-    fn without_line(&self, library: Option<SourceSpan>) -> Located {
+    fn without_line(&self, library: Option<SourceSpan>) -> PlacedName {
         if self.contract.origin != Origin::Project {
-            return Located::Foreign;
+            return PlacedName::Foreign;
         }
         match self.project.definition_of(self.contract) {
             Some(definition) if library.is_some() => {
@@ -127,9 +127,9 @@ impl<'a> Places<'a> {
                 let library = library.map(|span| self.narrow(span).1);
                 let header = self.header(definition.span);
                 let primary = library.and_then(|library| self.brought_in(header, library)).unwrap_or(header);
-                Located::At(Place { precision: Precision::Contract, primary, library })
+                PlacedName::At(Place { precision: Precision::Contract, primary, library })
             }
-            _ => Located::OnlyPc,
+            _ => PlacedName::OnlyPc,
         }
     }
 

@@ -7,7 +7,7 @@
 mod words;
 mod arrays;
 
-pub(crate) use words::{Comparison, Needs};
+pub(crate) use words::{ComparedWords, Needs};
 
 use std::collections::BTreeSet;
 

@@ -13,7 +13,7 @@ use std::{
 use alloy_primitives::B256;
 use deconflict_executor::{
     Assumed, Block,
-    chain::{Rules, other_rules},
+    chain::{ChainRules, other_rules},
     fetch::{FetchError, next_block},
 };
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ pub(super) struct Head {
     /// What of it nobody has said.
     pub(super) assumed: Arc<Assumed>,
     /// The rules of that block, and how they are known.
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Arc<ChainRules>,
 }
 
 /// Follows the head of a chain.

@@ -16,7 +16,7 @@ const TOO_MUCH: i32 = -32_005;
 
 /// Why a call has no result.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct MethodFailure {
     pub(super) code: i32,
     pub(super) message: String,
 }
@@ -26,7 +26,7 @@ pub(super) async fn call(
     service: &Arc<Service>,
     method: &str,
     params: Option<&RawValue>,
-) -> Result<Box<RawValue>, Failure> {
+) -> Result<Box<RawValue>, MethodFailure> {
     let service = Arc::clone(service);
     let answer = match method {
         "deconflict_hints" => service.hints(object(params)?, false).await,
@@ -38,7 +38,7 @@ pub(super) async fn call(
         }
         _ => {
             let message = format!("there is no method `{method}`");
-            return Err(Failure { code: METHOD_NOT_FOUND_CODE, message });
+            return Err(MethodFailure { code: METHOD_NOT_FOUND_CODE, message });
         }
     };
     answer.map_err(|refusal| {
@@ -47,13 +47,13 @@ pub(super) async fn call(
             Refusal::TooMuch(message) => (TOO_MUCH, message),
             Refusal::Internal(message) => (INTERNAL_ERROR_CODE, message),
         };
-        Failure { code, message }
+        MethodFailure { code, message }
     })
 }
 
 /// Parameters are one object, as it is or as the only element of a list.
-fn object<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, Failure> {
-    let wrong = |message| Failure { code: INVALID_PARAMS_CODE, message };
+fn object<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, MethodFailure> {
+    let wrong = |message| MethodFailure { code: INVALID_PARAMS_CODE, message };
     let mut text = params.map_or("{}", RawValue::get);
     if text.starts_with('[') {
         let list = serde_json::from_str::<Vec<&RawValue>>(text).map_err(|error| wrong(plain(&error)))?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{
-    methods::{self, Failure},
+    methods::{self, MethodFailure},
     service::Service,
 };
 
@@ -98,7 +98,7 @@ async fn one(service: &Arc<Service>, text: &str) -> Option<String> {
     let start = Instant::now();
     let call = match read(text) {
         Ok(call) => call,
-        Err((id, Failure { code, message })) => {
+        Err((id, MethodFailure { code, message })) => {
             service.metrics.answered(start.elapsed(), false);
             return Some(failed(id, code, &message));
         }
@@ -108,13 +108,13 @@ async fn one(service: &Arc<Service>, text: &str) -> Option<String> {
     let id = call.id?.get();
     Some(match result {
         Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{}}}"#, result.get()),
-        Err(Failure { code, message }) => failed(id, code, &message),
+        Err(MethodFailure { code, message }) => failed(id, code, &message),
     })
 }
 
 /// What a text asks for, or the `id` to refuse it by, and why.
-fn read(text: &str) -> Result<Call<'_>, (&str, Failure)> {
-    let failure = |code, message: String| Failure { code, message };
+fn read(text: &str) -> Result<Call<'_>, (&str, MethodFailure)> {
+    let failure = |code, message: String| MethodFailure { code, message };
     let invalid = |message: &str| failure(INVALID_REQUEST_CODE, message.to_owned());
     let unread = |error: serde_json::Error| {
         if error.is_data() {

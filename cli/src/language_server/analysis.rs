@@ -60,7 +60,7 @@ impl Known {
 
 /// How much of the work was new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Work {
+pub(super) struct AnalysisWork {
     /// Contracts that were looked at.
     pub(super) contracts: usize,
     /// Contracts whose code had to be analysed.
@@ -81,7 +81,7 @@ pub(super) fn analyse(
     cache: &mut Cache,
     settings: &Settings,
     step: &(dyn Fn() + Sync),
-) -> (Vec<Arc<Known>>, Work) {
+) -> (Vec<Arc<Known>>, AnalysisWork) {
     let results: Vec<(Known, Option<Arc<Analyzed>>)> = own
         .par_iter()
         .map(|&index| {
@@ -97,7 +97,7 @@ pub(super) fn analyse(
             (Known { index, checked, facts, key }, fresh)
         })
         .collect();
-    let mut work = Work { contracts: results.len(), analysed: 0 };
+    let mut work = AnalysisWork { contracts: results.len(), analysed: 0 };
     let mut contracts = Vec::with_capacity(results.len());
     for (known, fresh) in results {
         if let Some(analyzed) = fresh {

@@ -39,13 +39,13 @@ pub(super) enum Outgoing {
 
 /// The thread that writes.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct MessageOutput {
     /// Takes what is to be written.
     pub(super) sender: Sender<Outgoing>,
     thread: JoinHandle<()>,
 }
 
-impl Output {
+impl MessageOutput {
     /// Waits until everything is written. All other senders have to be gone.
     pub(super) fn finish(self) {
         drop(self.sender);
@@ -55,11 +55,11 @@ impl Output {
 }
 
 /// Starts to read and write.
-pub(super) fn start(events: Sender<Event>) -> Output {
+pub(super) fn start(events: Sender<Event>) -> MessageOutput {
     thread::spawn(move || read_all(&mut io::stdin().lock(), &events));
     let (sender, messages) = crossbeam_channel::unbounded();
     let thread = thread::spawn(move || write_all(&mut io::stdout().lock(), &messages));
-    Output { sender, thread }
+    MessageOutput { sender, thread }
 }
 
 fn read_all(input: &mut impl BufRead, events: &Sender<Event>) {

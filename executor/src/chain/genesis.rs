@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::{
     fork::{fork, fork_name},
-    schedule::{Change, Schedule, Start, Step},
+    schedule::{RuleChange, RuleStep, Schedule, Start},
 };
 
 /// Why a file is no schedule.
@@ -98,9 +98,10 @@ impl Schedule {
                 (None, Some(second)) => Start::Second(second),
                 _ => return Err(field("give it either a `block` or a `timestamp`".to_owned())),
             };
-            steps.push(Step { start, change: Change::Fork(spec) });
+            steps.push(RuleStep { start, change: RuleChange::Fork(spec) });
         }
-        let osaka = steps.iter().find(|step| step.change == Change::Fork(SpecId::OSAKA)).map(|it| it.start);
+        let osaka =
+            steps.iter().find(|step| step.change == RuleChange::Fork(SpecId::OSAKA)).map(|it| it.start);
         let mut entries: Vec<(usize, BlobEntry)> = file.blobs.into_iter().enumerate().collect();
         entries.sort_by_key(|(_, entry)| entry.timestamp);
         for (index, entry) in entries {
@@ -113,14 +114,17 @@ impl Schedule {
             let field = format!("blobs[{index}]");
             let params = params.map_err(|problem| ScheduleError::Field { field: field.clone(), problem })?;
             let name = entry.name.unwrap_or(field);
-            steps.push(Step { start: Start::Second(entry.timestamp), change: Change::Blobs(name, params) });
+            steps.push(RuleStep {
+                start: Start::Second(entry.timestamp),
+                change: RuleChange::Blobs(name, params),
+            });
         }
         Ok(Self::of_steps(file.chain_id, file.name.unwrap_or_else(|| name.to_owned()), steps))
     }
 }
 
 /// The steps that a chain's configuration names.
-fn steps(config: &ChainConfig) -> Result<Vec<Step>, ScheduleError> {
+fn steps(config: &ChainConfig) -> Result<Vec<RuleStep>, ScheduleError> {
     let by_block = [
         (SpecId::HOMESTEAD, config.homestead_block),
         (SpecId::TANGERINE, config.eip150_block),
@@ -138,10 +142,10 @@ fn steps(config: &ChainConfig) -> Result<Vec<Step>, ScheduleError> {
         (SpecId::PRAGUE, config.prague_time),
         (SpecId::OSAKA, config.osaka_time),
     ];
-    let step = |spec, start| Step { start, change: Change::Fork(spec) };
+    let step = |spec, start| RuleStep { start, change: RuleChange::Fork(spec) };
     let blocks = by_block.iter().filter_map(|(spec, first)| Some(step(*spec, Start::Block((*first)?))));
     let times = by_time.iter().filter_map(|(spec, first)| Some(step(*spec, Start::Second((*first)?))));
-    let mut steps: Vec<Step> = blocks.chain(times).collect();
+    let mut steps: Vec<RuleStep> = blocks.chain(times).collect();
     for (spec, first) in by_time.iter().filter(|(spec, _)| spec.is_enabled_in(SpecId::CANCUN)) {
         let name = fork_name(*spec).unwrap_or_default();
         if let (Some(first), Some(params)) = (*first, entry(config, &name.to_lowercase())) {
@@ -159,7 +163,7 @@ fn steps(config: &ChainConfig) -> Result<Vec<Step>, ScheduleError> {
         let params = entry(config, &name.to_lowercase()).ok_or_else(missing)?;
         steps.push(blobs(&name, first, params, true)?);
     }
-    let unknown = |name: &str, start| Step { start, change: Change::Unknown(name.to_owned()) };
+    let unknown = |name: &str, start| RuleStep { start, change: RuleChange::Unknown(name.to_owned()) };
     steps.extend(config.amsterdam_time.map(|first| unknown("Amsterdam", Start::Second(first))));
     for (name, value) in &*config.extra_fields {
         let Some(first) = value.as_u64() else { continue };
@@ -177,11 +181,11 @@ fn entry<'a>(config: &'a ChainConfig, name: &str) -> Option<&'a BlobParams> {
     config.blob_schedule.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, params)| params)
 }
 
-fn blobs(name: &str, first: u64, read: &BlobParams, is_osaka: bool) -> Result<Step, ScheduleError> {
+fn blobs(name: &str, first: u64, read: &BlobParams, is_osaka: bool) -> Result<RuleStep, ScheduleError> {
     let params = params(read.target_blob_count, read.max_blob_count, read.update_fraction, is_osaka);
     let field = format!("config.blobSchedule.{}", name.to_lowercase());
     let params = params.map_err(|problem| ScheduleError::Field { field, problem })?;
-    Ok(Step { start: Start::Second(first), change: Change::Blobs(name.to_owned(), params) })
+    Ok(RuleStep { start: Start::Second(first), change: RuleChange::Blobs(name.to_owned(), params) })
 }
 
 /// Limits that make sense: what divides is not zero, and nothing is so large that products overflow.
@@ -213,14 +217,14 @@ mod tests {
     use revm::primitives::hardfork::SpecId;
     use serde_json::{Value, json};
 
-    use super::super::schedule::{Moment, Rules, Schedule};
+    use super::super::schedule::{ChainRules, Moment, Schedule};
 
     fn genesis(document: &Value) -> Schedule {
         Schedule::from_genesis(document.to_string().as_bytes(), "dev")
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn at(schedule: &Schedule, number: u64, timestamp: u64) -> Rules {
+    fn at(schedule: &Schedule, number: u64, timestamp: u64) -> ChainRules {
         let moment = Moment { number, timestamp, merged: true };
         schedule.at(moment).unwrap_or_else(|error| panic!("{error}"))
     }

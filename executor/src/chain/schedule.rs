@@ -18,7 +18,7 @@ const SLOT: u64 = 12;
 
 /// What rules hold, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub struct ChainRules {
     /// The fork.
     pub spec: SpecId,
     /// The limits on blobs and how their fee moves; none before there are blobs.
@@ -71,16 +71,16 @@ pub struct Schedule {
     pub chain_id: u64,
     /// What it is called, or the file that the schedule is from.
     pub name: String,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<RuleStep>,
     /// The fewest seconds from one block to the next.
     spacing: u64,
 }
 
 /// From when on something holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct RuleStep {
     pub(super) start: Start,
-    pub(super) change: Change,
+    pub(super) change: RuleChange,
 }
 
 /// The first block, or the first second.
@@ -92,7 +92,7 @@ pub(super) enum Start {
 
 /// What holds from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum RuleChange {
     Fork(SpecId),
     /// Other limits on blobs under the same rules, by EIP-7892, and what the change is called.
     Blobs(String, BlobParams),
@@ -131,22 +131,22 @@ impl Schedule {
                 fork.activation_block(chain).map(Start::Block)
             };
             let Some(start) = start else { continue };
-            if let (Change::Fork(spec), Some(blobs)) = (&change, own_blobs(*fork)) {
+            if let (RuleChange::Fork(spec), Some(blobs)) = (&change, own_blobs(*fork)) {
                 let name = fork_name(*spec).unwrap_or_default().to_owned();
-                steps.push(Step { start, change: Change::Blobs(name, blobs) });
+                steps.push(RuleStep { start, change: RuleChange::Blobs(name, blobs) });
             }
-            steps.push(Step { start, change });
+            steps.push(RuleStep { start, change });
         }
         Some(Self { chain_id, name: name.to_owned(), steps, spacing: SLOT })
     }
 
     /// A schedule from a file.
-    pub(super) fn of_steps(chain_id: u64, name: String, steps: Vec<Step>) -> Self {
+    pub(super) fn of_steps(chain_id: u64, name: String, steps: Vec<RuleStep>) -> Self {
         Self { chain_id, name, steps, spacing: 1 }
     }
 
     /// The rules of a moment.
-    pub fn at(&self, moment: Moment) -> Result<Rules, LaterFork> {
+    pub fn at(&self, moment: Moment) -> Result<ChainRules, LaterFork> {
         let Moment { number, timestamp, merged } = moment;
         let mut spec = SpecId::FRONTIER;
         let mut blobs: Option<(u64, &str, BlobParams)> = None;
@@ -157,14 +157,14 @@ impl Schedule {
                 Start::Block(_) | Start::Second(_) => continue,
             };
             match &step.change {
-                Change::Fork(fork) => spec = spec.max(*fork),
+                RuleChange::Fork(fork) => spec = spec.max(*fork),
                 // Of two that begin together, the later in the list is the later in time.
-                Change::Blobs(name, params) => {
+                RuleChange::Blobs(name, params) => {
                     if blobs.as_ref().is_none_or(|(last, ..)| *last <= since) {
                         blobs = Some((since, name, *params));
                     }
                 }
-                Change::Unknown(name) => {
+                RuleChange::Unknown(name) => {
                     return Err(LaterFork { schedule: self.name.clone(), fork: name.clone() });
                 }
             }
@@ -174,7 +174,7 @@ impl Schedule {
         }
         let blobs = blobs.filter(|_| spec.is_enabled_in(SpecId::CANCUN));
         let since = blobs.as_ref().map(|(_, name, _)| *name).filter(|name| Some(*name) != fork_name(spec));
-        Ok(Rules {
+        Ok(ChainRules {
             spec,
             blobs: blobs.as_ref().map(|(.., params)| *params).or_else(|| blobs_of(spec)),
             blobs_since: since.map(str::to_owned),
@@ -183,7 +183,7 @@ impl Schedule {
     }
 
     /// The rules of the block after a head, which is not there yet.
-    pub fn after(&self, head: Moment) -> Result<Rules, LaterFork> {
+    pub fn after(&self, head: Moment) -> Result<ChainRules, LaterFork> {
         self.at(Moment {
             number: head.number.saturating_add(1),
             timestamp: head.timestamp.saturating_add(self.spacing),
@@ -192,7 +192,7 @@ impl Schedule {
     }
 }
 
-impl Rules {
+impl ChainRules {
     /// The rules of a fork that somebody has named, with the limits on blobs that hold at this moment if the schedule has the
     /// same fork then.
     pub fn named(spec: SpecId, schedule: Option<&Schedule>, moment: Moment) -> Self {
@@ -215,7 +215,7 @@ impl Rules {
     }
 }
 
-impl fmt::Display for Rules {
+impl fmt::Display for ChainRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(fork_name(self.spec).unwrap_or_else(|| self.spec.into()))?;
         if let Some(name) = &self.blobs_since {
@@ -251,9 +251,9 @@ fn own_blobs(fork: EthereumHardfork) -> Option<BlobParams> {
 }
 
 /// What a fork changes of the rules that transactions run by, and whether it begins at a second instead of a block.
-fn meaning(fork: EthereumHardfork) -> Option<(Change, bool)> {
-    let by_block = |spec| Some((Change::Fork(spec), false));
-    let by_time = |spec| Some((Change::Fork(spec), true));
+fn meaning(fork: EthereumHardfork) -> Option<(RuleChange, bool)> {
+    let by_block = |spec| Some((RuleChange::Fork(spec), false));
+    let by_time = |spec| Some((RuleChange::Fork(spec), true));
     match fork {
         EthereumHardfork::Frontier => by_block(SpecId::FRONTIER),
         EthereumHardfork::Homestead => by_block(SpecId::HOMESTEAD),
@@ -276,9 +276,9 @@ fn meaning(fork: EthereumHardfork) -> Option<(Change, bool)> {
         EthereumHardfork::Cancun => by_time(SpecId::CANCUN),
         EthereumHardfork::Prague => by_time(SpecId::PRAGUE),
         EthereumHardfork::Osaka => by_time(SpecId::OSAKA),
-        EthereumHardfork::Bpo1 => Some((Change::Blobs("BPO1".to_owned(), BlobParams::bpo1()), true)),
-        EthereumHardfork::Bpo2 => Some((Change::Blobs("BPO2".to_owned(), BlobParams::bpo2()), true)),
-        later => Some((Change::Unknown(later.name().to_owned()), true)),
+        EthereumHardfork::Bpo1 => Some((RuleChange::Blobs("BPO1".to_owned(), BlobParams::bpo1()), true)),
+        EthereumHardfork::Bpo2 => Some((RuleChange::Blobs("BPO2".to_owned(), BlobParams::bpo2()), true)),
+        later => Some((RuleChange::Unknown(later.name().to_owned()), true)),
     }
 }
 
@@ -286,9 +286,9 @@ fn meaning(fork: EthereumHardfork) -> Option<(Change, bool)> {
 mod tests {
     use revm::primitives::hardfork::SpecId;
 
-    use super::{Moment, Origin, Rules, Schedule};
+    use super::{ChainRules, Moment, Origin, Schedule};
 
-    fn at(chain: u64, number: u64, timestamp: u64) -> Rules {
+    fn at(chain: u64, number: u64, timestamp: u64) -> ChainRules {
         let schedule = Schedule::known(chain).expect("it is known");
         schedule.at(Moment { number, timestamp, merged: number > 15_537_393 }).expect("its rules are")
     }
@@ -343,9 +343,9 @@ mod tests {
     fn rules_say_where_they_are_from() {
         let rules = at(11_155_111, 9_000_000, 1_770_000_000);
         assert_eq!(rules.to_string(), "Osaka with the blobs of BPO2, by the schedule of Sepolia");
-        assert_eq!(Rules::guessed(SpecId::PRAGUE).to_string(), "Prague, a guess from the header");
+        assert_eq!(ChainRules::guessed(SpecId::PRAGUE).to_string(), "Prague, a guess from the header");
         let moment = Moment { number: 9_000_000, timestamp: 1_770_000_000, merged: true };
-        let named = Rules::named(SpecId::PRAGUE, Schedule::known(1).as_ref(), moment);
+        let named = ChainRules::named(SpecId::PRAGUE, Schedule::known(1).as_ref(), moment);
         assert_eq!((named.origin, named.blobs.map(|it| it.max_blob_count)), (Origin::Named, Some(9)));
     }
 }

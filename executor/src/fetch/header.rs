@@ -9,7 +9,7 @@ use revm::primitives::hardfork::SpecId;
 use super::{FetchError, FetchOptions, wire::Head};
 use crate::{
     block::{self, Block, Expected, Transaction},
-    chain::{LaterFork, Moment, Rules, Schedule},
+    chain::{ChainRules, LaterFork, Moment, Schedule},
 };
 
 /// The forks before London, the latest first: their headers look the same.
@@ -35,10 +35,14 @@ pub(super) fn schedule(chain_id: u64, options: FetchOptions<'_>) -> Result<Optio
 }
 
 /// The rules that may hold for a block. Those of the schedule come first; a private chain may have taken the number of another.
-pub(super) fn rules(chain_id: u64, head: &Head, options: FetchOptions<'_>) -> Result<Vec<Rules>, FetchError> {
+pub(super) fn rules(
+    chain_id: u64,
+    head: &Head,
+    options: FetchOptions<'_>,
+) -> Result<Vec<ChainRules>, FetchError> {
     let schedule = schedule(chain_id, options)?;
     if let Some(spec) = options.spec {
-        return Ok(vec![Rules::named(spec, schedule.as_ref(), moment(head))]);
+        return Ok(vec![ChainRules::named(spec, schedule.as_ref(), moment(head))]);
     }
     let later = |fork: LaterFork| FetchError::LaterFork {
         number: head.number,
@@ -46,21 +50,25 @@ pub(super) fn rules(chain_id: u64, head: &Head, options: FetchOptions<'_>) -> Re
     };
     let scheduled = schedule.map(|schedule| schedule.at(moment(head)).map_err(later)).transpose()?;
     let spec = scheduled.as_ref().map(|rules| rules.spec);
-    let guessed = shapes(head).into_iter().filter(|other| Some(*other) != spec).map(Rules::guessed);
+    let guessed = shapes(head).into_iter().filter(|other| Some(*other) != spec).map(ChainRules::guessed);
     Ok(scheduled.into_iter().chain(guessed).collect())
 }
 
 /// The rules of the block after a head.
-pub(super) fn next_rules(chain_id: u64, head: &Head, options: FetchOptions<'_>) -> Result<Rules, FetchError> {
+pub(super) fn next_rules(
+    chain_id: u64,
+    head: &Head,
+    options: FetchOptions<'_>,
+) -> Result<ChainRules, FetchError> {
     let schedule = schedule(chain_id, options)?;
     if let Some(spec) = options.spec {
-        return Ok(Rules::named(spec, schedule.as_ref(), moment(head)));
+        return Ok(ChainRules::named(spec, schedule.as_ref(), moment(head)));
     }
     let number = head.number.saturating_add(1);
     let later = |fork: LaterFork| FetchError::LaterFork { number, reason: format!("block {number}: {fork}") };
     match schedule {
         Some(schedule) => schedule.after(moment(head)).map_err(later),
-        None => shapes(head).first().copied().map(Rules::guessed).ok_or(FetchError::UnknownFork),
+        None => shapes(head).first().copied().map(ChainRules::guessed).ok_or(FetchError::UnknownFork),
     }
 }
 
@@ -89,7 +97,7 @@ fn shapes(head: &Head) -> Vec<SpecId> {
 }
 
 /// The block, without any state.
-pub(super) fn block(chain_id: u64, head: &Head, rules: &Rules, transactions: Vec<Transaction>) -> Block {
+pub(super) fn block(chain_id: u64, head: &Head, rules: &ChainRules, transactions: Vec<Transaction>) -> Block {
     let spec = rules.spec;
     let merged = spec.is_enabled_in(SpecId::MERGE);
     let blobs = rules.blobs.zip(head.excess_blob_gas);

@@ -10,7 +10,7 @@ use revm::primitives::hardfork::SpecId;
 use super::{FetchError, FetchOptions, Node, header, wire, wire::Head};
 use crate::{
     block::Block,
-    chain::{Origin, Rules},
+    chain::{ChainRules, Origin},
     environment::{Assumed, EnvironmentWord},
 };
 
@@ -26,7 +26,7 @@ pub struct NextBlock {
     /// What of the block's environment was guessed or computed. Its number is neither: no other block can come next.
     pub assumed: Assumed,
     /// The rules of the block, and how they are known.
-    pub rules: Rules,
+    pub rules: ChainRules,
 }
 
 /// The block that may follow the head of the node's chain, by the rules that are named, or those of its chain's schedule, or
@@ -53,7 +53,7 @@ pub fn next_block(node: &dyn Node, options: FetchOptions<'_>) -> Result<NextBloc
 
 /// What of the environment of a next block somebody else has yet to decide, and what follows from its parent by Ethereum's
 /// rules. Words that blocks of its fork do not have are neither.
-fn assumed(rules: &Rules) -> Assumed {
+fn assumed(rules: &ChainRules) -> Assumed {
     use EnvironmentWord::{BaseFee, BlobBaseFee, Coinbase, GasLimit, PrevRandao, SlotNumber, Timestamp};
     let since = |fork: SpecId| rules.spec.is_enabled_in(fork);
     let mut guessed = vec![Timestamp, PrevRandao, Coinbase, GasLimit];

@@ -17,8 +17,8 @@ use super::frame::{Frame, Resume};
 use super::gas::{Asked, Given, Left, Level};
 use super::gauge::grow;
 use super::machine::{Event, Path, PredictionMachine};
-use super::node::{Node, NodeId, TouchKind};
-use super::recipe::{Checkpoint, Trail};
+use super::node::{NodeId, RecipeNode, TouchKind};
+use super::recipe::{Trail, TrailMark};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
 use super::touched_state::{AccountCode, AccountId, TouchedState, Warmth, Word};
@@ -142,7 +142,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
             }
         }
         let checkpoint = path.touched.checkpoint();
-        let trail_checkpoint = path.trail.as_deref().map_or_else(Checkpoint::default, Trail::checkpoint);
+        let trail_checkpoint = path.trail.as_deref().map_or_else(TrailMark::default, Trail::checkpoint);
         let may_move_value = is_call && (moves_value || !value.taint.is_clean());
         if let Some(trail) = &mut path.trail {
             if may_move_value {
@@ -170,7 +170,8 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         }
         let Runnable::Slice(callee) = code else {
             if let Some(trail) = &mut path.trail {
-                let word = Word { node: trail.node(Node::IsPrecompile(address_node)), ..Word::default() };
+                let word =
+                    Word { node: trail.node(RecipeNode::IsPrecompile(address_node)), ..Word::default() };
                 trail.branch(&word);
             }
             return self.settle_unused(path, &given, true);
@@ -382,7 +383,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         }
         if let Some(trail) = trail {
             if let AccountCode::Stored(hash) = &code {
-                let node = trail.node(Node::CodeHash(node));
+                let node = trail.node(RecipeNode::CodeHash(node));
                 trail.require(node, (*hash).into());
             } else {
                 trail.give_up();
@@ -402,7 +403,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
     }
 }
 
-fn revert_trail(trail: &mut Option<Box<Trail>>, to: Checkpoint) {
+fn revert_trail(trail: &mut Option<Box<Trail>>, to: TrailMark) {
     if let Some(trail) = trail {
         trail.revert(to);
     }
@@ -429,7 +430,7 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         value: Word::default(),
         is_static: false,
         checkpoint: TouchedState::default().checkpoint(),
-        trail_checkpoint: Checkpoint::default(),
+        trail_checkpoint: TrailMark::default(),
         paid: 0,
         left: Left::default(),
         given: Left::default(),

@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use deconflict_analyzer::{Slice, Variant};
 
 use super::gas::{Asked, Given, Left};
-use super::ledger::Place;
+use super::ledger::LedgerPlace;
 use super::node::NodeId;
 use super::recipe;
 use super::region::Region;
@@ -45,7 +45,7 @@ pub(super) struct Frame {
     pub is_static: bool,
     /// The state to come back to if the frame fails.
     pub checkpoint: Checkpoint,
-    pub trail_checkpoint: recipe::Checkpoint,
+    pub trail_checkpoint: recipe::TrailMark,
     /// How many bytes of memory are paid for, those that nothing kept touches included.
     pub paid: usize,
     /// The gas that is left.
@@ -93,7 +93,7 @@ impl Frame {
         self.address_node = NodeId::CONSTANT;
         self.caller_node = NodeId::CONSTANT;
         self.return_size_word = Word::default();
-        self.trail_checkpoint = recipe::Checkpoint::default();
+        self.trail_checkpoint = recipe::TrailMark::default();
         self.paid = 0;
         self.give(Given::default());
         self.trace_gas = 0;
@@ -114,8 +114,8 @@ impl Frame {
     }
 
     /// Where the frame is, at a program counter.
-    pub(super) fn place(&self, pc: u32) -> Place {
-        Place { code_hash: self.slice.hash, selector: self.selector(), pc }
+    pub(super) fn place(&self, pc: u32) -> LedgerPlace {
+        LedgerPlace { code_hash: self.slice.hash, selector: self.selector(), pc }
     }
 
     /// The first four bytes of calldata, zeros where there are fewer.

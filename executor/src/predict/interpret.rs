@@ -12,7 +12,7 @@ use revm_bytecode::opcode;
 use super::environment::{block_hash, block_source, block_word, clamp};
 use super::gas::{Level, UNBOUNDED, growth_gas};
 use super::machine::{Event, Path, PredictionMachine, TICKS};
-use super::node::{Definition, Node, NodeId, TouchKind};
+use super::node::{Definition, NodeId, RecipeNode, TouchKind};
 use super::recipe::Effect;
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
@@ -37,7 +37,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         let mut ip = frame.ip;
         let mut base = frame.base;
         let mut trace_pc = 0;
-        let place = |call_data: &Region, pc: u32| super::ledger::Place {
+        let place = |call_data: &Region, pc: u32| super::ledger::LedgerPlace {
             code_hash: slice.hash,
             selector: call_data.bytes().first_chunk().copied().unwrap_or_default(),
             pc,
@@ -556,7 +556,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                             let size = U256::from(frame.call_data.len());
                             let of_transaction = waiting.is_empty();
                             let node = node!(|trail| if of_transaction {
-                                trail.node(Node::CallDataSize)
+                                trail.node(RecipeNode::CallDataSize)
                             } else {
                                 NodeId::CONSTANT
                             });
@@ -564,7 +564,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                         }
                         FrameWord::CodeSize => Word::clean(U256::from(slice.code.len())),
                         other => {
-                            let node = node!(|trail| trail.node(Node::Frame(other)));
+                            let node = node!(|trail| trail.node(RecipeNode::Frame(other)));
                             let value = block_word(other, self.tx, self.block, self.chain_id);
                             let taint = block_source(other, self.tx).map(Taint::environment);
                             Word { node, ..Word::new(value, taint.unwrap_or_default()) }
@@ -598,11 +598,11 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                     let word = match op {
                         QueryOp::BlobHash => {
                             let hash = self.tx.blob_hashes.get(clamp(a.value));
-                            let node = node!(|trail| trail.question(&a, Node::BlobHash));
+                            let node = node!(|trail| trail.question(&a, RecipeNode::BlobHash));
                             Word { node, ..Word::clean(hash.map_or(U256::ZERO, |hash| (*hash).into())) }
                         }
                         QueryOp::BlockHash => {
-                            let node = node!(|trail| trail.question(&a, Node::BlockHash));
+                            let node = node!(|trail| trail.question(&a, RecipeNode::BlockHash));
                             let (word, asked) = block_hash(a.value, self.block, state);
                             if let Some(number) = asked {
                                 ledger.sources.add_block_hash(number);
@@ -637,10 +637,10 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                                 trail.touch(TouchKind::CodeRead, address);
                                 // What an account without code hashes to depends on more than its code.
                                 if op == QueryOp::ExtCodeSize {
-                                    trail.node(Node::CodeSize(address))
+                                    trail.node(RecipeNode::CodeSize(address))
                                 } else if let (false, AccountCode::Stored(hash)) = (code.is_nothing(), &code)
                                 {
-                                    let node = trail.node(Node::CodeHash(address));
+                                    let node = trail.node(RecipeNode::CodeHash(address));
                                     trail.require(node, (*hash).into());
                                     NodeId::CONSTANT
                                 } else {
@@ -738,7 +738,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                         let address = trail.operand(&target);
                         trail.touch(TouchKind::CodeRead, address);
                         if let AccountCode::Stored(hash) = &code {
-                            let node = trail.node(Node::CodeHash(address));
+                            let node = trail.node(RecipeNode::CodeHash(address));
                             trail.require(node, (*hash).into());
                         } else {
                             trail.give_up();

@@ -4,7 +4,7 @@
 
 use alloy_primitives::{B256, Selector};
 
-use super::memo::Memo;
+use super::memo::ResultMemo;
 use super::taint::{Marks, Sources, Taint};
 use crate::access_set::{AccountAccess, Shortfall, ShortfallReason};
 
@@ -29,12 +29,12 @@ pub(super) struct Ledger {
     /// The estimate of the gas used.
     pub gas: u64,
     /// Remembered hashes and results of precompiles: the one thing that outlives a prediction.
-    pub results: Memo,
+    pub results: ResultMemo,
 }
 
 /// The place in code that is being followed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct LedgerPlace {
     pub code_hash: B256,
     pub selector: [u8; 4],
     pub pc: u32,
@@ -73,8 +73,8 @@ impl Ledger {
     }
 
     /// Notes that something may be missing.
-    pub(super) fn fall_short(&mut self, reason: ShortfallReason, place: Place) {
-        let Place { code_hash, selector, pc } = place;
+    pub(super) fn fall_short(&mut self, reason: ShortfallReason, place: LedgerPlace) {
+        let LedgerPlace { code_hash, selector, pc } = place;
         let shortfall = Shortfall { reason, code_hash, selector: Selector::from(selector), pc };
         if self.shortfalls.len() < MAX_SHORTFALLS && !self.shortfalls.contains(&shortfall) {
             self.shortfalls.push(shortfall);
@@ -82,7 +82,7 @@ impl Ledger {
     }
 
     /// Notes that something may be missing because a word with these sources is not known.
-    pub(super) fn fall_short_of(&mut self, taint: Taint, reason: ShortfallReason, place: Place) {
+    pub(super) fn fall_short_of(&mut self, taint: Taint, reason: ShortfallReason, place: LedgerPlace) {
         let reason = if taint.is_unavailable() { ShortfallReason::StateUnavailable } else { reason };
         self.fall_short(reason, place);
     }

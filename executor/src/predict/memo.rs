@@ -52,7 +52,7 @@ pub(crate) struct Returned {
 
 /// Remembered results.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memo {
+pub(super) struct ResultMemo {
     pairs: KeccakCache,
     remembered: Remembered,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Remembered {
     size: usize,
 }
 
-impl Memo {
+impl ResultMemo {
     /// The hash of two words, as mappings use it.
     #[inline]
     pub(super) fn keccak_pair(&mut self, first: U256, second: U256) -> U256 {
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn remembered_hashes_are_right() {
-        let mut results = Memo::default();
+        let mut results = ResultMemo::default();
         for number in 0..60_000_u32 {
             let bytes = (number % 20_000).to_be_bytes().repeat(1 + (number % 20_000) as usize % 40);
             assert_eq!(results.keccak(&bytes), U256::from_be_bytes(keccak256(&bytes).0));
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_precompile_fails_for_want_of_gas_whatever_is_remembered() {
-        let mut results = Memo::default();
+        let mut results = ResultMemo::default();
         for gas in [59, 60, 59] {
             // SHA-256 of nothing costs 60.
             let returned = results.precompile(SPEC, 2, &[], gas);
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn precompiles_are_told_apart() {
         let precompiles = Precompiles::new(SPEC);
-        let mut results = Memo::default();
+        let mut results = ResultMemo::default();
         for _ in 0..2 {
             for number in [2, 3, 4] {
                 let direct = precompiles.get(&Address::with_last_byte(number)).expect("all forks have it");

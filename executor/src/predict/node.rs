@@ -34,7 +34,7 @@ pub(super) struct Piece {
 
 /// One expression.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Node {
+pub(super) enum RecipeNode {
     /// A number.
     Constant(U256),
     /// The word at an offset of the transaction's calldata, zeros past its end.

@@ -25,11 +25,11 @@ use rustc_hash::FxBuildHasher;
 use self::forest::Forest;
 use self::program::Program;
 
-use super::memo::Memo;
+use super::memo::ResultMemo;
 use crate::access_set::AccessSet;
 
 pub(super) use self::replay::{Replay, Subject};
-pub(super) use self::trail::{Checkpoint, Effect, Trail};
+pub(super) use self::trail::{Effect, Trail, TrailMark};
 
 /// How much memory the trees of all threads may take, in bytes, roughly.
 const CAPACITY: u64 = 256 << 20;
@@ -189,7 +189,7 @@ impl AtHand {
         recipes: &Recipes,
         replay: &mut Replay,
         subject: &Subject<'_, D>,
-        results: &mut Memo,
+        results: &mut ResultMemo,
         set: &mut AccessSet,
     ) -> Option<u64> {
         let grown = recipes.grown.load(Ordering::Acquire);

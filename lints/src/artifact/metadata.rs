@@ -24,7 +24,7 @@ struct Document {
     #[serde(default)]
     compiler: Option<CompilerPart>,
     #[serde(default)]
-    settings: Option<Settings>,
+    settings: Option<CompilerSettings>,
     #[serde(default)]
     sources: BTreeMap<String, SourcePart>,
 }
@@ -43,7 +43,7 @@ struct SourcePart {
 /// The settings that change the shape of code; standard-JSON input has the same.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Settings {
+pub(crate) struct CompilerSettings {
     #[serde(default)]
     compilation_target: BTreeMap<String, String>,
     #[serde(default, rename = "viaIR")]
@@ -74,7 +74,11 @@ impl Metadata {
 }
 
 /// A compiler from the version it prints (`0.8.30+commit.73712a01`, `vyper-0.4.3`) and its settings.
-pub(crate) fn compiler_version(compiler: Compiler, version: &str, settings: Settings) -> CompilerInfo {
+pub(crate) fn compiler_version(
+    compiler: Compiler,
+    version: &str,
+    settings: CompilerSettings,
+) -> CompilerInfo {
     let version = version.trim_start_matches("vyper-").trim_start_matches('v');
     CompilerInfo {
         compiler,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use deconflict_analyzer::{Access, Call, CallKind, Effect, Environment, Node, Pc, Position, Root, Space};
 
 use crate::{
-    place::{Located, Place},
+    place::{Place, PlacedName},
     settings::Settings,
     source_map::SourceSpan,
     view::{ContractView, Field, Needs, Touch},
@@ -129,8 +129,8 @@ fn linked_write(view: &ContractView<'_>, function: usize, access: &Access) -> Op
 
 fn place(view: &ContractView<'_>, function: usize, position: &Position) -> Option<Place> {
     match view.places.locate(&view.analysis.summaries[function], position) {
-        Located::At(place) => Some(place),
-        Located::OnlyPc | Located::Foreign => None,
+        PlacedName::At(place) => Some(place),
+        PlacedName::OnlyPc | PlacedName::Foreign => None,
     }
 }
 

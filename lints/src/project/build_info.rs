@@ -12,7 +12,7 @@ use super::{
     standard_json::{Context, StandardInput, StandardOutput, compilation},
 };
 use crate::{
-    artifact::{Settings, compiler_version},
+    artifact::{CompilerSettings, compiler_version},
     error::Error,
     unit::{Compiler, CompilerInfo},
 };
@@ -106,7 +106,7 @@ pub(super) fn compiler(document: &Document<'_>) -> Result<Option<CompilerInfo>, 
         #[serde(default)]
         language: Option<String>,
         #[serde(default)]
-        settings: Option<Settings>,
+        settings: Option<CompilerSettings>,
     }
     let Some(input) = document.read::<Input>("input")? else { return Ok(None) };
     let long = document.text("solcLongVersion");

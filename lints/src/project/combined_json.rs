@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use super::{Format, assembly::Assembly, document::Document, standard_json::read_metadata};
 use crate::{
     artifact::{
-        Compilation, RawCode, RawContract, RawMap, Settings, compiler_version, generated_sources, parse_part,
+        Compilation, CompilerSettings, RawCode, RawContract, RawMap, compiler_version, generated_sources,
+        parse_part,
     },
     error::Error,
     unit::{Compiler, Notice},
@@ -73,7 +74,11 @@ fn read(document: &Document<'_>, assembly: &mut Assembly) -> Result<(), Error> {
     let sources: BTreeMap<String, SourceOutput<'_>> = document.read("sources")?.unwrap_or_default();
     let mut compilation = Compilation {
         name: document.name.to_owned(),
-        compiler: Some(compiler_version(Compiler::Solc, &document.text("version"), Settings::default())),
+        compiler: Some(compiler_version(
+            Compiler::Solc,
+            &document.text("version"),
+            CompilerSettings::default(),
+        )),
         files: (0..).zip(names).collect(),
         syntax: sources.into_iter().filter_map(|(name, source)| Some((name, source.ast?))).collect(),
         command: "solc --combined-json abi,bin,bin-runtime,srcmap-runtime,storage-layout,ast".to_owned(),
@@ -120,7 +125,11 @@ fn read_vyper(document: &Document<'_>, assembly: &mut Assembly) -> Result<(), Er
     let modules = modules(document);
     let mut compilation = Compilation {
         name: document.name.to_owned(),
-        compiler: Some(compiler_version(Compiler::Vyper, &document.text("version"), Settings::default())),
+        compiler: Some(compiler_version(
+            Compiler::Vyper,
+            &document.text("version"),
+            CompilerSettings::default(),
+        )),
         files: (0..).zip(modules.keys().map(|name| (*name).clone())).collect(),
         command: "vyper -f combined_json".to_owned(),
         ..Compilation::default()

@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 
 use super::{Format, assembly::Assembly, document::Document};
 use crate::{
-    artifact::{CodeOutput, Compilation, Metadata, RawContract, Settings, compiler_version, parse_part},
+    artifact::{
+        CodeOutput, Compilation, CompilerSettings, Metadata, RawContract, compiler_version, parse_part,
+    },
     error::Error,
     unit::{Compiler, CompilerInfo, Notice},
 };
@@ -45,7 +47,7 @@ pub(super) struct StandardInput<'a> {
     #[serde(borrow, default)]
     pub(super) sources: BTreeMap<String, InputSource<'a>>,
     #[serde(default)]
-    pub(super) settings: Option<Settings>,
+    pub(super) settings: Option<CompilerSettings>,
 }
 
 /// One source of the input.

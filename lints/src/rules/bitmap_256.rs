@@ -50,7 +50,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{Comparison, ContractView, Touch, fields, last_key},
+    view::{ComparedWords, ContractView, Touch, fields, last_key},
 };
 
 /// The declaration.
@@ -110,7 +110,7 @@ fn has_signed(view: &ContractView<'_>, function: usize, key: ExprId) -> bool {
     };
     let compared = view.comparisons(function).into_iter().filter(|it| it.is_equality());
     compared
-        .flat_map(Comparison::sides)
+        .flat_map(ComparedWords::sides)
         .any(|(account, signer)| view.bare(account) == view.bare(key) && is_answer(signer))
 }
 

@@ -48,7 +48,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{Comparison, ContractView, Field, Touch},
+    view::{ComparedWords, ContractView, Field, Touch},
 };
 
 /// The declaration.
@@ -126,7 +126,7 @@ fn is_limit(view: &ContractView<'_>, word: ExprId) -> bool {
 }
 
 /// Whether the sum is compared with something that is not the sum, nor only what is added.
-fn is_cap(view: &ContractView<'_>, comparison: Comparison, field: &Field) -> bool {
+fn is_cap(view: &ContractView<'_>, comparison: ComparedWords, field: &Field) -> bool {
     let limits = |word| {
         !view.is_made_from(word, field)
             && (!view.loads(word).is_empty() || is_limit(view, word))

@@ -54,7 +54,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{Comparison, ContractView, Field, Touch, fields},
+    view::{ComparedWords, ContractView, Field, Touch, fields},
 };
 
 /// The declaration.
@@ -115,7 +115,7 @@ fn takes_from_bucket(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
 }
 
 /// Whether the sum in `field` is compared with a limit: a constant that is no bound of a type, or other storage.
-fn is_limit(view: &ContractView<'_>, comparison: Comparison, field: &Field) -> bool {
+fn is_limit(view: &ContractView<'_>, comparison: ComparedWords, field: &Field) -> bool {
     let expressions = &view.analysis.expressions;
     let is_own = |word: ExprId| {
         let constant = expressions.constant(word);

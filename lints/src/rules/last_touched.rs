@@ -45,7 +45,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
     rule::{Finding, Group, Rule},
-    view::{Comparison, ContractView, Field, Touch},
+    view::{ComparedWords, ContractView, Field, Touch},
 };
 
 /// The declaration.
@@ -111,7 +111,7 @@ fn is_vouched_for(view: &ContractView<'_>, function: usize) -> bool {
     let is_address = |word| expressions.constant(word).is_none_or(|it| (64..=160).contains(&it.bit_len()));
     let given = Sources::CALLDATA.with(Sources::CALLER).with(Sources::RETURN_DATA);
     let compared = view.comparisons(function).into_iter().filter(|it| it.is_equality());
-    compared.flat_map(Comparison::sides).any(|(answer, holder)| {
+    compared.flat_map(ComparedWords::sides).any(|(answer, holder)| {
         is_answer(answer) && !expressions.sources(holder).intersects(given) && is_address(holder)
     })
 }

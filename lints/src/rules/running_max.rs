@@ -51,7 +51,7 @@ use crate::{
     diagnostic::Confidence,
     finding::{Story, Subject},
     rule::{Finding, Group, Rule},
-    view::{Comparison, ContractView, Field, Touch},
+    view::{ComparedWords, ContractView, Field, Touch},
 };
 
 /// The declaration.
@@ -106,7 +106,7 @@ fn is_record(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     if view.is_appended(touch) {
         return false;
     }
-    let compared: BTreeSet<Comparison> = match form {
+    let compared: BTreeSet<ComparedWords> = match form {
         WriteForm::Plain => view.comparisons(touch.function),
         // The greater one of both is stored, whichever it is.
         WriteForm::ReadModifyWrite => selecting(view, touch, value),
@@ -156,7 +156,7 @@ fn is_old(view: &ContractView<'_>, touch: &Touch<'_>, choice: ExprId) -> bool {
 }
 
 /// The comparisons that decide whether a word stays or is replaced.
-fn selecting(view: &ContractView<'_>, touch: &Touch<'_>, value: ExprId) -> BTreeSet<Comparison> {
+fn selecting(view: &ContractView<'_>, touch: &Touch<'_>, value: ExprId) -> BTreeSet<ComparedWords> {
     let expressions = &view.analysis.expressions;
     let choices = choices(view, value);
     if choices.len() != 2 || !choices.iter().any(|&choice| is_old(view, touch, choice)) {
@@ -167,7 +167,7 @@ fn selecting(view: &ContractView<'_>, touch: &Touch<'_>, value: ExprId) -> BTree
         if let Node::Binary { op: op @ (opcode::LT | opcode::GT | opcode::SLT | opcode::SGT), a, b } =
             expressions.node(part)
         {
-            compared.insert(Comparison { op, a, b });
+            compared.insert(ComparedWords { op, a, b });
         }
     }
     compared

@@ -7,7 +7,7 @@ use alloy_primitives::U256;
 use deconflict_analyzer::{ExprId, Node, Projection, Root, Slot, Sources};
 use revm_bytecode::opcode;
 
-use super::{Comparison, ContractView, Touch};
+use super::{ComparedWords, ContractView, Touch};
 
 /// An element of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl ContractView<'_> {
         self.users().any(|(function, _)| {
             // A loop may go on until its counter is the length.
             let compared = self.comparisons(function).into_iter().filter(|it| counts || !it.is_equality());
-            let mut sides = compared.flat_map(Comparison::sides);
+            let mut sides = compared.flat_map(ComparedWords::sides);
             // The first rounds of a loop compare the length with their own numbers.
             let is_counter = |index: ExprId| counts && self.analysis.expressions.constant(index).is_some();
             sides.any(|(index, end)| (index == word || is_counter(index)) && self.depends_on(end, slot))

@@ -19,7 +19,7 @@ use super::{ContractView, Field, Touch};
 
 /// A comparison of two words in a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Comparison {
+pub(crate) struct ComparedWords {
     /// `EQ`, or one of `LT`, `GT`, `SLT`, `SGT`.
     pub(crate) op: u8,
     /// The first side.
@@ -28,7 +28,7 @@ pub(crate) struct Comparison {
     pub(crate) b: ExprId,
 }
 
-impl Comparison {
+impl ComparedWords {
     /// Both sides, each with the other.
     pub(crate) fn sides(self) -> [(ExprId, ExprId); 2] {
         [(self.a, self.b), (self.b, self.a)]
@@ -229,7 +229,7 @@ impl<'a> ContractView<'a> {
     }
 
     /// The comparisons in the conditions of `function`.
-    pub(crate) fn comparisons(&self, function: usize) -> BTreeSet<Comparison> {
+    pub(crate) fn comparisons(&self, function: usize) -> BTreeSet<ComparedWords> {
         self.compared(&self.conditions(function))
     }
 
@@ -237,7 +237,7 @@ impl<'a> ContractView<'a> {
     pub(crate) fn compared<'c>(
         &self,
         conditions: impl IntoIterator<Item = &'c Condition>,
-    ) -> BTreeSet<Comparison> {
+    ) -> BTreeSet<ComparedWords> {
         let expressions = &self.analysis.expressions;
         let mut found = BTreeSet::new();
         for condition in conditions {
@@ -248,7 +248,7 @@ impl<'a> ContractView<'a> {
                     b,
                 } = expressions.node(part)
                 {
-                    found.insert(Comparison { op, a, b });
+                    found.insert(ComparedWords { op, a, b });
                 }
             }
         }

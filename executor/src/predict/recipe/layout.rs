@@ -6,17 +6,17 @@
 use alloy_primitives::U256;
 use rustc_hash::FxHashMap;
 
-use super::super::node::{CALL_DATA, Node, NodeId, Piece, Test};
-use super::program::{BalanceQuery, Bytes, Leaf, Operand, PrecompileCall, Program, Source, Span, Step};
+use super::super::node::{CALL_DATA, NodeId, Piece, RecipeNode, Test};
+use super::program::{BalanceQuery, Bytes, Leaf, Operand, PrecompileCall, Program, RecipeStep, Source, Span};
 use super::trail::Effect;
-use super::tree::{Next, SegmentId, Tree};
+use super::tree::{NextCase, SegmentId, Tree};
 
 impl Program {
     /// Lays out a tree.
     pub(super) fn new(tree: &Tree) -> Self {
         let mut layout = Layout { tree, program: Self::default(), ..Layout::empty(tree) };
         if tree.segments.is_empty() {
-            layout.program.steps.push(Step::Missing);
+            layout.program.steps.push(RecipeStep::Missing);
         } else {
             layout.run();
         }
@@ -51,7 +51,7 @@ struct Layout<'a> {
     program: Program,
     numbers: FxHashMap<U256, u32>,
     /// The expressions on the path, by number.
-    nodes: Vec<&'a Node>,
+    nodes: Vec<&'a RecipeNode>,
     /// The words that have been computed on the path, by expression.
     computed: Vec<Option<u32>>,
     /// The expressions that have been computed on the path, in order.
@@ -109,43 +109,43 @@ impl<'a> Layout<'a> {
             let step = match effect {
                 Effect::Read { address, key, delta } => {
                     let [address, key] = self.operands([*address, *key]);
-                    Step::Read { address, key, delta: *delta }
+                    RecipeStep::Read { address, key, delta: *delta }
                 }
                 Effect::Write { address, key, delta } => {
                     self.stores.push([*address, *key]);
                     let [address, key] = self.operands([*address, *key]);
-                    Step::Write { address, key, delta: *delta }
+                    RecipeStep::Write { address, key, delta: *delta }
                 }
                 Effect::Attempt { address, key } => {
                     let [address, key] = self.operands([*address, *key]);
-                    Step::Attempt { address, key }
+                    RecipeStep::Attempt { address, key }
                 }
                 Effect::Touch { kind, address } => {
                     let [address] = self.operands([*address]);
-                    Step::Touch { kind: *kind, address }
+                    RecipeStep::Touch { kind: *kind, address }
                 }
                 Effect::Shortfall(shortfall) => {
                     self.program.shortfalls.push(*shortfall);
-                    Step::Shortfall { index: self.program.shortfalls.len() as u32 - 1 }
+                    RecipeStep::Shortfall { index: self.program.shortfalls.len() as u32 - 1 }
                 }
             };
             self.program.steps.push(step);
         }
         match &segment.next {
-            Next::Unknown => self.program.steps.push(Step::Missing),
-            Next::Open => self.program.steps.push(Step::Open),
-            Next::Leaf { gas, bounds, zeros } => {
+            NextCase::Unknown => self.program.steps.push(RecipeStep::Missing),
+            NextCase::Open => self.program.steps.push(RecipeStep::Open),
+            NextCase::Leaf { gas, bounds, zeros } => {
                 self.program.leaves.push(Leaf { gas: *gas, bounds: *bounds, zeros: zeros.clone() });
                 let index = self.program.leaves.len() as u32 - 1;
-                self.program.steps.push(Step::Leaf { index });
+                self.program.steps.push(RecipeStep::Leaf { index });
             }
-            Next::Fork(first, second) => {
-                let from = self.push(Step::Fork { other: 0 });
+            NextCase::Fork(first, second) => {
+                let from = self.push(RecipeStep::Fork { other: 0 });
                 tasks.push(Task::Arm { segment: *second, from });
                 tasks.push(self.forget());
                 tasks.push(Task::Segment(*first));
             }
-            Next::Decision(node, cases) => {
+            NextCase::Decision(node, cases) => {
                 self.operands([*node]);
                 if cases.len() > 2 {
                     self.cases(*node, cases, tasks);
@@ -156,7 +156,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    fn push(&mut self, step: Step) -> u32 {
+    fn push(&mut self, step: RecipeStep) -> u32 {
         self.program.steps.push(step);
         self.program.steps.len() as u32 - 1
     }
@@ -165,21 +165,23 @@ impl<'a> Layout<'a> {
     fn lead_here(&mut self, from: u32) {
         let here = self.program.steps.len() as u32;
         match &mut self.program.steps[from as usize] {
-            Step::IfZero { otherwise: target, .. }
-            | Step::IfSame { otherwise: target, .. }
-            | Step::Fork { other: target } => *target = here,
+            RecipeStep::IfZero { otherwise: target, .. }
+            | RecipeStep::IfSame { otherwise: target, .. }
+            | RecipeStep::Fork { other: target } => *target = here,
             _ => {}
         }
     }
 
     /// The step that goes on where a word passes a test, or where it does not.
-    fn test(&mut self, node: NodeId, test: &Test, passes: bool) -> Step {
+    fn test(&mut self, node: NodeId, test: &Test, passes: bool) -> RecipeStep {
         let a = self.operand(node);
         let otherwise = u32::MAX;
         match test {
-            Test::Zero => Step::IfZero { a, zero: passes, otherwise },
-            Test::NonZero => Step::IfZero { a, zero: !passes, otherwise },
-            Test::Equals(value) => Step::IfSame { a, b: self.constant(*value), same: passes, otherwise },
+            Test::Zero => RecipeStep::IfZero { a, zero: passes, otherwise },
+            Test::NonZero => RecipeStep::IfZero { a, zero: !passes, otherwise },
+            Test::Equals(value) => {
+                RecipeStep::IfSame { a, b: self.constant(*value), same: passes, otherwise }
+            }
         }
     }
 
@@ -190,7 +192,7 @@ impl<'a> Layout<'a> {
             let step = self.test(node, test, false);
             arms.push(Task::Arm { segment: *segment, from: self.push(step) });
         }
-        self.push(Step::Missing);
+        self.push(RecipeStep::Missing);
         for arm in arms.into_iter().rev() {
             tasks.push(self.forget());
             tasks.push(arm);
@@ -202,9 +204,9 @@ impl<'a> Layout<'a> {
         if let Some(from) = from {
             self.lead_here(from);
         }
-        let Next::Decision(node, cases) = &self.tree.segments[segment].next else { return };
+        let NextCase::Decision(node, cases) = &self.tree.segments[segment].next else { return };
         let Some((test, next)) = cases.get(case) else {
-            self.program.steps.push(Step::Missing);
+            self.program.steps.push(RecipeStep::Missing);
             return;
         };
         let step = self.test(*node, test, true);
@@ -224,7 +226,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The expression of this number; numbers start at one.
-    fn node(&self, id: NodeId) -> &'a Node {
+    fn node(&self, id: NodeId) -> &'a RecipeNode {
         self.nodes[id.0 as usize - 1]
     }
 
@@ -234,8 +236,8 @@ impl<'a> Layout<'a> {
         let mut wanted = Vec::new();
         let mut seen = rustc_hash::FxHashSet::default();
         while let Some(id) = pending.pop() {
-            let done =
-                self.computed[id.0 as usize - 1].is_some() || matches!(self.node(id), Node::Constant(_));
+            let done = self.computed[id.0 as usize - 1].is_some()
+                || matches!(self.node(id), RecipeNode::Constant(_));
             if done || !seen.insert(id) {
                 continue;
             }
@@ -257,7 +259,7 @@ impl<'a> Layout<'a> {
 
     fn operand(&mut self, id: NodeId) -> Operand {
         match self.node(id) {
-            Node::Constant(value) => self.constant(*value),
+            RecipeNode::Constant(value) => self.constant(*value),
             _ => Operand(self.computed[id.0 as usize - 1].unwrap_or_default()),
         }
     }
@@ -296,13 +298,14 @@ impl<'a> Layout<'a> {
             return false;
         }
         match (self.node(one), self.node(other)) {
-            (Node::Constant(one), Node::Constant(other)) => one != other,
+            (RecipeNode::Constant(one), RecipeNode::Constant(other)) => one != other,
             // Hashes of different words differ: nobody finds a collision. Nor does anybody find a word that hashes to a
             // number as small as compilers give to variables.
-            (Node::Pair(a, b), Node::Pair(c, d)) => self.never_same(*a, *c) || self.never_same(*b, *d),
-            (Node::Pair(..), Node::Constant(number)) | (Node::Constant(number), Node::Pair(..)) => {
-                number.bit_len() <= 64
+            (RecipeNode::Pair(a, b), RecipeNode::Pair(c, d)) => {
+                self.never_same(*a, *c) || self.never_same(*b, *d)
             }
+            (RecipeNode::Pair(..), RecipeNode::Constant(number))
+            | (RecipeNode::Constant(number), RecipeNode::Pair(..)) => number.bit_len() <= 64,
             _ => false,
         }
     }
@@ -318,40 +321,42 @@ impl<'a> Layout<'a> {
         self.program.sources.len() as u32 - 1
     }
 
-    fn step(&mut self, node: &Node, to: u32) -> Step {
+    fn step(&mut self, node: &RecipeNode, to: u32) -> RecipeStep {
         match node {
             // Constants are operands, never steps.
-            Node::Constant(_) => Step::Missing,
-            Node::CallData(offset) => Step::CallData { to, offset: *offset },
-            Node::CallDataSize => Step::CallDataSize { to },
-            Node::To => Step::To { to },
-            Node::Value => Step::Value { to },
-            Node::Frame(word) => Step::Frame { to, word: *word },
-            Node::Unary(op, a) => Step::Unary { op: *op, to, a: self.operand(*a) },
-            Node::Binary(op, a, b) => Step::Binary { op: *op, to, a: self.operand(*a), b: self.operand(*b) },
-            Node::Modular(multiply, operands) => {
+            RecipeNode::Constant(_) => RecipeStep::Missing,
+            RecipeNode::CallData(offset) => RecipeStep::CallData { to, offset: *offset },
+            RecipeNode::CallDataSize => RecipeStep::CallDataSize { to },
+            RecipeNode::To => RecipeStep::To { to },
+            RecipeNode::Value => RecipeStep::Value { to },
+            RecipeNode::Frame(word) => RecipeStep::Frame { to, word: *word },
+            RecipeNode::Unary(op, a) => RecipeStep::Unary { op: *op, to, a: self.operand(*a) },
+            RecipeNode::Binary(op, a, b) => {
+                RecipeStep::Binary { op: *op, to, a: self.operand(*a), b: self.operand(*b) }
+            }
+            RecipeNode::Modular(multiply, operands) => {
                 let operands = operands.map(|id| self.operand(id));
                 self.program.triples.push(operands);
                 let operands = self.program.triples.len() as u32 - 1;
-                Step::Modular { multiply: *multiply, to, operands }
+                RecipeStep::Modular { multiply: *multiply, to, operands }
             }
-            Node::Pair(first, second) => {
-                Step::Pair { to, first: self.operand(*first), second: self.operand(*second) }
+            RecipeNode::Pair(first, second) => {
+                RecipeStep::Pair { to, first: self.operand(*first), second: self.operand(*second) }
             }
-            Node::Hash(pieces) => Step::Hash { to, bytes: self.bytes(pieces) },
-            Node::Concat(pieces) => Step::Concat { to, bytes: self.bytes(pieces) },
-            Node::Load { address, key, apart } => {
+            RecipeNode::Hash(pieces) => RecipeStep::Hash { to, bytes: self.bytes(pieces) },
+            RecipeNode::Concat(pieces) => RecipeStep::Concat { to, bytes: self.bytes(pieces) },
+            RecipeNode::Load { address, key, apart } => {
                 let apart = self.ranges(apart, [*address, *key]);
                 let (address, key) = (self.operand(*address), self.operand(*key));
-                Step::Load { to, source: self.source(Source { address, key, same: None, apart }) }
+                RecipeStep::Load { to, source: self.source(Source { address, key, same: None, apart }) }
             }
-            Node::Forward { word, place, same, apart } => {
+            RecipeNode::Forward { word, place, same, apart } => {
                 let apart = self.ranges(apart, *place);
                 let [address, key] = place.map(|id| self.operand(id));
                 let same = Some([*word, same[0], same[1]].map(|id| self.operand(id)));
-                Step::Load { to, source: self.source(Source { address, key, same, apart }) }
+                RecipeStep::Load { to, source: self.source(Source { address, key, same, apart }) }
             }
-            Node::Balance { address, transfers } => {
+            RecipeNode::Balance { address, transfers } => {
                 let start = self.program.triples.len() as u32;
                 for transfer in transfers {
                     let operands = transfer.map(|id| self.operand(id));
@@ -360,56 +365,60 @@ impl<'a> Layout<'a> {
                 let transfers = Span { start, length: transfers.len() as u32 };
                 let address = self.operand(*address);
                 self.program.balances.push(BalanceQuery { address, transfers });
-                Step::Balance { to, balance: self.program.balances.len() as u32 - 1 }
+                RecipeStep::Balance { to, balance: self.program.balances.len() as u32 - 1 }
             }
-            Node::CodeHash(address) => Step::CodeHash { to, address: self.operand(*address) },
-            Node::CodeSize(address) => Step::CodeSize { to, address: self.operand(*address) },
-            Node::IsPrecompile(address) => Step::IsPrecompile { to, address: self.operand(*address) },
-            Node::BlockHash(number) => Step::BlockHash { to, number: self.operand(*number) },
-            Node::BlobHash(number) => Step::BlobHash { to, number: self.operand(*number) },
-            Node::Precompile { number, input, word } => {
-                Step::Precompile { to, word: *word, call: self.call(*number, input) }
+            RecipeNode::CodeHash(address) => RecipeStep::CodeHash { to, address: self.operand(*address) },
+            RecipeNode::CodeSize(address) => RecipeStep::CodeSize { to, address: self.operand(*address) },
+            RecipeNode::IsPrecompile(address) => {
+                RecipeStep::IsPrecompile { to, address: self.operand(*address) }
             }
-            Node::PrecompileLength { number, input } => {
-                Step::PrecompileLength { to, call: self.call(*number, input) }
+            RecipeNode::BlockHash(number) => RecipeStep::BlockHash { to, number: self.operand(*number) },
+            RecipeNode::BlobHash(number) => RecipeStep::BlobHash { to, number: self.operand(*number) },
+            RecipeNode::Precompile { number, input, word } => {
+                RecipeStep::Precompile { to, word: *word, call: self.call(*number, input) }
+            }
+            RecipeNode::PrecompileLength { number, input } => {
+                RecipeStep::PrecompileLength { to, call: self.call(*number, input) }
             }
         }
     }
 }
 
 /// Calls `visit` with every operand of an expression.
-fn for_each_operand(node: &Node, mut visit: impl FnMut(NodeId)) {
+fn for_each_operand(node: &RecipeNode, mut visit: impl FnMut(NodeId)) {
     let pieces = |pieces: &[Piece], visit: &mut dyn FnMut(NodeId)| {
         pieces.iter().filter(|piece| piece.of != CALL_DATA).for_each(|piece| visit(piece.of));
     };
     match node {
-        Node::Constant(_)
-        | Node::CallData(_)
-        | Node::CallDataSize
-        | Node::To
-        | Node::Value
-        | Node::Frame(_) => {}
-        Node::Unary(_, a)
-        | Node::CodeHash(a)
-        | Node::CodeSize(a)
-        | Node::IsPrecompile(a)
-        | Node::BlockHash(a)
-        | Node::BlobHash(a) => visit(*a),
-        Node::Binary(_, a, b) | Node::Pair(a, b) | Node::Load { address: a, key: b, .. } => {
+        RecipeNode::Constant(_)
+        | RecipeNode::CallData(_)
+        | RecipeNode::CallDataSize
+        | RecipeNode::To
+        | RecipeNode::Value
+        | RecipeNode::Frame(_) => {}
+        RecipeNode::Unary(_, a)
+        | RecipeNode::CodeHash(a)
+        | RecipeNode::CodeSize(a)
+        | RecipeNode::IsPrecompile(a)
+        | RecipeNode::BlockHash(a)
+        | RecipeNode::BlobHash(a) => visit(*a),
+        RecipeNode::Binary(_, a, b)
+        | RecipeNode::Pair(a, b)
+        | RecipeNode::Load { address: a, key: b, .. } => {
             visit(*a);
             visit(*b);
         }
-        Node::Modular(_, operands) => operands.iter().copied().for_each(visit),
-        Node::Hash(list)
-        | Node::Concat(list)
-        | Node::Precompile { input: list, .. }
-        | Node::PrecompileLength { input: list, .. } => {
+        RecipeNode::Modular(_, operands) => operands.iter().copied().for_each(visit),
+        RecipeNode::Hash(list)
+        | RecipeNode::Concat(list)
+        | RecipeNode::Precompile { input: list, .. }
+        | RecipeNode::PrecompileLength { input: list, .. } => {
             pieces(list, &mut visit);
         }
-        Node::Forward { word, place, same, .. } => {
+        RecipeNode::Forward { word, place, same, .. } => {
             [*word, place[0], place[1], same[0], same[1]].into_iter().for_each(visit);
         }
-        Node::Balance { address, transfers } => {
+        RecipeNode::Balance { address, transfers } => {
             visit(*address);
             transfers.iter().flatten().copied().for_each(visit);
         }

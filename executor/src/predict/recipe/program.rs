@@ -47,7 +47,7 @@ pub(super) struct Source {
 
 /// One step of a replay. `to` is the word that takes the result.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+pub(super) enum RecipeStep {
     CallData {
         to: u32,
         offset: u32,
@@ -180,7 +180,7 @@ pub(super) enum Step {
 }
 
 // Walking steps is fetching them from memory.
-const _: () = assert!(size_of::<Step>() == 16, "a step has grown");
+const _: () = assert!(size_of::<RecipeStep>() == 16, "a step has grown");
 
 /// A call of a precompile.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +208,7 @@ pub(super) struct Leaf {
 /// A tree as steps.
 #[derive(Debug, Default)]
 pub(in super::super) struct Program {
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<RecipeStep>,
     pub(super) constants: Vec<U256>,
     pub(super) bytes: Vec<Bytes>,
     pub(super) sources: Vec<Source>,

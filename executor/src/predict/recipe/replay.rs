@@ -12,10 +12,10 @@ use revm::{
 };
 
 use super::super::environment::{block_hash, block_source, block_word, clamp, fee_sources};
-use super::super::memo::Memo;
+use super::super::memo::ResultMemo;
 use super::super::node::TouchKind;
 use super::super::{BlockContext, MAX_GAS, fee, words};
-use super::program::{BalanceQuery, Leaf, Operand, PrecompileCall, Program, Span, Step};
+use super::program::{BalanceQuery, Leaf, Operand, PrecompileCall, Program, RecipeStep, Span};
 use crate::access_set::{AccessSet, AccountAccess, StateKey};
 use crate::environment::EnvironmentWord;
 
@@ -76,7 +76,7 @@ impl Replay {
         &mut self,
         program: &Program,
         subject: &Subject<'_, D>,
-        results: &mut Memo,
+        results: &mut ResultMemo,
         set: &mut AccessSet,
     ) -> Option<u64> {
         self.stores.clear();
@@ -92,25 +92,25 @@ impl Replay {
             let step = program.steps.get(ip)?;
             ip += 1;
             match *step {
-                Step::Read { address, key, delta } => {
+                RecipeStep::Read { address, key, delta } => {
                     let place = self.place(program, address, key);
                     set.reads.push(place);
                     if !delta {
                         self.others.push(place);
                     }
                 }
-                Step::Write { address, key, delta } => {
+                RecipeStep::Write { address, key, delta } => {
                     let place = self.place(program, address, key);
                     self.stores.push(place);
                     set.writes.push(place);
                     if delta { self.deltas.push(place) } else { self.others.push(place) }
                 }
-                Step::Attempt { address, key } => {
+                RecipeStep::Attempt { address, key } => {
                     let place = self.place(program, address, key);
                     set.writes.push(place);
                     self.others.push(place);
                 }
-                Step::Touch { kind, address } => {
+                RecipeStep::Touch { kind, address } => {
                     let address = self.address(program, address);
                     set.accounts.push(match kind {
                         TouchKind::BalanceRead => AccountAccess::BalanceRead(address),
@@ -120,19 +120,19 @@ impl Replay {
                         TouchKind::CodeWrite => AccountAccess::CodeWrite(address),
                     });
                 }
-                Step::Shortfall { index } => set.incomplete.push(program.shortfalls[index as usize]),
-                Step::IfZero { a, zero, otherwise } => {
+                RecipeStep::Shortfall { index } => set.incomplete.push(program.shortfalls[index as usize]),
+                RecipeStep::IfZero { a, zero, otherwise } => {
                     if self.word(program, a).is_zero() != zero {
                         ip = otherwise as usize;
                     }
                 }
-                Step::IfSame { a, b, same, otherwise } => {
+                RecipeStep::IfSame { a, b, same, otherwise } => {
                     if (self.word(program, a) == self.word(program, b)) != same {
                         ip = otherwise as usize;
                     }
                 }
-                Step::Fork { other } => self.arms.push((other as usize, self.stores.len())),
-                Step::Leaf { index } => {
+                RecipeStep::Fork { other } => self.arms.push((other as usize, self.stores.len())),
+                RecipeStep::Leaf { index } => {
                     let leaf = &program.leaves[index as usize];
                     if !self.suffices(leaf, subject, set) {
                         return None;
@@ -142,27 +142,27 @@ impl Replay {
                     self.stores.truncate(stores);
                     ip = next;
                 }
-                Step::Open => {
+                RecipeStep::Open => {
                     let Some((next, stores)) = self.arms.pop() else { break };
                     self.stores.truncate(stores);
                     ip = next;
                 }
-                Step::Missing => return None,
-                Step::Unary { op, to, a } => {
+                RecipeStep::Missing => return None,
+                RecipeStep::Unary { op, to, a } => {
                     self.words[to as usize] = words::unary(op, self.word(program, a));
                 }
-                Step::Binary { op, to, a, b } => {
+                RecipeStep::Binary { op, to, a, b } => {
                     let value = words::binary(op, self.word(program, a), self.word(program, b));
                     self.words[to as usize] = value;
                 }
-                Step::Pair { to, first, second } => {
+                RecipeStep::Pair { to, first, second } => {
                     let (first, second) = (*self.word(program, first), *self.word(program, second));
                     self.words[to as usize] = results.keccak_pair(first, second);
                 }
-                Step::CallData { to, offset } => {
+                RecipeStep::CallData { to, offset } => {
                     self.words[to as usize] = call_data(&subject.tx.data, offset as usize);
                 }
-                Step::Load { to, source } => {
+                RecipeStep::Load { to, source } => {
                     self.words[to as usize] = self.load(program, source, subject, set)?;
                 }
                 ref rare => {
@@ -239,7 +239,7 @@ impl Replay {
         &self,
         subject: &Subject<'_, D>,
         number: u16,
-        results: &'a mut Memo,
+        results: &'a mut ResultMemo,
     ) -> Option<&'a [u8]> {
         let gas = subject.tx.gas_limit.min(MAX_GAS);
         let returned = results.precompile(subject.rules, number, &self.bytes, gas)?;
@@ -268,34 +268,34 @@ impl Replay {
     fn compute<D: DatabaseRef>(
         &mut self,
         program: &Program,
-        step: &Step,
+        step: &RecipeStep,
         subject: &Subject<'_, D>,
-        results: &mut Memo,
+        results: &mut ResultMemo,
         set: &mut AccessSet,
     ) -> Option<(u32, U256)> {
         let Subject { tx, block, state, .. } = subject;
         Some(match *step {
-            Step::CallDataSize { to } => (to, U256::from(tx.data.len())),
-            Step::To { to } => (to, subject.to.into_word().into()),
-            Step::Value { to } => (to, tx.value),
-            Step::Frame { to, word } => {
+            RecipeStep::CallDataSize { to } => (to, U256::from(tx.data.len())),
+            RecipeStep::To { to } => (to, subject.to.into_word().into()),
+            RecipeStep::Value { to } => (to, tx.value),
+            RecipeStep::Frame { to, word } => {
                 set.depends_on_environment.extend(block_source(word, tx));
                 (to, block_word(word, tx, block, subject.chain_id))
             }
-            Step::Modular { multiply, to, operands } => {
+            RecipeStep::Modular { multiply, to, operands } => {
                 let [a, b, modulus] =
                     program.triples[operands as usize].map(|operand| *self.word(program, operand));
                 (to, words::modular(multiply, a, b, modulus))
             }
-            Step::Hash { to, bytes } => {
+            RecipeStep::Hash { to, bytes } => {
                 self.gather(program, bytes, &tx.data);
                 (to, results.keccak(&self.bytes))
             }
-            Step::Concat { to, bytes } => {
+            RecipeStep::Concat { to, bytes } => {
                 self.gather(program, bytes, &tx.data);
                 (to, U256::try_from_be_slice(&self.bytes)?)
             }
-            Step::Balance { to, balance } => {
+            RecipeStep::Balance { to, balance } => {
                 let BalanceQuery { address, transfers } = program.balances[balance as usize];
                 let address = self.address(program, address);
                 set.depends_on.push(StateKey::Balance(address));
@@ -315,11 +315,11 @@ impl Replay {
                 }
                 (to, balance)
             }
-            Step::CodeHash { to, address } => {
+            RecipeStep::CodeHash { to, address } => {
                 let address = self.address(program, address);
                 (to, code_hash(*state, address, set)?.into())
             }
-            Step::CodeSize { to, address } => {
+            RecipeStep::CodeSize { to, address } => {
                 let address = self.address(program, address);
                 let hash = code_hash(*state, address, set)?;
                 let size = if hash == KECCAK256_EMPTY {
@@ -329,11 +329,11 @@ impl Replay {
                 };
                 (to, U256::from(size))
             }
-            Step::IsPrecompile { to, address } => {
+            RecipeStep::IsPrecompile { to, address } => {
                 let address = self.address(program, address);
                 (to, U256::from(Precompiles::new(subject.rules).contains(&address)))
             }
-            Step::BlockHash { to, number } => {
+            RecipeStep::BlockHash { to, number } => {
                 let (word, asked) = block_hash(*self.word(program, number), block, *state);
                 if word.taint.is_unknown() {
                     return None;
@@ -344,11 +344,11 @@ impl Replay {
                 set.depends_on_environment.extend(asked.map(EnvironmentWord::BlockHash));
                 (to, word.value)
             }
-            Step::BlobHash { to, number } => {
+            RecipeStep::BlobHash { to, number } => {
                 let hash = tx.blob_hashes.get(clamp(*self.word(program, number)));
                 (to, hash.map_or(U256::ZERO, |hash| (*hash).into()))
             }
-            Step::Precompile { to, word, call } => {
+            RecipeStep::Precompile { to, word, call } => {
                 let PrecompileCall { number, input } = program.calls[call as usize];
                 self.gather(program, input, &tx.data);
                 let output = self.precompile(subject, number, results)?;
@@ -358,7 +358,7 @@ impl Replay {
                 bytes[..length].copy_from_slice(&rest[..length]);
                 (to, U256::from_be_bytes(bytes))
             }
-            Step::PrecompileLength { to, call } => {
+            RecipeStep::PrecompileLength { to, call } => {
                 let PrecompileCall { number, input } = program.calls[call as usize];
                 self.gather(program, input, &tx.data);
                 (

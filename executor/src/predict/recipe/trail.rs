@@ -11,7 +11,7 @@ use alloy_primitives::U256;
 use deconflict_analyzer::{BinaryOp, FrameWord, UnaryOp};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::super::node::{CALL_DATA, Definition, Node, NodeId, Piece, Test, TouchKind};
+use super::super::node::{CALL_DATA, Definition, NodeId, Piece, RecipeNode, Test, TouchKind};
 use super::super::region::Region;
 use super::super::touched_state::Word;
 use crate::access_set::Shortfall;
@@ -36,9 +36,9 @@ pub(in super::super) enum Effect {
 
 /// A piece of a path, up to a decision.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Span {
+pub(super) struct TrailSpan {
     /// The expressions that came up.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<RecipeNode>,
     /// What was done.
     pub effects: Vec<Effect>,
     /// The decision at its end; none where the path ends.
@@ -78,7 +78,7 @@ struct Defined {
 
 /// A point of a trail to which changes are taken back.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in super::super) struct Checkpoint {
+pub(in super::super) struct TrailMark {
     live: u32,
     transfers: u32,
 }
@@ -88,16 +88,16 @@ pub(in super::super) struct Checkpoint {
 pub(in super::super) struct Trail {
     /// Its number among the trails of the transaction.
     pub(super) number: usize,
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<TrailSpan>,
     pub(super) end: End,
     /// The gas that the transaction has to have beyond what it costs before its first instruction.
     pub(super) gas: GasBounds,
     /// For each store, by number, whether its slot held zero before the transaction.
     zeros: Vec<bool>,
-    span: Span,
+    span: TrailSpan,
     /// Every expression, by number; numbers start at one, because zero is that of every constant.
-    nodes: Vec<Node>,
-    numbers: FxHashMap<Node, NodeId>,
+    nodes: Vec<RecipeNode>,
+    numbers: FxHashMap<RecipeNode, NodeId>,
     constants: FxHashMap<NodeId, U256>,
     fixed: FxHashMap<NodeId, U256>,
     nonzero: FxHashSet<NodeId>,
@@ -121,7 +121,7 @@ impl Trail {
             end: End::Open,
             gas: GasBounds { least: 0, least_alike: 0, most: u64::MAX },
             zeros: Vec::new(),
-            span: Span::default(),
+            span: TrailSpan::default(),
             nodes: Vec::new(),
             numbers: FxHashMap::default(),
             constants: FxHashMap::default(),
@@ -152,7 +152,7 @@ impl Trail {
     }
 
     /// The number of an expression, the same for the same expression.
-    pub(in super::super) fn node(&mut self, node: Node) -> NodeId {
+    pub(in super::super) fn node(&mut self, node: RecipeNode) -> NodeId {
         if let Some(id) = self.numbers.get(&node) {
             return *id;
         }
@@ -163,7 +163,7 @@ impl Trail {
             return NodeId::UNKNOWN;
         }
         let id = NodeId(self.nodes.len() as u32 + 1);
-        if let Node::Constant(value) = node {
+        if let RecipeNode::Constant(value) = node {
             self.constants.insert(id, value);
         }
         self.numbers.insert(node.clone(), id);
@@ -173,7 +173,7 @@ impl Trail {
     }
 
     fn constant(&mut self, value: U256) -> NodeId {
-        self.node(Node::Constant(value))
+        self.node(RecipeNode::Constant(value))
     }
 
     /// Whether the word is the same for every transaction that goes this way.
@@ -203,11 +203,15 @@ impl Trail {
             return word.node;
         }
         let mask = self.constant(mask);
-        self.node(Node::Binary(BinaryOp::And, mask, word.node))
+        self.node(RecipeNode::Binary(BinaryOp::And, mask, word.node))
     }
 
     /// The expression of an operation on words, unless they are constant or unknown.
-    fn apply<const N: usize>(&mut self, words: [&Word; N], node: impl FnOnce([NodeId; N]) -> Node) -> NodeId {
+    fn apply<const N: usize>(
+        &mut self,
+        words: [&Word; N],
+        node: impl FnOnce([NodeId; N]) -> RecipeNode,
+    ) -> NodeId {
         if words.iter().any(|word| word.node == NodeId::UNKNOWN) {
             return NodeId::UNKNOWN;
         }
@@ -220,7 +224,7 @@ impl Trail {
 
     /// A pure operation on one word.
     pub(in super::super) fn unary(&mut self, op: UnaryOp, a: &Word) -> NodeId {
-        self.apply([a], |[a]| Node::Unary(op, a))
+        self.apply([a], |[a]| RecipeNode::Unary(op, a))
     }
 
     /// A pure operation on two words.
@@ -236,7 +240,7 @@ impl Trail {
                 }
             }
         }
-        self.apply([a, b], |[a, b]| Node::Binary(op, a, b))
+        self.apply([a, b], |[a, b]| RecipeNode::Binary(op, a, b))
     }
 
     /// An upper bound of the number of significant bits of a word.
@@ -246,46 +250,53 @@ impl Trail {
         }
         let value_of = |id: &NodeId| self.constants.get(id);
         match self.known(word.node) {
-            Some(Node::To | Node::Frame(FrameWord::Origin | FrameWord::Coinbase)) => 160,
-            Some(Node::Binary(BinaryOp::And, a, b)) => {
+            Some(RecipeNode::To | RecipeNode::Frame(FrameWord::Origin | FrameWord::Coinbase)) => 160,
+            Some(RecipeNode::Binary(BinaryOp::And, a, b)) => {
                 let bits = [a, b].into_iter().filter_map(value_of).map(U256::bit_len).min();
                 bits.unwrap_or(256)
             }
-            Some(Node::Binary(BinaryOp::Shr, shift, _)) => {
+            Some(RecipeNode::Binary(BinaryOp::Shr, shift, _)) => {
                 let shift = value_of(shift).and_then(|shift| usize::try_from(*shift).ok());
                 shift.map_or(256, |shift| 256_usize.saturating_sub(shift))
             }
             Some(
-                Node::Unary(UnaryOp::IsZero, _)
-                | Node::Binary(BinaryOp::Eq | BinaryOp::Lt | BinaryOp::Gt | BinaryOp::SLt | BinaryOp::SGt, ..),
+                RecipeNode::Unary(UnaryOp::IsZero, _)
+                | RecipeNode::Binary(
+                    BinaryOp::Eq | BinaryOp::Lt | BinaryOp::Gt | BinaryOp::SLt | BinaryOp::SGt,
+                    ..,
+                ),
             ) => 1,
-            Some(Node::Concat(pieces)) => pieces.iter().map(|piece| 8 * piece.length as usize).sum(),
+            Some(RecipeNode::Concat(pieces)) => pieces.iter().map(|piece| 8 * piece.length as usize).sum(),
             _ => 256,
         }
     }
 
     /// The expression of this number.
-    fn known(&self, id: NodeId) -> Option<&Node> {
+    fn known(&self, id: NodeId) -> Option<&RecipeNode> {
         self.nodes.get((id.0 as usize).wrapping_sub(1))
     }
 
     /// `ADDMOD` or `MULMOD`.
     pub(in super::super) fn modular(&mut self, multiply: bool, words: [&Word; 3]) -> NodeId {
-        self.apply(words, |operands| Node::Modular(multiply, operands))
+        self.apply(words, |operands| RecipeNode::Modular(multiply, operands))
     }
 
     /// The hash of two words.
     pub(in super::super) fn pair(&mut self, first: &Word, second: &Word) -> NodeId {
-        self.apply([first, second], |[first, second]| Node::Pair(first, second))
+        self.apply([first, second], |[first, second]| RecipeNode::Pair(first, second))
     }
 
     /// The hash of one word.
     pub(in super::super) fn hash_of_word(&mut self, word: &Word) -> NodeId {
-        self.apply([word], |[of]| Node::Hash(Box::new([Piece { of, from: 0, length: 32 }])))
+        self.apply([word], |[of]| RecipeNode::Hash(Box::new([Piece { of, from: 0, length: 32 }])))
     }
 
     /// A question about one word.
-    pub(in super::super) fn question(&mut self, word: &Word, node: impl FnOnce(NodeId) -> Node) -> NodeId {
+    pub(in super::super) fn question(
+        &mut self,
+        word: &Word,
+        node: impl FnOnce(NodeId) -> RecipeNode,
+    ) -> NodeId {
         if word.node == NodeId::UNKNOWN {
             return NodeId::UNKNOWN;
         }
@@ -344,9 +355,9 @@ impl Trail {
         match self.pieces(region, offset..offset.saturating_add(length)) {
             Err(id) => id,
             Ok(pieces) => match pieces[..] {
-                [Piece { of: CALL_DATA, from, length: 32 }] => self.node(Node::CallData(from)),
+                [Piece { of: CALL_DATA, from, length: 32 }] => self.node(RecipeNode::CallData(from)),
                 [Piece { of, from: 0, length: 32 }] => of,
-                _ => self.node(Node::Concat(pieces)),
+                _ => self.node(RecipeNode::Concat(pieces)),
             },
         }
     }
@@ -361,7 +372,7 @@ impl Trail {
                 let (first, second) = (word(first, offset), word(second, offset + 32));
                 self.pair(&first, &second)
             }
-            Ok(pieces) => self.node(Node::Hash(pieces)),
+            Ok(pieces) => self.node(RecipeNode::Hash(pieces)),
         }
     }
 
@@ -376,9 +387,9 @@ impl Trail {
         match self.pieces(region, range) {
             Err(id) => (vec![id; words as usize], id),
             Ok(input) => {
-                let node = |word| Node::Precompile { number, input: input.clone(), word };
+                let node = |word| RecipeNode::Precompile { number, input: input.clone(), word };
                 let words = (0..words).map(|word| self.node(node(word))).collect();
-                (words, self.node(Node::PrecompileLength { number, input: input.clone() }))
+                (words, self.node(RecipeNode::PrecompileLength { number, input: input.clone() }))
             }
         }
     }
@@ -448,7 +459,7 @@ impl Trail {
         let (mut node, mut zero) = (word.node, word.value.is_zero());
         self.settle(node, zero);
         // Whether a word is zero says the same as whether that is false.
-        while let Some(Node::Unary(UnaryOp::IsZero, inner)) = self.known(node) {
+        while let Some(RecipeNode::Unary(UnaryOp::IsZero, inner)) = self.known(node) {
             (node, zero) = (*inner, !zero);
             if self.fixed.contains_key(&node) || self.nonzero.contains(&node) {
                 return;
@@ -462,7 +473,7 @@ impl Trail {
     fn settle(&mut self, node: NodeId, zero: bool) {
         if zero {
             self.fixed.insert(node, U256::ZERO);
-        } else if matches!(self.known(node), Some(Node::Unary(UnaryOp::IsZero, _))) {
+        } else if matches!(self.known(node), Some(RecipeNode::Unary(UnaryOp::IsZero, _))) {
             self.fixed.insert(node, U256::from(1));
         } else {
             self.nonzero.insert(node);
@@ -511,7 +522,7 @@ impl Trail {
         }
         let [address, key] = place;
         let apart = self.apart(0);
-        let word = self.node(Node::Load { address, key, apart });
+        let word = self.node(RecipeNode::Load { address, key, apart });
         self.defined.push(Defined { place, word, stores: self.stores });
         (Definition(self.defined.len() as u32), word)
     }
@@ -526,7 +537,7 @@ impl Trail {
         if defined.place == place && apart.is_empty() {
             return if self.constants.contains_key(&defined.word) { NodeId::CONSTANT } else { defined.word };
         }
-        self.node(Node::Forward { word: defined.word, place, same: defined.place, apart })
+        self.node(RecipeNode::Forward { word: defined.word, place, same: defined.place, apart })
     }
 
     /// A slot is stored to.
@@ -560,16 +571,16 @@ impl Trail {
             return NodeId::UNKNOWN;
         }
         let transfers = self.transfers.clone().into();
-        self.node(Node::Balance { address, transfers })
+        self.node(RecipeNode::Balance { address, transfers })
     }
 
     /// A point to come back to.
-    pub(in super::super) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { live: self.live.len() as u32, transfers: self.transfers.len() as u32 }
+    pub(in super::super) fn checkpoint(&self) -> TrailMark {
+        TrailMark { live: self.live.len() as u32, transfers: self.transfers.len() as u32 }
     }
 
     /// Takes changes back to a point.
-    pub(in super::super) fn revert(&mut self, to: Checkpoint) {
+    pub(in super::super) fn revert(&mut self, to: TrailMark) {
         self.live.truncate(to.live as usize);
         self.transfers.truncate(to.transfers as usize);
     }
@@ -607,7 +618,7 @@ impl Trail {
 
     /// The path takes both arms of a branch: this trail ends, and these two go on from it.
     pub(in super::super) fn fork(&mut self, numbers: (usize, usize)) -> (Self, Self) {
-        let arm = |number| Self { number, spans: Vec::new(), span: Span::default(), ..self.clone() };
+        let arm = |number| Self { number, spans: Vec::new(), span: TrailSpan::default(), ..self.clone() };
         let arms = (arm(numbers.0), arm(numbers.1));
         self.spans.push(std::mem::take(&mut self.span));
         self.end = End::Forks(numbers.0, numbers.1);

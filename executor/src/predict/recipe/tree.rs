@@ -5,7 +5,7 @@
 //! second is left out, whole from there on, and belongs in another tree: which slots are the same is no decision, nor how
 //! much gas there is.
 
-use super::super::node::{Node, NodeId, Test};
+use super::super::node::{NodeId, RecipeNode, Test};
 use super::trail::{Effect, End, GasBounds, Trail};
 
 /// A tree with more leaves than this learns no more.
@@ -21,15 +21,15 @@ pub(super) type SegmentId = usize;
 #[derive(Debug, Default)]
 pub(super) struct Segment {
     /// The expressions that come up here, numbered on from those of the segments above.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<RecipeNode>,
     /// What is done.
     pub effects: Vec<Effect>,
-    pub next: Next,
+    pub next: NextCase,
 }
 
 /// What comes after a segment.
 #[derive(Debug, Default)]
-pub(super) enum Next {
+pub(super) enum NextCase {
     /// Nothing is known yet.
     #[default]
     Unknown,
@@ -70,7 +70,7 @@ impl Tree {
             self.segments.push(Segment::default());
         }
         let before = self.segments.len();
-        let was_unknown = matches!(self.segments[0].next, Next::Unknown);
+        let was_unknown = matches!(self.segments[0].next, NextCase::Unknown);
         let mut pending = vec![(0, 0)];
         while let Some((number, segment)) = pending.pop() {
             self.add(trails, number, segment, &mut pending);
@@ -92,7 +92,7 @@ impl Tree {
     ) {
         let trail = &trails[number];
         for span in &trail.spans {
-            let new = matches!(self.segments[at].next, Next::Unknown);
+            let new = matches!(self.segments[at].next, NextCase::Unknown);
             if new {
                 self.size += span.nodes.len() + span.effects.len();
                 self.segments[at].nodes.clone_from(&span.nodes);
@@ -106,16 +106,16 @@ impl Tree {
                 return;
             };
             if new {
-                self.segments[at].next = Next::Decision(node, Vec::new());
+                self.segments[at].next = NextCase::Decision(node, Vec::new());
             }
-            let Next::Decision(of, cases) = &self.segments[at].next else { return };
+            let NextCase::Decision(of, cases) = &self.segments[at].next else { return };
             if *of != node {
                 return;
             }
             let seen = cases.iter().find(|(case, _)| *case == test).map(|(_, next)| *next);
             at = seen.unwrap_or_else(|| {
                 let next = self.fresh();
-                if let Next::Decision(_, cases) = &mut self.segments[at].next {
+                if let NextCase::Decision(_, cases) = &mut self.segments[at].next {
                     cases.push((test, next));
                 }
                 next
@@ -128,20 +128,21 @@ impl Tree {
             End::Forks(first, second) => {
                 if new {
                     let (one, other) = (self.fresh(), self.fresh());
-                    self.segments[at].next = Next::Fork(one, other);
+                    self.segments[at].next = NextCase::Fork(one, other);
                 }
-                if let Next::Fork(one, other) = self.segments[at].next {
+                if let NextCase::Fork(one, other) = self.segments[at].next {
                     pending.push((second, other));
                     pending.push((first, one));
                 }
             }
             End::Ends { gas } if new => {
                 self.leaves += 1;
-                self.segments[at].next = Next::Leaf { gas, bounds: trail.gas, zeros: trail.zeros().into() };
+                self.segments[at].next =
+                    NextCase::Leaf { gas, bounds: trail.gas, zeros: trail.zeros().into() };
             }
             End::Open if new => {
                 self.leaves += 1;
-                self.segments[at].next = Next::Open;
+                self.segments[at].next = NextCase::Open;
             }
             _ => {}
         }
