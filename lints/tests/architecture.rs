@@ -2,6 +2,8 @@
 
 #[path = "architecture/modules.rs"]
 mod modules;
+#[path = "architecture/terms.rs"]
+mod terms;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -176,4 +178,40 @@ fn an_import_that_goes_up_is_found() {
     assert_eq!(upward(), ["`first`, `second` import each other in a circle"]);
     write("second.rs", "pub struct Second;\n");
     assert_eq!(upward(), Vec::<String>::new());
+}
+
+/// The sources of each crate.
+const SOURCES: [&str; 5] = ["analyzer/src", "lints/src", "executor/src", "executor/alloy-evm/src", "cli/src"];
+
+#[test]
+fn names_that_the_glossary_retires_are_gone() {
+    let glossary = fs::read_to_string(workspace().join("docs/glossary.md")).expect("a readable file");
+    let retired = terms::Retired::read(&glossary, &workspace());
+    assert!(retired.len() > 50, "{} rows were understood", retired.len());
+    let mut found = Vec::new();
+    for folder in SOURCES {
+        let names = terms::Names::read(&workspace().join(folder));
+        assert!(names.count() > 20, "{folder} has {} names", names.count());
+        found.extend(names.retired(&retired));
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn retired_names_are_noticed() {
+    let glossary = fs::read_to_string(workspace().join("docs/glossary.md")).expect("a readable file");
+    let retired = terms::Retired::read(&glossary, &workspace());
+    let mut names = terms::Names::default();
+    let file = workspace().join("executor/src/run/commit.rs");
+    let text = "struct Board { is_guess: bool } fn length_of_rows() {} #[cfg(test)] mod tests { fn guess() {} } \
+                #[derive(Serialize)] struct Written { stale: u64 }";
+    names.add(&file, text);
+    assert_eq!(names.retired(&retired).len(), 3, "{:#?}", names.retired(&retired));
+}
+
+#[test]
+fn no_two_types_that_other_files_see_have_one_name() {
+    let of = |folder: &&str| terms::Names::read(&workspace().join(folder)).ambiguous();
+    let ambiguous: Vec<String> = SOURCES.iter().flat_map(of).collect();
+    assert!(ambiguous.is_empty(), "{ambiguous:#?}");
 }
