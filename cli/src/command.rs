@@ -1,16 +1,23 @@
 //! The commands, one file each.
 
+#[cfg(feature = "execute")]
 pub(crate) mod audit;
 pub(crate) mod budget;
 pub(crate) mod check;
+#[cfg(feature = "execute")]
 pub(crate) mod hints;
+#[cfg(feature = "execute")]
 pub(crate) mod fetch;
 pub(crate) mod inspect;
+#[cfg(feature = "lsp")]
 pub(crate) mod lsp;
 pub(crate) mod rules;
+#[cfg(feature = "execute")]
 pub(crate) mod run;
+#[cfg(feature = "serve")]
 pub(crate) mod serve;
 pub(crate) mod setup;
+#[cfg(feature = "execute")]
 pub(crate) mod simulate;
 
 use std::{
@@ -21,10 +28,15 @@ use std::{
 
 use alloy_primitives::Address;
 use anyhow::{Context, bail};
+#[cfg(feature = "execute")]
 use deconflict_executor::fetch::{Hop, code_of};
-use deconflict_lints::{LoadOptions, Notice, Project, load, load_bytes};
+#[cfg(feature = "execute")]
+use deconflict_lints::Notice;
+use deconflict_lints::{LoadOptions, Project, load, load_bytes};
 
-use crate::{arguments::NodeOptions, console::Console, files, node, text};
+#[cfg(feature = "execute")]
+use crate::{arguments::NodeOptions, node};
+use crate::{console::Console, files, text};
 
 /// Reads one input and says how that went.
 fn read(path: &Path, no_build: bool, console: &Console) -> anyhow::Result<Project> {
@@ -52,6 +64,12 @@ fn read_or_ask(
     let Some(url) = rpc_url else {
         bail!("{address} is an address: name the node that has its code by `--rpc-url`");
     };
+    ask(address, url, console)
+}
+
+/// Reads the code of an address from a node, proxies followed.
+#[cfg(feature = "execute")]
+fn ask(address: Address, url: &str, console: &Console) -> anyhow::Result<Project> {
     let node = node::connect(url, &NodeOptions::default(), node::BRIEF)?;
     let found = code_of(&node, address).with_context(|| format!("cannot get the code of {address}"))?;
     if found.code.is_empty() {
@@ -68,6 +86,14 @@ fn read_or_ask(
     }
     console.notices(&project.notices);
     Ok(project)
+}
+
+/// Nodes are asked by what executes blocks.
+#[cfg(not(feature = "execute"))]
+fn ask(address: Address, url: &str, _: &Console) -> anyhow::Result<Project> {
+    bail!(
+        "{url} cannot be asked for the code of {address}: this build was made without the feature `execute`"
+    )
 }
 
 /// Writes a file of ours, and never over one that is not: a slip on the command line must not cost an artifact.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+#[cfg(feature = "execute")]
 use deconflict_executor::hints;
 use deconflict_lints::{
     Notice,
@@ -24,6 +25,7 @@ pub(crate) struct Console {
     /// The format of what `check` reports.
     pub(crate) report: &'static report::Format,
     /// The format of hints.
+    #[cfg(feature = "execute")]
     pub(crate) hints: &'static hints::Format,
     /// Whether results may hold escape sequences.
     pub(crate) color: bool,
@@ -43,27 +45,42 @@ impl Console {
             Color::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
         };
         let format_name = if output.json { Some("json".to_owned()) } else { output.format.clone() };
+        #[cfg(feature = "execute")]
         let of_hints = matches!(arguments.command, Command::Hints(_));
+        #[cfg(not(feature = "execute"))]
+        let of_hints = false;
         let name = format_name.as_deref().unwrap_or(if of_hints { "json" } else { "human" });
         let format = if name == "json" { Format::Json } else { Format::Human };
         let report = FORMATS.iter().find(|format| format.name == name).unwrap_or(&FORMATS[0]);
-        let hints = hints::Format::named(name).unwrap_or(&hints::FORMATS[0]);
-        Self { format, report, hints, color, format_name, quiet: output.quiet, verbose: output.verbose }
+        Self {
+            format,
+            report,
+            #[cfg(feature = "execute")]
+            hints: hints::Format::named(name).unwrap_or(&hints::FORMATS[0]),
+            color,
+            format_name,
+            quiet: output.quiet,
+            verbose: output.verbose,
+        }
     }
 
     /// Whether the command can write the format that was asked for.
     pub(crate) fn fits(&self, command: &Command) -> anyhow::Result<()> {
         let Some(name) = self.format_name.as_deref() else { return Ok(()) };
         let of_reports = FORMATS.iter().any(|format| format.name == name);
+        #[cfg(feature = "execute")]
         let of_hints = hints::Format::named(name).is_some();
+        #[cfg(not(feature = "execute"))]
+        let of_hints = false;
         let known = match command {
             Command::Check(_) => of_reports,
+            #[cfg(feature = "execute")]
             Command::Hints(_) => of_hints,
             Command::Budget(_) => ["human", "json", "markdown"].contains(&name),
             _ => ["human", "json"].contains(&name),
         };
         if !known {
-            let owner = if of_reports { "check" } else { "hints" };
+            let owner = if of_reports || !of_hints { "check" } else { "hints" };
             bail!("`--format {name}` is a format of `{owner}`: give `human` or `json` here");
         }
         Ok(())
@@ -126,6 +143,7 @@ impl Console {
     }
 
     /// A line that says what is being done, for work whose length is not known; nothing where nobody looks.
+    #[cfg(feature = "execute")]
     pub(crate) fn activity(&self, title: &str) -> Activity {
         let shown = !self.quiet && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -144,17 +162,27 @@ impl Console {
     }
 }
 
+/// Says that the build lacks a command, in the form that was asked for.
+pub(crate) fn left_out(reason: &str) {
+    let _ = writeln!(io::stderr(), "error: {reason}");
+    if crate::arguments::Invocation::wants_json() {
+        failure(reason);
+    }
+}
+
 /// Prints the document that stands in for one that cannot be written. There is nobody left to tell if this fails.
 pub(crate) fn failure(error: &str) {
     let _ = io::stdout().lock().write_all(report::json::failure(error).as_bytes());
 }
 
 /// What is being done.
+#[cfg(feature = "execute")]
 #[derive(Debug)]
 pub(crate) struct Activity {
     bar: ProgressBar,
 }
 
+#[cfg(feature = "execute")]
 impl Activity {
     /// Shows a step, and how far it is.
     pub(crate) fn show(&self, doing: &str, done: usize) {

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
 /// How many links are followed from one to the next.
@@ -52,6 +52,7 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<bool> {
 }
 
 /// Refuses an output that is one of the inputs: it would be lost if what is made of it turned out wrong.
+#[cfg(feature = "execute")]
 pub(crate) fn keep_apart<'p>(
     output: &Path,
     inputs: impl IntoIterator<Item = &'p Path>,
@@ -59,7 +60,10 @@ pub(crate) fn keep_apart<'p>(
     // Pipes and terminals are read and written at the same time.
     let Some(whole) = output.canonicalize().ok().filter(|it| it.is_file()) else { return Ok(()) };
     if inputs.into_iter().any(|input| input.canonicalize().is_ok_and(|input| input == whole)) {
-        bail!("{} is read here and is not written over: name another file for the output", output.display());
+        anyhow::bail!(
+            "{} is read here and is not written over: name another file for the output",
+            output.display()
+        );
     }
     Ok(())
 }
@@ -241,6 +245,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "execute")]
     fn an_input_is_no_output() {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, link) = (folder.path().join("a.json"), folder.path().join("link"));

@@ -1,5 +1,7 @@
 //! `deconflict audit` as a user runs it: exit codes, formats, and what it says of files that it cannot use.
 
+#![cfg(feature = "execute")]
+
 use std::{
     fs,
     path::Path,

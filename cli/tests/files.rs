@@ -1,5 +1,6 @@
 //! Files that commands write: whole or not at all, never over an input, and never over what nobody named.
 
+#![cfg(feature = "serve")]
 #![cfg(unix)]
 
 use std::{

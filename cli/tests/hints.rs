@@ -1,5 +1,7 @@
 //! `hints` as users run it: formats on standard output, files, and what is said of input that is no good.
 
+#![cfg(feature = "execute")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
 //! `deconflict run` and `deconflict simulate` as a user runs them: exit codes, formats, and what they say of bad input.
 
+#![cfg(feature = "execute")]
+
 use std::{
     path::Path,
     process::{Command, Output},

@@ -1,5 +1,7 @@
 //! `serve` as clients meet it over HTTP: what is answered with which status, whatever is asked, and a node that stalls.
 
+#![cfg(feature = "serve")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

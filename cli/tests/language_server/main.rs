@@ -1,5 +1,7 @@
 //! The language server as a client sees it.
 
+#![cfg(feature = "lsp")]
+
 mod client;
 mod editing;
 mod pieces;
