@@ -119,6 +119,17 @@ fn what_runs_out_is_predicted_or_announced() {
     assert!(100 * tally.ample_complete >= 95 * tally.ample, "what has ample is not complete: {tally:?}");
 }
 
+/// A frame that has less gas when it pays for a call with value than at its end, when the gas has come back that such a
+/// call is given for nothing: a recipe that was learnt with more gas asked for too little.
+#[test]
+fn gas_that_comes_back_is_needed_before() {
+    let scene = "00fd5b335f9081526020815fa9059cbbbd9da66d7259e98aa8c9017d65c82b261cb058a30060808060ef016004361015\
+                 6100128577b28fb0b6a841e9f1be2a8cdd2f74efdd13d5d7da5a7b00000000000000471801df1c36";
+    let scene = hex::decode(scene).expect("hexadecimal");
+    let tally = Oracle::default().examine_limits(&scene).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(tally.scarce > 0, "{tally:?}");
+}
+
 #[test]
 fn what_random_scenes_touch_is_predicted() {
     let scenes = 1_000 * setting("DECONFLICT_CASES", 8);

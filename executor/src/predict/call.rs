@@ -112,6 +112,9 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
             }
             code
         };
+        if carries_value {
+            self.rely_on_advance(path);
+        }
         let given = self.give(path, site, gas, carries_value, lean);
         path.frame.left.take(&given.taken);
         if path.waiting.len() + 1 > MAX_DEPTH {

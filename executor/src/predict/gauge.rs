@@ -201,6 +201,23 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         }
     }
 
+    /// Notes how much gas the frame on top has to have had for a call that sends value. What such a call is given for
+    /// nothing may come back, so that the frame has more at its end than it had when it paid for the call, and what it
+    /// needs is more than what it has used in the end.
+    pub(super) fn rely_on_advance(&self, path: &mut Path) {
+        let Path { trail: Some(trail), waiting, frame, .. } = path else { return };
+        if !frame.fails_alone() && !waiting.iter().any(|frame| frame.fails_alone()) {
+            return;
+        }
+        trail.hold_to_costs();
+        let callers: Vec<&Frame> = waiting.iter().map(|frame| &**frame).collect();
+        let need = |level| frame.given.at(level) - frame.left.at(level);
+        match least_for(self.schedule, &callers, need, (frame.asked, frame.stipend, frame.taken)) {
+            Some([alike, other]) => trail.rely_on_gas(other, alike),
+            None => trail.give_up(),
+        }
+    }
+
     /// What a callee burns that halts is the same for another transaction only where the caller named it.
     pub(super) fn rely_on_burning(&self, path: &mut Path, asked: Asked, taken: &Left) {
         let named = match asked {
