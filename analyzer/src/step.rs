@@ -31,6 +31,10 @@ const STACK_LIMIT: usize = 1024;
 /// Expressions deeper than this are cut: the word becomes unknown, keeping its sources.
 const MAX_DEPTH: u32 = 256;
 
+/// What the identity precompile costs, and each word that it copies.
+const IDENTITY_GAS: u64 = 15;
+const IDENTITY_WORD_GAS: u64 = 3;
+
 /// Instructions that looking for the row of a table counts as.
 pub(crate) const TABLE_STEPS: u64 = 512;
 
@@ -580,7 +584,7 @@ impl Machine<'_> {
     }
 
     fn call(&mut self, state: &mut State, pc: Pc, kind: CallKind) -> Result<(), Halt> {
-        let _gas = pop(state)?;
+        let gas = pop(state)?;
         let target = pop(state)?;
         let target = self.address_word(target);
         let value = match kind {
@@ -622,14 +626,23 @@ impl Machine<'_> {
 
         let precompile =
             self.builder.value(target).filter(|target| !target.is_zero() && *target <= U256::from(0x11));
+        let sends = value.is_some_and(|value| self.builder.value(value) != Some(U256::ZERO));
         if precompile.is_none() && kind != CallKind::StaticCall {
             leave(state, site);
         } else {
+            // A precompile runs nothing, but takes what it is sent.
+            if sends {
+                state.balance_epoch = Epoch::after(site);
+            }
             state.returned = Some(site);
         }
         match output_length {
             Length::Fixed(0) => {}
-            _ if precompile == Some(U256::from(4)) && output_length == input_length => {
+            _ if precompile == Some(U256::from(4))
+                && output_length == input_length
+                && !sends
+                && self.has_gas_to_copy(gas, input_length) =>
+            {
                 self.write_pieces(state, pc, output, &pieces);
             }
             // What the buffer holds after the call, whether or not the callee filled it.
@@ -646,6 +659,18 @@ impl Machine<'_> {
         let success = self.builder.leaf(Word::CallSuccess(site));
         state.stack.push(success);
         Ok(())
+    }
+
+    /// Whether a call with this gas cannot fail to copy so many bytes in the identity precompile, unless so little is left
+    /// that nothing can be done after it.
+    fn has_gas_to_copy(&self, gas: ExprId, length: Length) -> bool {
+        match (self.builder.value(gas), length) {
+            (Some(gas), Length::Fixed(bytes)) => {
+                gas >= U256::from(IDENTITY_GAS + IDENTITY_WORD_GAS * bytes.div_ceil(32))
+            }
+            (Some(_), Length::Symbolic(_)) => false,
+            (None, _) => self.builder.expressions.sources(gas).intersects(Sources::GAS),
+        }
     }
 
     /// The word as far as `count` bytes of it, above the lowest `above`, are concerned, where these are constant: a selector

@@ -287,7 +287,7 @@ fn recursions_are_covered() {
 }
 
 /// Programs whose summaries were once refuted, with what was wrong.
-const ONCE_REFUTED: [(&str, &str); 3] = [
+const ONCE_REFUTED: [(&str, &str); 7] = [
     (
         "a word that is read in two variants of one context has one value in each",
         "610004565b610015600435602435604435610017565b005b5f5d60043560243561001757610028565b5f515f5500",
@@ -299,6 +299,22 @@ const ONCE_REFUTED: [(&str, &str); 3] = [
     (
         "storing what an earlier store left does not restore the slot",
         "5f3560e01c8063010203041461002557610014565b610036600435602435604435610038565b610036600435602435604435610064565b005b61003d565b01015f1660043560243561004c565b6001555f5d6001540160015560043560243560443592565b5f515f5500",
+    ),
+    (
+        "a precompile takes what it is sent, so that the balance is another one",
+        "475f5f5f5f600160025af15047146017576001600155005b60015f5500",
+    ),
+    (
+        "a call that cannot pay what it sends copies nothing",
+        "5f355f526020602060205f5f1960045af15060016020515500",
+    ),
+    (
+        "a call without gas copies nothing",
+        "5f355f526020602060205f5f60045ff15060016020515500",
+    ),
+    (
+        "a call with any gas at all may copy nothing",
+        "5f355f526020602060205f5f600460203560ff16f15060016020515500",
     ),
 ];
 
