@@ -6,6 +6,9 @@
 //! everything is deleted that reaches no key, no branch between arms that differ in accesses, no call and no returned
 //! word: logs, and in the [`Variant::Lean`] form also the guards of arms that only revert. A slice must never touch less
 //! than the code does: it may touch more where the code would have reverted before.
+//!
+//! Invariant: what a slice can touch behind a selector, the summary of that selector describes, or one of the two is
+//! incomplete. `tests/oracle/cross.rs` holds them against each other.
 
 mod program;
 mod values;

@@ -8,14 +8,22 @@
 
 #[path = "oracle/check.rs"]
 mod check;
+#[path = "oracle/cross.rs"]
+mod cross;
 #[path = "oracle/evaluate.rs"]
 mod evaluate;
+#[path = "oracle/follow.rs"]
+mod follow;
+#[path = "oracle/known.rs"]
+mod known;
 #[path = "oracle/locate.rs"]
 mod locate;
 #[path = "oracle/program.rs"]
 mod program;
 #[path = "oracle/random.rs"]
 mod random;
+#[path = "oracle/reach.rs"]
+mod reach;
 #[path = "oracle/words.rs"]
 mod words;
 #[path = "oracle/world.rs"]
@@ -308,10 +316,7 @@ const ONCE_REFUTED: [(&str, &str); 7] = [
         "a call that cannot pay what it sends copies nothing",
         "5f355f526020602060205f5f1960045af15060016020515500",
     ),
-    (
-        "a call without gas copies nothing",
-        "5f355f526020602060205f5f60045ff15060016020515500",
-    ),
+    ("a call without gas copies nothing", "5f355f526020602060205f5f60045ff15060016020515500"),
     (
         "a call with any gas at all may copy nothing",
         "5f355f526020602060205f5f600460203560ff16f15060016020515500",

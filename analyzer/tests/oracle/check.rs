@@ -52,6 +52,27 @@ pub(crate) fn check(
     Verdict { refuted: check.refuted, compared }
 }
 
+/// Whether the summary, if it claims to have all, has an access to transient storage that can be to this slot, by
+/// whichever instruction.
+pub(crate) fn check_transient(
+    analysis: &Analysis,
+    world: &World,
+    message: &Message,
+    immutables: &BTreeMap<u32, U256>,
+    slot: U256,
+    stores: bool,
+) -> bool {
+    let Some(summary) = selected(analysis, message).filter(|summary| summary.is_complete()) else {
+        return true;
+    };
+    let mut evaluator = Evaluator::new(&analysis.expressions, world, message, immutables);
+    summary.accesses.iter().any(|access| {
+        access.space == Space::Transient
+            && matches!(access.effect, Effect::Write { .. }) == stores
+            && evaluator.word(access.expression).is_none_or(|number| number == slot)
+    })
+}
+
 struct Check<'a> {
     evaluator: Evaluator<'a>,
     trace: &'a Trace,

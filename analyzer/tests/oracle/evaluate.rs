@@ -152,7 +152,7 @@ fn boolean(value: bool) -> U256 {
     U256::from(u8::from(value))
 }
 
-fn unary(op: u8, a: U256) -> Option<U256> {
+pub(crate) fn unary(op: u8, a: U256) -> Option<U256> {
     Some(match op {
         op::ISZERO => boolean(a.is_zero()),
         op::NOT => !a,
@@ -161,7 +161,7 @@ fn unary(op: u8, a: U256) -> Option<U256> {
     })
 }
 
-fn ternary(op: u8, a: U256, b: U256, c: U256) -> Option<U256> {
+pub(crate) fn ternary(op: u8, a: U256, b: U256, c: U256) -> Option<U256> {
     if c.is_zero() {
         return Some(U256::ZERO);
     }
@@ -174,7 +174,7 @@ fn ternary(op: u8, a: U256, b: U256, c: U256) -> Option<U256> {
     Some(result.to())
 }
 
-fn binary(op: u8, a: U256, b: U256) -> Option<U256> {
+pub(crate) fn binary(op: u8, a: U256, b: U256) -> Option<U256> {
     let signed = |word: U256| I256::from_raw(word);
     let shift: usize = a.saturating_to();
     Some(match op {
