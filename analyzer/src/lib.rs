@@ -1,6 +1,6 @@
 //! Abstract interpreter over EVM bytecode: storage-access summaries and conflict matrices.
 //!
-//! [`analyze`] turns runtime bytecode into one [`Summary`] an entry point: which storage slots it reads and writes, as
+//! [`analyze()`] turns runtime bytecode into one [`Summary`] an entry point: which storage slots it reads and writes, as
 //! expressions over calldata, caller and storage, under which conditions, and where the analysis fell short.
 //! [`conflicts`] compares the summaries of a contract two by two. The crate does no I/O, has no clock and starts no
 //! threads; any byte string is valid input.
