@@ -17,10 +17,10 @@ use deconflict_lints::{Level, report::FORMATS};
 
 #[cfg(feature = "execute")]
 pub(crate) use self::blocks::{
-    Audit, ExecutionMode, Fetch, ForkOptions, Hints, MOST_LANES, NodeOptions, Run, Simulate, State, Tier,
+    Audit, ExecutionMode, Fetch, ForkOptions, Hints, NodeOptions, Run, Simulate, State, Tier,
 };
 #[cfg(feature = "serve")]
-pub(crate) use self::serve::Serve;
+pub(crate) use self::{blocks::MOST_LANES, serve::Serve};
 
 /// Tells which lines of a contract keep a parallel EVM in a single lane.
 #[derive(Debug, Parser)]

@@ -5,8 +5,6 @@
 
 mod refusal;
 mod admission;
-mod upstream;
-mod state;
 mod metrics;
 mod pool;
 mod request;
@@ -26,5 +24,5 @@ pub(crate) use limits::Limits;
 pub(crate) use lines::serve_lines;
 pub(crate) use listen::{Door, Guests, serve};
 pub(crate) use service::Service;
-pub(crate) use state::{NodeState, View};
-pub(crate) use upstream::Upstream;
+
+use crate::node::{state, upstream};

@@ -10,13 +10,13 @@ mod console;
 mod files;
 #[cfg(feature = "execute")]
 mod forks;
+#[cfg(feature = "execute")]
+mod node;
 #[cfg(feature = "serve")]
 mod hint_server;
 mod results;
 #[cfg(feature = "lsp")]
 mod language_server;
-#[cfg(feature = "execute")]
-mod node;
 mod command;
 
 use std::process::ExitCode;

@@ -2,6 +2,9 @@
 //!
 //! In: an address and how patient to be. Out: something that answers JSON-RPC, for as many threads as ask at once.
 
+pub(crate) mod upstream;
+pub(crate) mod state;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -54,6 +57,7 @@ pub(crate) const ALONE: Usual = Usual { timeout: 60, retries: 5 };
 pub(crate) const BRIEF: Usual = Usual { timeout: 30, retries: 3 };
 
 /// Many wait, and would rather have an answer that lacks something.
+#[cfg(feature = "serve")]
 pub(crate) const SERVING: Usual = Usual { timeout: 5, retries: 1 };
 
 /// A node at an address. Nothing is asked of it yet.

@@ -1,6 +1,6 @@
 //! A build without features is a linter: what it lacks it says in words, and it checks as any other does.
 
-#![cfg(not(feature = "execute"))]
+#![cfg(not(any(feature = "execute", feature = "lsp")))]
 
 use std::{
     path::Path,

@@ -26,8 +26,11 @@ use crate::{
     console::Console,
     files::{keep_apart, write},
     forks::{Forks, warn_of_other_rules},
-    hint_server::{NodeState, Upstream, View},
-    node::{ALONE, connect},
+    node::{
+        ALONE, connect,
+        state::{NodeState, View},
+        upstream::Upstream,
+    },
     text,
 };
 

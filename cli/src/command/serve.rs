@@ -16,8 +16,8 @@ use crate::{
     arguments::Serve,
     console::Console,
     forks::Forks,
-    hint_server::{Door, Guests, Limits, Service, Upstream, serve, serve_lines},
-    node::{SERVING, connect},
+    hint_server::{Door, Guests, Limits, Service, serve, serve_lines},
+    node::{SERVING, connect, upstream::Upstream},
     text,
 };
 

@@ -63,7 +63,7 @@ impl Claims {
     }
 
     /// Says that transactions are executed for which nobody can wait: those that run in their turn, and those that run
-    /// ahead one after the other behind another one.
+    /// ahead in one batch behind another one.
     pub(crate) fn complete(&self, range: std::ops::Range<u32>) {
         for stage in &self.stages[range.start as usize..range.end as usize] {
             stage.store(DONE, Ordering::Release);

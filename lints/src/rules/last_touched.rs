@@ -101,7 +101,7 @@ fn keeps_record(view: &ContractView<'_>, function: usize) -> bool {
     view.writes().iter().any(|it| it.function == function && it.access.slot.keys().any(is_own))
 }
 
-/// Whether somebody in a permission has signed the call: the answer of another contract has to be a certain address.
+/// Whether somebody with a permission has signed the call: the answer of another contract has to be a certain address.
 fn is_vouched_for(view: &ContractView<'_>, function: usize) -> bool {
     let expressions = &view.analysis.expressions;
     let is_answer = |word: ExprId| {

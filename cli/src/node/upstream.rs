@@ -54,7 +54,7 @@ impl Upstream {
     }
 
     /// Asks, and waits for the answer until `stop` says that it is enough. What comes later is lost.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         self: &Arc<Self>,
         method: &'static str,
         params: Value,
@@ -91,7 +91,7 @@ impl Upstream {
     }
 
     /// Whether it is not asked at present, because it does not answer.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(crate) fn is_silent(&self) -> bool {
         let record = self.lock();
         if record.silent_until.is_some_and(|until| Instant::now() < until) {
             return true;

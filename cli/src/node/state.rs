@@ -3,6 +3,11 @@
 //! In: keys. Out: what is known of them. What is not known is an error, never an invented value, so that predictions say
 //! that they lack it.
 
+#![cfg_attr(
+    not(feature = "serve"),
+    expect(dead_code, reason = "the hint server asks for more than commands do")
+)]
+
 use std::{
     cell::Cell,
     collections::{BTreeMap, HashMap},
@@ -58,15 +63,15 @@ pub(crate) enum View {
 }
 
 /// A view that predictions are made on.
-pub(super) trait Answers: DatabaseRef<Error = Unknown> {
+pub(crate) trait Answers: DatabaseRef<Error = Unknown> {
     /// Whether it had to leave something unanswered that can be found out.
     fn lacks_something(&self) -> bool;
 }
 
 /// A view whose node is waited for as long as somebody wants the answer.
-pub(super) struct Asking<'a> {
-    pub(super) view: &'a View,
-    pub(super) stop: Stop<'a>,
+pub(crate) struct Asking<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) stop: Stop<'a>,
 }
 
 impl Answers for Asking<'_> {
@@ -97,13 +102,13 @@ impl DatabaseRef for Asking<'_> {
 }
 
 /// What of a view is in memory.
-pub(super) struct AtHand<'a> {
+pub(crate) struct AtHand<'a> {
     view: &'a View,
     lacks: Cell<bool>,
 }
 
 impl<'a> AtHand<'a> {
-    pub(super) fn new(view: &'a View) -> Self {
+    pub(crate) fn new(view: &'a View) -> Self {
         Self { view, lacks: Cell::new(false) }
     }
 
