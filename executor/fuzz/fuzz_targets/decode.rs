@@ -5,11 +5,16 @@
 
 #![no_main]
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Mutex};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{LazyLock, Mutex},
+};
 
 use alloy_primitives::keccak256;
 use deconflict_executor::{
-    BlockReader, BlockState, Predictor, block_access_list,
+    Block, BlockReader, BlockState, Expected, Header, Predictor, block_access_list,
     fetch::{FetchOptions, Node, NodeError, code_of, fetch_block, next_block},
     fork,
     hints::{
@@ -28,7 +33,10 @@ impl Script {
     fn new(text: &str) -> Self {
         let mut answers: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for (method, answer) in text.lines().rev().filter_map(|line| line.split_once(' ')) {
-            answers.entry(method.to_owned()).or_default().push(serde_json::from_str(answer).unwrap_or_default());
+            answers
+                .entry(method.to_owned())
+                .or_default()
+                .push(serde_json::from_str(answer).unwrap_or_default());
         }
         Self(Mutex::new(answers))
     }
@@ -43,6 +51,20 @@ impl Node for Script {
         if left.len() > 1 { left.pop() } else { left.last().cloned() }.ok_or(NodeError::TimedOut)
     }
 }
+
+/// The block that lines of raw transactions are read for.
+static BLOCK: LazyLock<Block> = LazyLock::new(|| Block {
+    number: 1,
+    chain_id: 1,
+    spec: SpecId::OSAKA,
+    header: Header::default(),
+    expected: Expected::default(),
+    block_hashes: BTreeMap::new(),
+    transactions: Vec::new(),
+    pre_state: BTreeMap::new(),
+    codes: BTreeMap::new(),
+    code_absent: BTreeSet::new(),
+});
 
 thread_local! {
     static SENDERS: RefCell<Senders> = RefCell::new(Senders::new(64));
@@ -68,7 +90,7 @@ fuzz_target!(|input: &[u8]| {
             SENDERS.with_borrow(|senders| assert_eq!(senders.parse(bytes), parsed));
         }
         2 => {
-            let _ = parse_lines(&text, 1, SpecId::OSAKA);
+            let _ = parse_lines(&text, &BLOCK);
         }
         3 => {
             let _ = transaction_from_json(&text);
@@ -98,12 +120,13 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         _ => {
-            let options = FetchOptions { spec: None, without_tracer: which & 8 != 0 };
-            let fetched = fetch_block(&Script::new(&text), "latest", options, &Predictor::new(), &mut |_, _| {});
+            let options = FetchOptions { without_tracer: which & 8 != 0, ..FetchOptions::default() };
+            let fetched =
+                fetch_block(&Script::new(&text), "latest", options, &Predictor::new(), &mut |_, _| {});
             if let Ok((block, _)) = fetched {
                 assert!(replay(&block, &BlockState::new(&block)).is_ok());
             }
-            let _ = next_block(&Script::new(&text), None);
+            let _ = next_block(&Script::new(&text), options);
             let _ = code_of(&Script::new(&text), alloy_primitives::Address::ZERO);
         }
     }
