@@ -112,7 +112,8 @@ pub struct Access {
     pub slot: Slot,
     /// The location as computed.
     pub expression: ExprId,
-    /// The bytes of the word that are used (read) or may change (write).
+    /// The bytes of the word that are used (read) or may change (write). A write that puts back what the slot held when the
+    /// call began, behind another write of the same call, does not change it: the other one has the bytes.
     pub bytes: ByteRange,
     /// Read or write, and how.
     pub effect: Effect,

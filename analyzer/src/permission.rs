@@ -1,8 +1,8 @@
 //! Which entries only an administrator can call.
 //!
-//! In: the drafts of all entries. Out: [`Permission::Restricted`] where every successful path needs the caller to be an
-//! address held in storage (or in the code), or to hold a role, and only entries that are restricted themselves can
-//! change that storage. Different paths may need different ones: the owner or an operator. A check against something
+//! In: the drafts of all entries. Out: [`Permission::Restricted`] where every successful path that does anything needs the
+//! caller to be an address held in storage (or in the code), or to hold a role, and only entries that are restricted
+//! themselves can change that storage. Different paths may need different ones: the owner or an operator. A check against something
 //! that any user can set is no restriction. An entry that can succeed once only, such as an initialiser, is restricted as
 //! well: it is no part of what users do all the time.
 

@@ -26,8 +26,9 @@ pub enum Entry {
 pub enum Permission {
     /// Anyone, as far as the analysis can tell.
     Anyone,
-    /// Every successful path needs one of these: that the caller is an address, or holds a role, that only restricted
-    /// entries can change, or that no call has succeeded before. An administrative function, off the hot path.
+    /// Every successful path that stores or calls anything needs one of these: that the caller is an address, or holds a
+    /// role, that only restricted entries can change, or that no call has done so before. An administrative function, off
+    /// the hot path. Who lacks it may still get an answer: `if (done) return;` fails for nobody.
     Restricted(Vec<Condition>),
 }
 

@@ -70,8 +70,15 @@ pub(crate) fn updates(builder: &mut Builder, value: ExprId, old: ExprId) -> Vec<
         parts.push(mixed);
     }
     let masks: Vec<U256> = parts.iter().map(|part| builder.expressions.mask(*part)).collect();
+    let changed = runs(changed);
+    // Bits that are kept in bytes that change are part of what the bytes come to.
+    let beside = changed.iter().fold(U256::ZERO, |all, run| all | bits_of(*run)) & kept & !reached;
+    let beside = builder.and_mask(old, beside);
+    if !builder.is_zero(beside) {
+        parts.push(beside);
+    }
     let mut result = Vec::new();
-    for bytes in runs(changed).into_iter().flat_map(|run| fields(run, &masks)) {
+    for bytes in changed.into_iter().flat_map(|run| fields(run, &masks)) {
         let bits = bits_of(bytes);
         let mut content = builder.zero();
         for part in &parts {

@@ -150,7 +150,9 @@ impl Check<'_> {
             }
             Some(stored) => {
                 let kept = found.iter().fold(U256::MAX, |kept, access| kept & !bits(access.bytes));
-                if touch.before & kept != stored & kept {
+                // What an earlier store changed may be put back: then the store is none to these bytes.
+                let initial = self.world.stored(touch.slot);
+                if !((touch.before ^ stored) & (initial ^ stored) & kept).is_zero() {
                     let why = format!("{:#x} over {:#x} changes other bytes", stored, touch.before);
                     self.refute("byte range", touch.pc, why);
                 }
@@ -248,7 +250,10 @@ impl Check<'_> {
                 self.refute("requires", 0, format!("{condition:?} does not hold"));
             }
         }
+        let has_effect =
+            !self.trace.outside.is_empty() || self.trace.touches.iter().any(|it| it.stored.is_some());
         if let Permission::Restricted(any) = &summary.permission
+            && has_effect
             && any.iter().all(|condition| self.evaluator.holds(*condition) == Some(false))
         {
             self.refute("permission", 0, format!("none of {any:?} holds"));
