@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use deconflict_lints::{Checked, Project};
+use deconflict_lints::{Checked, Project, ResultCache};
 use etcetera::BaseStrategy as _;
 
 use crate::files;
@@ -43,14 +43,15 @@ impl Results {
         let known = fs::read(&path).ok().and_then(|bytes| decode(&bytes)).unwrap_or_default();
         Self { path: Some(path), known }
     }
+}
 
-    /// The result of the contract with this key.
-    pub(crate) fn get(&self, key: u128) -> Option<Checked> {
+impl ResultCache for Results {
+    fn get(&self, key: u128) -> Option<Checked> {
         self.known.get(&key).and_then(|bytes| Checked::from_bytes(bytes))
     }
 
-    /// Replaces what is known, unless nothing has changed. A cache that cannot be written is done without.
-    pub(crate) fn replace(&self, found: BTreeMap<u128, Option<Vec<u8>>>) {
+    /// Writes nothing where nothing has changed. A cache that cannot be written is done without.
+    fn replace(&self, found: BTreeMap<u128, Option<Vec<u8>>>) {
         let Some(path) = &self.path else { return };
         let same = found.len() == self.known.len() && found.values().all(Option::is_none);
         if same {

@@ -8,7 +8,8 @@
 //!    and compare all pairs of functions.
 //! 3. `view` is what a rule may see of that; each file of [`rules`] is one rule: documentation, declaration, one pure
 //!    function. [`check_contract`] runs them all, [`merge`] puts the findings of contracts together.
-//! 4. [`Configuration`], suppressions, [`Baseline`] and [`budget`] take out of a [`Report`] what somebody has decided.
+//! 4. [`Configuration`], suppressions, [`Baseline`] and [`budget`] take out of a [`Report`] what somebody has decided;
+//!    [`check_project`] is the whole way to here, for the command line and editors alike.
 //! 5. [`inspect()`](inspect::inspect) describes a contract, [`report`] writes either for people and for machines.
 //!
 //! What always holds: only `project` opens files or runs tools; a rule sees summaries, names and places, and never text,
@@ -37,6 +38,7 @@ mod hygiene;
 mod config;
 mod check;
 mod suppress;
+mod pipeline;
 mod baseline;
 mod changes;
 mod inspect;
@@ -82,6 +84,7 @@ pub use inspect::{
     inspect_analyzed, is_called,
 };
 pub use naming::ContractNames;
+pub use pipeline::{Each, NoCache, ResultCache, check_project, in_turn, judged, report_of};
 pub use rewrite::{Rewrite, rewrites};
 pub use rule::{Finding, Group, Rule};
 pub use scope::{Meaning, meaning};

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use deconflict_lints::{Contract, budget, is_checked, report::budget as report};
+use deconflict_lints::{budget, judged, report::budget as report};
 use rayon::prelude::*;
 
 use super::read;
@@ -20,13 +20,7 @@ pub(crate) fn run(options: &arguments::Budget, console: &Console) -> anyhow::Res
         let project = read(path, options.input.no_build, console)?;
         let configuration = configuration::find(&options.input, &project)?;
         file = file.or_else(|| configuration.budget.clone());
-        let excluded =
-            |source| configuration.exclude.as_ref().is_some_and(|it| it.matches(project.source(source)));
-        let contracts: Vec<&Contract> = project
-            .contracts
-            .iter()
-            .filter(|contract| is_checked(contract) && !contract.source.is_some_and(excluded))
-            .collect();
+        let contracts = judged(&project, &configuration);
         let progress = console.progress(contracts.len());
         let budgets: Vec<_> = contracts
             .par_iter()

@@ -11,16 +11,16 @@ use std::{
     process::ExitCode,
 };
 
-use deconflict_lints::{
-    Checked, Configuration, Contract, Level, Levels, Project, ProjectKey, Report, apply_suppressions,
-    changed_files, check_contract, effective, is_checked, keep_changed, merge,
-    report::{Rendering, Section, Totals, human},
-    repository_of,
-};
 use rayon::prelude::*;
 
 use super::read_or_ask;
 use crate::{arguments::Check, configuration, console::Console, results::Results};
+use deconflict_lints::{
+    Configuration, Level, Levels, Project, Report, changed_files, check_project, effective, is_checked,
+    judged, keep_changed,
+    report::{Rendering, Section, Totals, human},
+    repository_of,
+};
 
 /// One input with what is to be done about it.
 struct Checkup {
@@ -103,42 +103,21 @@ fn check(
     console: &Console,
 ) -> Report {
     let Checkup { project, configuration, levels, .. } = checkup;
-    let own = |contract: &&Contract| is_checked(contract);
-    if !project.contracts.iter().any(|it| own(&it)) && !project.contracts.is_empty() {
+    if !project.contracts.iter().any(is_checked) && !project.contracts.is_empty() {
         console.warn(
             "nothing here is checked: dependencies, tests and scripts are not the project's own, and libraries run in the \
              storage of whoever calls them",
         );
     }
-    let excluded =
-        |source| configuration.exclude.as_ref().is_some_and(|it| it.matches(project.source(source)));
-    let contracts = project.contracts.iter().filter(own);
-    let contracts: Vec<_> = contracts.filter(|contract| !contract.source.is_some_and(excluded)).collect();
-    let progress = console.progress(contracts.len());
-    let project_key = ProjectKey::new(project, &configuration.settings);
-    let checked: Vec<_> = contracts
-        .par_iter()
-        .map(|contract| {
-            let key = project_key.of(contract);
-            let known = results.get(key);
-            let is_known = known.is_some();
-            let checked = known.unwrap_or_else(|| check_contract(project, contract, &configuration.settings));
+    let progress = console.progress(judged(project, configuration).len());
+    let each = |count: usize, one: &(dyn Fn(usize) + Sync)| {
+        (0..count).into_par_iter().for_each(|index| {
+            one(index);
             progress.step();
-            (key, is_known, checked)
-        })
-        .collect();
+        });
+    };
+    let mut report = check_project(project, configuration, levels, results, &each);
     progress.finish();
-    let entry =
-        |(key, is_known, checked): &(u128, bool, Checked)| (*key, (!is_known).then(|| checked.to_bytes()));
-    results.replace(checked.iter().map(entry).collect());
-    let checked = checked.into_iter().map(|(_, _, checked)| checked);
-    let mut report = merge(project, checked, levels);
-    report
-        .diagnostics
-        .retain(|diagnostic| !diagnostic.primary.as_ref().is_some_and(|label| excluded(label.span.source)));
-    report.profile = configuration.settings.profile;
-    let reasons = configuration.require_reason;
-    apply_suppressions(project, contracts.iter().copied(), &mut report, levels, reasons);
     if let Some(changed) = changed {
         keep_changed(project, &mut report, changed);
     }

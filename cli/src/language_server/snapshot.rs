@@ -12,7 +12,7 @@ use std::{
 
 use deconflict_lints::{
     Baseline, Configuration, Contract, ContractFacts, Diagnostic, Levels, Project, Report, Source, SourceId,
-    apply_suppressions, merge,
+    report_of,
 };
 
 use super::analysis::{Known, Layer};
@@ -186,17 +186,14 @@ fn add(
 }
 
 fn report(live: &Live, rules: &Rules) -> Report {
-    let project = &live.layer.project;
-    let configuration = &rules.configuration;
+    let Rules { configuration, levels } = rules;
+    let project = &*live.layer.project;
     let excluded =
-        |source| configuration.exclude.as_ref().is_some_and(|it| it.matches(project.source(source)));
-    let inside = |known: &&Known| !project.contracts[known.index].source.is_some_and(excluded);
-    let checked = live.known().filter(inside).map(|known| known.checked.clone());
-    let mut report = merge(project, checked, &rules.levels);
-    report.diagnostics.retain(|it| !it.primary.as_ref().is_some_and(|label| excluded(label.span.source)));
-    let contracts = live.contracts().filter(|contract| !contract.source.is_some_and(excluded));
-    apply_suppressions(project, contracts, &mut report, &rules.levels, configuration.require_reason);
-    report
+        |contract: &Contract| contract.source.is_some_and(|source| configuration.excludes(project, source));
+    let inside = live.known().filter(|known| !excluded(&project.contracts[known.index]));
+    let (contracts, checked): (Vec<_>, Vec<_>) =
+        inside.map(|known| (&project.contracts[known.index], known.checked.clone())).unzip();
+    report_of(project, configuration, levels, contracts, checked)
 }
 
 /// The files that the contracts are written in, inherited ones included.

@@ -18,7 +18,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
-use deconflict_lints::{Error, LoadOptions, Notice, Project, ProjectKey, load};
+use deconflict_lints::{Error, LoadOptions, Notice, Project, ProjectKey, ResultCache as _, load};
 
 use super::{
     Event,
@@ -207,13 +207,13 @@ impl Worker {
         };
         self.projects.insert(root.to_owned(), state);
         self.publish(root);
-        self.tell(Update::End(root.to_owned(), end));
         if let Some((results, keys)) = found
             && let Some(live) = self.projects.get(root).and_then(|state| state.layers.first())
         {
-            // Nobody waits for this.
+            // Findings are out already; once the work is said to be done, the process may end at any time.
             remember(&results, &keys, &live.layer);
         }
+        self.tell(Update::End(root.to_owned(), end));
         missing
     }
 

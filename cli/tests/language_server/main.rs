@@ -2,6 +2,7 @@
 
 #![cfg(feature = "lsp")]
 
+mod agreement;
 mod client;
 mod editing;
 mod pieces;

@@ -11,7 +11,11 @@ use toml::{
 };
 
 use super::{Level, Levels, Patterns, Scope, UnknownSelector};
-use crate::settings::{Profile, Settings};
+use crate::{
+    settings::{Profile, Settings},
+    source_map::SourceId,
+    unit::Project,
+};
 
 /// What the file is called.
 pub const FILE_NAME: &str = "deconflict.toml";
@@ -126,6 +130,11 @@ pub enum ConfigurationError {
 }
 
 impl Configuration {
+    /// Whether nothing in the file is reported, nor any contract in it judged.
+    pub fn excludes(&self, project: &Project, source: SourceId) -> bool {
+        self.exclude.as_ref().is_some_and(|patterns| patterns.matches(project.source(source)))
+    }
+
     /// Reads the text of `deconflict.toml`.
     ///
     /// ```
