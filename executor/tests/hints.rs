@@ -186,6 +186,14 @@ fn sign(key: u8, digest: &[u8; 32]) -> (Signature, Address) {
     (Signature::from((signature, parity)), Address::from_public_key(key.verifying_key()))
 }
 
+/// The order of the group that signatures are made in.
+const SECP256K1_ORDER: U256 = U256::from_limbs([
+    0xbfd2_5e8c_d036_4141,
+    0xbaae_dce6_af48_a03b,
+    0xffff_ffff_ffff_fffe,
+    0xffff_ffff_ffff_ffff,
+]);
+
 fn raw(key: u8, nonce: u64, chain_id: u64) -> (String, Address) {
     let transaction = TxEip1559 {
         chain_id,
@@ -258,6 +266,14 @@ fn what_is_wrong_is_said_with_its_line() {
     let bytes = hex::encode(TxEnvelope::from(unsigned).encoded_2718());
     assert_eq!(in_second(&bytes), RawError::BadSignature { at: Which::Line(2) });
     assert!(in_second(&bytes).to_string().starts_with("line 2: "));
+    // The other signature that the curve has for every one is not valid by the rules of Ethereum.
+    let legacy = TxLegacy { gas_limit: 21_000, chain_id: Some(1), ..TxLegacy::default() };
+    let (low, _) = sign(3, &legacy.signature_hash());
+    let high = Signature::new(low.r(), SECP256K1_ORDER - low.s(), !low.v());
+    let bytes =
+        |signature| hex::encode(TxEnvelope::from(legacy.clone().into_signed(signature)).encoded_2718());
+    assert!(parse_lines(&bytes(low), &block_of(SpecId::OSAKA)).is_ok());
+    assert_eq!(in_second(&bytes(high)), RawError::BadSignature { at: Which::Line(2) });
     let early = parse_lines(&good, &block_of(SpecId::BERLIN)).expect_err("there is no such type yet");
     assert!(matches!(early, RawError::OtherFork { at: Which::Line(1), kind: 2, .. }), "{early}");
 }

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use alloy_consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _};
+use alloy_consensus::{Transaction as _, TxEnvelope};
 use alloy_eips::{Decodable2718 as _, Typed2718 as _};
 use alloy_primitives::{Address, B256, hex, keccak256};
 use quick_cache::sync::Cache;
@@ -258,8 +258,16 @@ fn decode(bytes: &[u8]) -> Result<TxEnvelope, RawError> {
 
 /// The transaction in an envelope, with the sender that its signature names.
 pub fn recover(envelope: &TxEnvelope) -> Result<Transaction, RawError> {
-    let sender = envelope.recover_signer().map_err(|_| RawError::BadSignature { at: Which::Only })?;
+    let sender = signer(envelope).ok_or(RawError::BadSignature { at: Which::Only })?;
     Ok(with_sender(envelope, sender))
+}
+
+/// Who has signed a transaction. A signature whose `s` is in the upper half of its range is none
+/// ([EIP-2](https://eips.ethereum.org/EIPS/eip-2)).
+fn signer(envelope: &TxEnvelope) -> Option<Address> {
+    let signature = envelope.signature();
+    let is_low = signature.normalize_s().is_none();
+    is_low.then(|| signature.recover_address_from_prehash(&envelope.signature_hash()).ok())?
 }
 
 fn with_sender(envelope: &TxEnvelope, sender: Address) -> Transaction {
