@@ -18,6 +18,7 @@
 //! The words are those of `docs/glossary.md`, the map is `docs/architecture.md`.
 
 mod text;
+mod tuning;
 mod environment;
 mod access_set;
 pub mod chain;

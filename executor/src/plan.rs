@@ -18,7 +18,10 @@ use std::collections::VecDeque;
 use alloy_primitives::{Address, U256};
 use rustc_hash::FxHashMap;
 
-use crate::access_set::StateKey;
+use crate::{
+    access_set::StateKey,
+    tuning::{GONE, RANK_GAP},
+};
 use groups::Groups;
 use timeline::Timeline;
 use uses::{Kind, Rank, Uses};
@@ -101,12 +104,6 @@ struct Node {
     reach: Reach,
     gas: u64,
 }
-
-/// How many bundles are known that were taken out and may come back.
-const GONE: usize = 4_096;
-
-/// The distance between the ranks of neighbours, which leaves room for others in between.
-const GAP: Rank = 1 << 24;
 
 impl Planner {
     /// An empty block, whose lanes are counted up to `lanes`.
@@ -480,7 +477,7 @@ impl Planner {
         let members = self.bundles[&bundle].members.clone();
         let rank_at = |index: usize| self.order.get(index).and_then(|id| self.nodes[id].rank);
         let before = position.checked_sub(1).and_then(rank_at).unwrap_or(0);
-        let after = rank_at(position).unwrap_or_else(|| before + GAP * (members.len() as Rank + 1));
+        let after = rank_at(position).unwrap_or_else(|| before + RANK_GAP * (members.len() as Rank + 1));
         let step = (after - before) / (members.len() as Rank + 1);
         let last = position == self.order.len();
         self.order.splice(position..position, members.iter().copied());
@@ -514,7 +511,7 @@ impl Planner {
     fn rank_anew(&mut self) {
         self.uses.iter_mut().for_each(Uses::clear);
         for (index, id) in self.order.iter().enumerate() {
-            let rank = GAP * (index as Rank + 1);
+            let rank = RANK_GAP * (index as Rank + 1);
             let Some(node) = self.nodes.get_mut(id) else { continue };
             node.rank = Some(rank);
             for &(key, kind) in &node.keys {

@@ -29,11 +29,9 @@ use crate::{
     block::Transaction,
     predict::{BlockContext, Predictor, Scratch},
     store::{Fees, Store, lock},
+    tuning::PAUSE,
     worker::BlockRules,
 };
-
-/// How long a reader waits that has nothing to read while others find out what to read.
-const PAUSE: Duration = Duration::from_micros(50);
 
 /// An execution, as those see it who read ahead of it.
 pub(crate) struct Scene<'s> {

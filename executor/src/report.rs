@@ -14,6 +14,7 @@ use revm::{
 };
 use thiserror::Error;
 
+pub use crate::tuning::READERS;
 use crate::{
     access_set::AccessSet,
     block::Block,
@@ -26,9 +27,6 @@ use crate::{
     serial::{ReplayError, admit_all},
     state::{BlockState, StateError},
 };
-
-/// How many pieces of a slow state are read at a time.
-pub const READERS: usize = 32;
 
 /// How to execute blocks for a report.
 #[derive(Clone, Copy, Debug)]

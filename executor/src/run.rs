@@ -49,19 +49,10 @@ use crate::{
     prefetch::{CachedState, Known, Scene},
     serial::{Outcome, summarize},
     store::{Answers, Fees, Store, lock},
+    tuning::{SURELY_WORTH_THREADS, WORTH_CALLS, WORTH_THREADS},
     view::BatchState,
     worker::{BlockRules, Worker},
 };
-
-/// The estimated nanoseconds of execution from which on it pays to start threads.
-const WORTH_THREADS: u64 = 400_000;
-
-/// The estimated nanoseconds of execution from which on threads are started at once: what transactions may use says too
-/// little of what they do use to be sure of less.
-const SURELY_WORTH_THREADS: u64 = 2_000_000;
-
-/// The number of calls of contracts from which on it pays to start threads.
-const WORTH_CALLS: usize = 6;
 
 /// How to execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

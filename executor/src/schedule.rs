@@ -2,13 +2,10 @@
 //!
 //! In: predictions, or what transactions allow. Out: estimates in gas and nanoseconds. They decide about time only.
 
-use crate::access_set::AccessSet;
-
-/// What a transaction takes at the least, in nanoseconds.
-const TRANSACTION: u64 = 1_500;
-
-/// What a plain transfer takes, in nanoseconds.
-const TRANSFER: u64 = 500;
+use crate::{
+    access_set::AccessSet,
+    tuning::{CALL_TIME, GAS_PER_NANOSECOND, TRANSFER_TIME},
+};
 
 /// The gas of a plain transfer.
 pub(crate) const TRANSFER_GAS: u64 = 21_000;
@@ -22,8 +19,7 @@ pub(crate) fn gas(hint: Option<&AccessSet>, gas_limit: u64) -> u64 {
 pub(crate) fn cost(hint: Option<&AccessSet>, gas_limit: u64) -> u64 {
     let gas = gas(hint, gas_limit);
     if gas <= TRANSFER_GAS {
-        return TRANSFER;
+        return TRANSFER_TIME;
     }
-    // Measured on real blocks: about 5 gas a nanosecond beyond what a transaction costs anyway.
-    TRANSACTION + (gas - TRANSFER_GAS) / 5
+    CALL_TIME + (gas - TRANSFER_GAS) / GAS_PER_NANOSECOND
 }

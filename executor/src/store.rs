@@ -12,10 +12,7 @@ mod sync {
         atomic::{AtomicBool, AtomicU64, Ordering},
     };
 
-    /// The number of maps that the keys of a table share.
-    pub(super) const TABLE_SHARDS: usize = 64;
-    /// The number of words of a table's filter.
-    pub(super) const TABLE_WORDS: usize = 1024;
+    pub(super) use crate::tuning::{TABLE_SHARDS, TABLE_WORDS};
 }
 
 mod table;

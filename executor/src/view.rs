@@ -23,11 +23,10 @@ use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::Spec
 use rustc_hash::FxHashMap;
 
 use self::{following::Following, hashes::Hashes, log::ReadLog};
-use crate::store::{Fees, Found, Index, Store};
-
-/// From which run of a code on a thread that runs ahead has a copy of its own: codes are counted by who uses them, and two
-/// threads that count in one place hold each other up. Copying costs as much as a few transactions that do so.
-const OWN_CODE: u32 = 24;
+use crate::{
+    store::{Fees, Found, Index, Store},
+    tuning::OWN_CODE,
+};
 
 /// The state as one transaction finds it.
 #[derive(Debug)]

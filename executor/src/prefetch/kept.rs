@@ -16,10 +16,7 @@ use rustc_hash::FxHashMap;
 use thiserror::Error;
 
 use super::Piece;
-use crate::store::lock;
-
-/// The number of maps that keys share, so that threads seldom meet.
-const SHARDS: usize = 64;
+use crate::{store::lock, tuning::KEPT_SHARDS};
 
 /// A state that is read once.
 #[derive(Debug)]
@@ -41,8 +38,8 @@ impl<'a, D: DatabaseRef> CachedState<'a, D> {
     /// A cache of `state`, which must not change while it is used.
     pub fn new(state: &'a D) -> Self {
         let kept = Kept {
-            accounts: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            slots: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            accounts: (0..KEPT_SHARDS).map(|_| Mutex::default()).collect(),
+            slots: (0..KEPT_SHARDS).map(|_| Mutex::default()).collect(),
             codes: Mutex::default(),
             block_hashes: Mutex::default(),
         };
@@ -52,11 +49,11 @@ impl<'a, D: DatabaseRef> CachedState<'a, D> {
 
 impl Kept {
     fn account(&self, address: Address) -> &Mutex<FxHashMap<Address, Option<AccountInfo>>> {
-        &self.accounts[usize::from(address[19]) % SHARDS]
+        &self.accounts[usize::from(address[19]) % KEPT_SHARDS]
     }
 
     fn slot(&self, address: Address, slot: U256) -> &Mutex<FxHashMap<(Address, U256), U256>> {
-        &self.slots[(usize::from(address[19]) ^ slot.byte(0) as usize ^ slot.byte(31) as usize) % SHARDS]
+        &self.slots[(usize::from(address[19]) ^ slot.byte(0) as usize ^ slot.byte(31) as usize) % KEPT_SHARDS]
     }
 }
 

@@ -8,23 +8,15 @@
 
 use std::{
     sync::{Mutex, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use super::{Find, PAUSE, Scene, Wanted, kept::Peek};
+use super::{Find, Scene, Wanted, kept::Peek};
 use crate::{
     store::{Index, lock},
+    tuning::{IN_VAIN, LONG_REHEARSAL, PAUSE, REST},
     worker::Worker,
 };
-
-/// From which time on a transaction that misses nothing is not run again.
-const LONG: Duration = Duration::from_micros(200);
-
-/// How many times as long as it has taken a rehearsal is not made again: others need the processor, too.
-const REST: u32 = 3;
-
-/// How often one after the other nothing new may be missing, before what is missing is taken to be unreadable.
-const IN_VAIN: u32 = 12;
 
 /// Transactions that are run again and again until they miss nothing.
 pub(super) struct Rehearsal<'r> {
@@ -97,7 +89,7 @@ impl<'r> Rehearsal<'r> {
                 self.worker.spare = executed.effects;
             }
             let end = Instant::now();
-            self.is_known[index] = end - time > LONG && self.peek.count() == missing;
+            self.is_known[index] = end - time > LONG_REHEARSAL && self.peek.count() == missing;
             time = end;
         }
         self.worker.end_batch();

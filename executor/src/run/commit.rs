@@ -22,6 +22,7 @@ use super::{
 use crate::{
     block::{BlobLimits, check_form},
     store::{AccountWrite, Index},
+    tuning::LONG_BATCH,
     validate::{Validity, holds},
     view::{BatchState, Writes},
     worker::{Batch, BlockRules, Executed, Failure, Worker},
@@ -44,9 +45,6 @@ pub(super) struct Committer<'b, 'a, E> {
     /// Room for long batches.
     pub(super) room: BatchState,
 }
-
-/// From how many transactions on a batch is long.
-const LONG_BATCH: Index = 64;
 
 impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
     pub(super) fn new(

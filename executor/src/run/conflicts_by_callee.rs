@@ -8,7 +8,11 @@ use std::ops::Range;
 use alloy_primitives::{Address, TxKind};
 use rustc_hash::FxHashMap;
 
-use crate::{block::Transaction, store::Index};
+use crate::{
+    block::Transaction,
+    store::Index,
+    tuning::{CALLEE_ABORTED_PART, CALLEE_ABORTS},
+};
 
 /// A transaction that calls nobody.
 const NONE: u32 = u32::MAX;
@@ -36,7 +40,8 @@ struct Record {
 impl Record {
     fn note(&mut self, validated: bool) {
         *(if validated { &mut self.validated } else { &mut self.aborted }) += 1;
-        self.is_bad |= self.aborted >= 2 && self.aborted * 3 > self.validated + self.aborted;
+        self.is_bad |= self.aborted >= CALLEE_ABORTS
+            && self.aborted * CALLEE_ABORTED_PART > self.validated + self.aborted;
     }
 }
 

@@ -16,52 +16,18 @@ use std::{
 use revm::DatabaseRef;
 
 use super::conflicts_by_callee::ConflictsByCallee;
-use crate::{access_set::AccessSet, block::Transaction, dag::Writers, schedule, store::Index};
-
-/// How many transactions are predicted at a time.
-const PREDICTIONS: usize = 8;
-
-/// How many predictions are taken in at a time that are there already.
-const GIVEN_PREDICTIONS: usize = 256;
-
-/// How far ahead of the last final transaction predictions are made while nothing can be run.
-const FARTHEST: usize = 256;
-
-/// How many predictions it takes to tell whether they lead to anything.
-const SAMPLE: usize = 32;
-
-/// How many speculations it takes to tell whether speculating is good enough.
-const SPECULATIONS: u64 = 16;
-
-/// How many transactions that ran by prediction must not have held for the predictions to be called wrong.
-const MISSES: u64 = 4;
-
-/// What may use more than this part of the gas of all calls is begun first.
-const LONG_PART: u64 = 16;
-
-/// The nanoseconds that transactions one after the other should take together, so that handing them over costs little.
-const BATCH_TIME: u64 = 50_000;
-
-/// The most transactions one after the other.
-const LONGEST: u32 = 32;
-
-/// How many transactions the committing thread runs one after the other while predictions decide what others do.
-const PLANNED_BATCH: u32 = 8;
-
-/// How many transactions the committing thread runs one after the other where others have nothing to do.
-const ALONE: u32 = 128;
-
-/// How many batches ahead of the last final transaction a batch begins at most.
-const BATCHES_AHEAD: usize = 8;
-
-/// The length of batches where everything runs ahead.
-const EAGER_BATCH: u32 = 3;
-
-/// How many transactions are looked at to find one to speculate on, where some are known to conflict.
-const LOOK: usize = 64;
-
-/// How many transactions may become final while all that could be speculated on has to wait, before speculating is given up.
-const PATIENCE: usize = 32;
+use crate::{
+    access_set::AccessSet,
+    block::Transaction,
+    dag::Writers,
+    schedule,
+    store::Index,
+    tuning::{
+        ALONE, BATCH_TIME, BATCHES_AHEAD, EAGER_BATCH, FARTHEST, FRUITLESS_PAUSE, GIVEN_PREDICTIONS,
+        GOOD_PART, LONG_PART, LONGEST_BATCH, LOOK, MISSED_PART, MISSES, PATIENCE, PLANNED_BATCH, PREDICTIONS,
+        PROBE_PAUSE, SAMPLE, SPECULATIONS,
+    },
+};
 
 /// Where predictions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,9 +258,10 @@ impl<'a> Dispatcher<'a> {
                 // Predictions that lead to what does not hold are worse than none; and what they keep apart although it
                 // holds side by side, they should not.
                 let (ran, mispredicted) = (self.counts.1 as u64, progress.mispredicted());
-                let are_wrong = mispredicted >= MISSES && mispredicted * 4 > ran && is_good;
-                let are_timid =
-                    validated >= SPECULATIONS && aborted * 4 < validated + aborted && !self.has_given_up;
+                let are_wrong = mispredicted >= MISSES && mispredicted * MISSED_PART > ran && is_good;
+                let are_timid = validated >= SPECULATIONS
+                    && aborted * MISSED_PART < validated + aborted
+                    && !self.has_given_up;
                 !self.eager && (are_wrong || are_timid)
             }
             Knowledge::ByNeed => !self.eager && is_good,
@@ -388,7 +355,7 @@ impl<'a> Dispatcher<'a> {
         let (validated, aborted) = progress.speculations();
         let (more, less) = (validated - self.earned_by.0, aborted - self.earned_by.1);
         self.earned_by = (validated, aborted);
-        self.earned = (self.earned << more.min(5)).min(LONGEST);
+        self.earned = (self.earned << more.min(5)).min(LONGEST_BATCH);
         self.earned = (self.earned >> (2 * less).min(5)).max(1);
         progress.pace().map_or(1, |pace| (BATCH_TIME / pace.max(1)).clamp(1, u64::from(self.earned)) as u32)
     }
@@ -398,13 +365,14 @@ impl<'a> Dispatcher<'a> {
         let (planned, ran) = self.counts;
         // What ran on the results of what ran in vain has led to nothing either.
         let good = ran.saturating_sub(2 * progress.mispredicted() as usize);
-        let leads_nowhere = self.knowledge == Knowledge::None || planned >= SAMPLE && good * 8 < planned;
+        let leads_nowhere =
+            self.knowledge == Knowledge::None || planned >= SAMPLE && good * GOOD_PART < planned;
         !self.eager && leads_nowhere && !self.speculations(progress)
     }
 
     /// How many transactions to let pass before more are predicted.
     fn pause(&self, progress: &impl Progress) -> usize {
-        if self.is_fruitless(progress) { 8 * self.counts.0 } else { 0 }
+        if self.is_fruitless(progress) { FRUITLESS_PAUSE * self.counts.0 } else { 0 }
     }
 
     /// What to predict next, if that is worth while.
@@ -547,5 +515,5 @@ fn long_first(transactions: &[Transaction]) -> Vec<Index> {
 fn pause_of_probes(progress: &impl Progress) -> usize {
     let (validated, aborted) = progress.speculations();
     let aborted = aborted + progress.mispredicted();
-    if validated > 2 * aborted { 0 } else { 8 << (aborted.saturating_sub(validated)).min(16) }
+    if validated > 2 * aborted { 0 } else { PROBE_PAUSE << (aborted.saturating_sub(validated)).min(16) }
 }

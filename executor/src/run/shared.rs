@@ -31,21 +31,10 @@ use crate::{
     predict::{BlockContext, Scratch},
     schedule::TRANSFER_GAS,
     store::{Index, lock},
+    tuning::{FIRST_BATCH, GLANCES, NAPS, PACE_FADES, SPINS},
     view::{Effects, LoadSite, WordDelta},
     worker::{Batch, BlockRules, Failure, Worker},
 };
-
-/// How many transactions the committing thread runs one after the other while there is nobody else yet.
-const FIRST_BATCH: u32 = 2;
-
-/// How often a thread looks again before it lets go of its processor.
-const SPINS: u32 = 3_000;
-
-/// How often a helper that has found nothing to do looks away for a moment before it sleeps.
-const GLANCES: u32 = 10;
-
-/// How long a thread sleeps that has found nothing to do, at first and at most.
-const NAPS: [Duration; 2] = [Duration::from_micros(20), Duration::from_millis(1)];
 
 /// An execution that ran ahead, of one transaction or several one after the other.
 pub(super) struct Speculation<E> {
@@ -323,7 +312,7 @@ impl<'a, E: std::error::Error + 'static> Shared<'a, E> {
             self.give_up(&batch.effects.reads.deltas);
             let took = u64::try_from(batch.slowest.as_nanos()).unwrap_or(u64::MAX);
             let before = self.pace.load(Ordering::Relaxed);
-            self.pace.store(took.max(before - before / 16).max(1), Ordering::Relaxed);
+            self.pace.store(took.max(before - before / PACE_FADES).max(1), Ordering::Relaxed);
         }
         self.claims.release(end..range.end);
         *lock(&self.ahead[first as usize]) =

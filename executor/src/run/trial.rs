@@ -3,15 +3,13 @@
 //! In: how far a block is. Out: a call that starts the threads, at most once. What transactions may use at most tells little
 //! of what they take, so that a block that looks as if it might be long runs on one thread for a moment.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::{block::Transaction, schedule};
-
-/// How long a block runs on one thread at least.
-const TRIAL: Duration = Duration::from_micros(30);
-
-/// How much has to be left for threads to be worth while.
-const WORTH: Duration = Duration::from_micros(200);
+use crate::{
+    block::Transaction,
+    schedule,
+    tuning::{TRIAL, WORTH_LEFT},
+};
 
 /// A block that may turn out to be worth threads.
 pub(super) struct Trial<'s> {
@@ -41,7 +39,7 @@ impl<'s> Trial<'s> {
             return false;
         }
         let left = elapsed.mul_f64(self.all.saturating_sub(self.done) as f64 / self.done as f64);
-        if left < WORTH {
+        if left < WORTH_LEFT {
             return false;
         }
         (self.begin)();

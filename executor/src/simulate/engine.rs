@@ -16,16 +16,11 @@ use crate::{
     run::{Config, Executor, Mode, Predictions, Watch},
     state::BlockState,
     store::lock,
+    tuning::{LONG_PART, LOOK},
 };
 
 /// How often each way to execute is timed; the shortest time counts.
 const TIMINGS: usize = 3;
-
-/// What takes more than this part of a block is begun first.
-const LONG_PART: u64 = 16;
-
-/// How many transactions ahead of the one whose turn it is are looked at for one that can be run.
-const LOOK: usize = 64;
 
 /// What the executor takes for a block, in nanoseconds.
 #[derive(Clone, Debug)]

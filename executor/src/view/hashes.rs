@@ -5,11 +5,10 @@
 
 use alloy_primitives::U256;
 
+use crate::tuning::KEPT_HASHES;
+
 /// The number of bytes whose hashes are kept: a key of a mapping and the mapping's slot.
 pub(crate) const BYTES: usize = 64;
-
-/// The number of hashes that are kept: few enough to stay where memory is fastest.
-const CELLS: usize = 256;
 
 /// Eight words of what was hashed, and four of its hash.
 type Cell = [u64; 12];
@@ -29,7 +28,7 @@ impl Hashes {
 
     pub(crate) fn keep(&mut self, bytes: &[u64; 8], hash: U256) {
         if self.cells.is_empty() {
-            self.cells = vec![[0; 12]; CELLS];
+            self.cells = vec![[0; 12]; KEPT_HASHES];
         }
         let cell = &mut self.cells[place(bytes)];
         cell[..8].copy_from_slice(bytes);
@@ -39,7 +38,7 @@ impl Hashes {
 
 fn place(bytes: &[u64; 8]) -> usize {
     let mix = |delta: u64, word: &u64| (delta.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (bytes.iter().fold(0, mix) >> 40) as usize % CELLS
+    (bytes.iter().fold(0, mix) >> 40) as usize % KEPT_HASHES
 }
 
 #[cfg(test)]

@@ -18,11 +18,9 @@ use revm::{
 use crate::{
     predict::Returned,
     store::{Answers, lock},
+    tuning::QUICK_PRECOMPILES,
     view::View,
 };
-
-/// Precompiles that are done sooner than looked up: hashes, and copying.
-const QUICK: [u16; 4] = [0x02, 0x03, 0x04, 0x09];
 
 /// Precompiles that remember.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ impl<'a, D: DatabaseRef> PrecompileProvider<MainnetContext<View<'a, D>>> for Rem
         let (rest, number) = inputs.bytecode_address.0.split_at(18);
         let number = u16::from_be_bytes([number[0], number[1]]);
         let is_usual = self.usual.contains(&inputs.bytecode_address) && rest.iter().all(|byte| *byte == 0);
-        if !is_usual || QUICK.contains(&number) {
+        if !is_usual || QUICK_PRECOMPILES.contains(&number) {
             return self.usual.run(context, inputs);
         }
         let spec = PrecompileSpecId::from_spec_id(self.usual.spec);
