@@ -5,6 +5,7 @@
 //! [`conflicts`] compares the summaries of a contract two by two. The crate does no I/O, has no clock and starts no
 //! threads; any byte string is valid input.
 
+pub mod standards;
 mod code;
 mod immutable;
 mod incomplete;

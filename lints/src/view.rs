@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use deconflict_analyzer::{
     Access, Analysis, ByteRange, Circumstance, Condition, Conflict, Effect, Environment, ExprId, NetZero,
     Node, Permission, Projection, Root, Slot, Sources, Space, Summary, WriteForm,
+    standards::{ADDRESS_BITS, OWNED_TOKEN_TRANSFERS},
 };
 use revm_bytecode::opcode;
 
@@ -213,9 +214,6 @@ impl<'a> ContractView<'a> {
     /// Whether a transfer only gets here with a token that nobody owns: the check that it has an owner may stand behind
     /// the code that it shares with minting.
     fn is_of_nobody(&self, touch: &Touch<'_>) -> bool {
-        const TRANSFERS: [[u8; 4]; 3] =
-            [[0x23, 0xb8, 0x72, 0xdd], [0x42, 0x84, 0x2e, 0x0e], [0xb8, 0x8d, 0x4f, 0xde]];
-        const ADDRESS_BITS: u32 = 160;
         let expressions = &self.analysis.expressions;
         let no_owner = |condition: &Condition| {
             let word = condition.expression;
@@ -223,7 +221,7 @@ impl<'a> ContractView<'a> {
                 && expressions.bits(word) == ADDRESS_BITS
                 && self.loads(word).iter().any(|load| !load.slot.is_fixed())
         };
-        self.selector(touch.function).is_some_and(|selector| TRANSFERS.contains(&selector))
+        self.selector(touch.function).is_some_and(|selector| OWNED_TOKEN_TRANSFERS.contains(&selector))
             && touch.access.circumstance.when.iter().any(no_owner)
     }
 

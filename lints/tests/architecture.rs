@@ -2,6 +2,8 @@
 
 #[path = "architecture/modules.rs"]
 mod modules;
+#[path = "architecture/standards.rs"]
+mod standards;
 #[path = "architecture/terms.rs"]
 mod terms;
 
@@ -60,7 +62,15 @@ fn nothing_below_the_executor_links_an_execution_engine() {
     }
 }
 
-/// All Rust files below a folder, with their text up to the tests at their foot, without comments.
+/// A Rust file with its text up to the tests at its foot, without comments.
+fn source(path: &Path) -> (PathBuf, String) {
+    let text = fs::read_to_string(path).expect("a readable file");
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    (path.to_owned(), code.collect::<Vec<_>>().join("\n"))
+}
+
+/// All Rust files below a folder.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
@@ -70,10 +80,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("a readable file");
-                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-                let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-                found.push((path, code.collect::<Vec<_>>().join("\n")));
+                found.push(source(&path));
             }
         }
     }
@@ -214,4 +221,56 @@ fn no_two_types_that_other_files_see_have_one_name() {
     let of = |folder: &&str| terms::Names::read(&workspace().join(folder)).ambiguous();
     let ambiguous: Vec<String> = SOURCES.iter().flat_map(of).collect();
     assert!(ambiguous.is_empty(), "{ambiguous:#?}");
+}
+
+/// Where contracts are judged: by what standards fix, and never by a number that stands there for it.
+const JUDGES: [&str; 8] = [
+    "lints/src/rules",
+    "lints/src/view",
+    "lints/src/view.rs",
+    "lints/src/check",
+    "lints/src/check.rs",
+    "lints/src/finding.rs",
+    "lints/src/scenario.rs",
+    "lints/src/rewrite",
+];
+
+#[test]
+fn what_standards_fix_has_one_spelling() {
+    let mut wrong = Vec::new();
+    let mut read = 0;
+    for place in JUDGES.map(|it| workspace().join(it)) {
+        let files = if place.is_dir() { sources(&place) } else { vec![source(&place)] };
+        assert!(!files.is_empty(), "{} has files", place.display());
+        for (path, code) in files {
+            read += 1;
+            let found =
+                standards::numbers(&code).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            wrong.extend(found.into_iter().map(|it| format!("{}: {it}", path.display())));
+        }
+    }
+    assert!(read > 80, "{read} files were read");
+    assert!(wrong.is_empty(), "`deconflict_analyzer::standards` is the place for {wrong:#?}");
+}
+
+#[test]
+fn numbers_of_standards_are_noticed() {
+    let found = |code: &str| standards::numbers(code).expect("code");
+    for code in [
+        "const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];",
+        "fn f(it: [u8; 4]) -> bool { matches!(it, [0xa9, 5, 0x9c, 0xbb]) }",
+        "fn f(it: [u8; 4]) -> bool { match it { [0xa9, 5, 0x9c, 0xbb] => true, _ => false } }",
+        "fn f(it: &[u8]) -> bool { it == b\"\\xa9\\x05\\x9c\\xbb\" }",
+        "fn f(it: u32) -> bool { it == 0xa905_9cbb }",
+        "const TRANSFER: &[u8] = &hex!(\"a9059cbb\");",
+        "fn f(it: &str) -> bool { it == \"0xa9059cbb\" }",
+        "const SLOT: U256 = uint!(0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc_U256);",
+        "fn f(bits: u32) -> bool { bits == 160 }",
+        "fn f(bits: u32) -> bool { assert!(bits < 160); true }",
+    ] {
+        assert_eq!(found(code).len(), 1, "{code}: {:?}", found(code));
+    }
+    let harmless = "const A: [u32; 3] = [1, 2, 3]; const B: u32 = 64; fn f() -> &'static str { \"0x0 and 160\" } \
+                    fn g(it: &str) -> String { format!(\"uint160({it}) {}\", \"deadlock\") }";
+    assert_eq!(found(harmless), Vec::<String>::new());
 }

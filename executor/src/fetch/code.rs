@@ -9,7 +9,7 @@ use std::fmt;
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
 use deconflict_analyzer::{
     Analysis, Call, CallKind, Entry, Environment, ExprId, Node as Word, Options, Site, Sources, Space,
-    analyze, evaluate,
+    analyze, evaluate, standards::BEACON_SLOT,
 };
 use serde_json::json;
 
@@ -169,7 +169,7 @@ fn by_standard(
             return Ok(Some((target, Standard::of(code, &[slot], None))));
         }
     }
-    let Some(beacon) = address_in(Standard::BEACON_SLOT)? else { return Ok(None) };
+    let Some(beacon) = address_in(BEACON_SLOT)? else { return Ok(None) };
     // `implementation()`.
     let call = json!([{ "to": beacon, "data": "0x5c60da1b" }, "latest"]);
     let answer = read(node, "eth_call", call, forms::bytes)?;

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use alloy_primitives::{Address, U256, hex, keccak256, uint};
+use deconflict_analyzer::standards::IMPLEMENTATION_SLOT;
 
 /// How a proxy knows what it forwards to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +27,6 @@ pub enum Standard {
     State,
 }
 
-/// Where ERC-1967 keeps the implementation.
-const IMPLEMENTATION: U256 = uint!(0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc_U256);
-/// Where ERC-1967 keeps the beacon that knows the implementation.
-const BEACON: U256 = uint!(0xa3f0ad74e5423aebfd80d3ef4346578335a9a72aeaee59ff6cb3582b35133d50_U256);
 /// Where proxies of the time before ERC-1967 keep it.
 const EARLIER: U256 = uint!(0x7050c9e0f4ca769c69bd3a8ef740bc37934f8e2c036e5a723fd8ee048ed3f8c3_U256);
 /// Minimal proxies that have a name, by what stands before the target.
@@ -48,10 +45,7 @@ fn proxiable() -> U256 {
 
 impl Standard {
     /// The slots that standards fix for the target itself.
-    pub(super) const SLOTS: [U256; 2] = [IMPLEMENTATION, EARLIER];
-
-    /// The slot that a standard fixes for who is asked for the target.
-    pub(super) const BEACON_SLOT: U256 = BEACON;
+    pub(super) const SLOTS: [U256; 2] = [IMPLEMENTATION_SLOT, EARLIER];
 
     /// The name for a target that was computed from these slots, or that a beacon has told.
     pub(super) fn of(code: &[u8], slots: &[U256], beacon: Option<Address>) -> Self {
@@ -63,7 +57,7 @@ impl Standard {
                 let named = MINIMAL.iter().find(|(head, _)| code.starts_with(head));
                 named.map_or(Self::Code, |(_, name)| Self::Minimal(name))
             }
-            [IMPLEMENTATION] => Self::Slot("ERC-1967", IMPLEMENTATION),
+            [IMPLEMENTATION_SLOT] => Self::Slot("ERC-1967", IMPLEMENTATION_SLOT),
             [EARLIER] => Self::Slot("proxies before ERC-1967", EARLIER),
             [slot] if slot == proxiable() => Self::Slot("ERC-1822", slot),
             // What a Safe's proxy answers itself: `masterCopy()`.

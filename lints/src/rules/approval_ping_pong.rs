@@ -38,7 +38,7 @@
 //! What the second call to the token does is not always known; then two calls around a third are taken for the pattern.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{Call, CallKind, ExprId, Position};
+use deconflict_analyzer::{Call, CallKind, ExprId, Position, standards::APPROVE};
 
 use crate::{
     diagnostic::Confidence,
@@ -103,7 +103,6 @@ fn own<'a>(view: &ContractView<'a>) -> Vec<Spot<'a>> {
 
 /// The approval of a token that is called again, by other means, after somebody else was called.
 fn of_token<'a>(view: &ContractView<'_>, calls: &'a [Call]) -> Option<&'a Call> {
-    const APPROVE: [u8; 4] = [0x09, 0x5e, 0xa7, 0xb3];
     let expressions = &view.analysis.expressions;
     let is_zero =
         |word: Option<&ExprId>| word.is_some_and(|&it| expressions.constant(it) == Some(U256::ZERO));

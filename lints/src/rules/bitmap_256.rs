@@ -43,7 +43,7 @@
 //! there.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{ExprId, Node, Projection, Root, Sources, WriteForm};
+use deconflict_analyzer::{ExprId, Node, Projection, Root, Sources, WriteForm, standards::WORD_BITS};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -120,7 +120,9 @@ fn word_of(view: &ContractView<'_>, key: ExprId) -> Option<ExprId> {
     let eight = |id: ExprId| expressions.constant(id) == Some(U256::from(8));
     match expressions.node(key) {
         Node::Binary { op: opcode::SHR, a, b } if eight(a) => Some(b),
-        Node::Binary { op: opcode::DIV, a, b } if expressions.constant(b) == Some(U256::from(256)) => Some(a),
+        Node::Binary { op: opcode::DIV, a, b } if expressions.constant(b) == Some(U256::from(WORD_BITS)) => {
+            Some(a)
+        }
         Node::Binary { op: opcode::AND, a, b } if expressions.constant(b).is_some() => word_of(view, a),
         _ => None,
     }

@@ -41,7 +41,7 @@
 //! A cap that is the length of an array is reported as `array-push`.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{Escapes, ExprId, Permission};
+use deconflict_analyzer::{Escapes, ExprId, Permission, standards::TOTAL_SUPPLY};
 
 use super::redundant_hot_check::is_asked;
 use crate::{
@@ -91,7 +91,6 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 /// Whether the call takes an amount from a stock that no user fills up, and asks first whether there is as much.
 fn runs_out(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    const TOTAL_SUPPLY: [u8; 4] = [0x18, 0x16, 0x0d, 0xdd];
     let field = touch.field();
     let takes = |it: &Touch<'_>| {
         it.sum().is_some_and(|(amount, subtract)| subtract && !view.is_constant(amount)) && is_asked(view, it)

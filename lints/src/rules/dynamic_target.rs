@@ -42,8 +42,10 @@
 //! Calls that a signer or the holder of some record decides are taken for those of a wallet, and not reported.
 //! With the state at hand the target can be looked up; the finding is about what can be said without it.
 
-use alloy_primitives::{U256, uint};
-use deconflict_analyzer::{Call, CallKind, Circumstance, Environment, ExprId, Node, Sources, Summary};
+use deconflict_analyzer::{
+    Call, CallKind, Circumstance, Environment, ExprId, Node, Sources, Summary,
+    standards::{BEACON_SLOT, ECRECOVER, IMPLEMENTATION_SLOT},
+};
 
 use super::upgrade_slot_written_by_user_path::is_guarded;
 use crate::{
@@ -63,9 +65,6 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-const IMPLEMENTATION: U256 = uint!(0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc_U256);
-const BEACON: U256 = uint!(0xa3f0ad74e5423aebfd80d3ef4346578335a9a72aeaee59ff6cb3582b35133d50_U256);
-
 /// Whether the target comes from the call, or from a variable that tools do not know.
 fn is_open(view: &ContractView<'_>, function: usize, target: ExprId) -> bool {
     let sources = view.analysis.expressions.sources(target);
@@ -73,7 +72,7 @@ fn is_open(view: &ContractView<'_>, function: usize, target: ExprId) -> bool {
         return false;
     }
     let known = |slot: &deconflict_analyzer::Slot| {
-        slot.number().is_some_and(|it| [IMPLEMENTATION, BEACON].contains(&it))
+        slot.number().is_some_and(|it| [IMPLEMENTATION_SLOT, BEACON_SLOT].contains(&it))
     };
     sources.intersects(Sources::CALLDATA) || view.loads(target).iter().any(|load| !known(&load.slot))
 }
@@ -90,7 +89,7 @@ fn is_anything(view: &ContractView<'_>, call: &Call) -> bool {
 /// Whether somebody's signature is asked for, who then decides what is called.
 fn is_signed(view: &ContractView<'_>, summary: &Summary) -> bool {
     let expressions = &view.analysis.expressions;
-    summary.calls.iter().any(|call| expressions.constant(call.target) == Some(U256::ONE))
+    summary.calls.iter().any(|call| expressions.constant(call.target) == Some(ECRECOVER))
 }
 
 /// Whether the caller has to be who some record names: the holder of what is called, who alone can be in the way.

@@ -39,7 +39,7 @@
 //!
 //! A note that is not cleared before the call ends is reported as `last-touched`, if at all.
 
-use deconflict_analyzer::{ExprId, NetZero, Node, WriteForm};
+use deconflict_analyzer::{ExprId, NetZero, Node, WriteForm, standards::BALANCE_OF};
 
 use crate::{
     diagnostic::Confidence,
@@ -84,7 +84,6 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 /// Whether the word is the ether of an account, or what a call of `balanceOf` has returned.
 fn is_balance(view: &ContractView<'_>, word: ExprId) -> bool {
-    const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
     let expressions = &view.analysis.expressions;
     match expressions.node(word) {
         Node::Balance { .. } => true,

@@ -50,8 +50,7 @@
 //! A nonce that is hashed only into the data of an event or of a call is seen as a counter that escapes, and
 //! reported as `sequential-id`.
 
-use alloy_primitives::U256;
-use deconflict_analyzer::{Call, Effect, Escapes, ExprId, Node, Piece};
+use deconflict_analyzer::{Call, Effect, Escapes, ExprId, Node, Piece, standards::ECRECOVER};
 
 use crate::{
     diagnostic::Confidence,
@@ -96,7 +95,7 @@ pub(super) fn hashes(view: &ContractView<'_>, function: usize, field: &Field) ->
 /// Whether the count goes out in a call beside one that recovers a signer: bytes of unknown length may hide the hash.
 fn is_signed(view: &ContractView<'_>, function: usize, field: &Field) -> bool {
     let expressions = &view.analysis.expressions;
-    let recovers = |call: &Call| expressions.constant(call.target) == Some(U256::ONE);
+    let recovers = |call: &Call| expressions.constant(call.target) == Some(ECRECOVER);
     view.escapes(function, field).intersects(Escapes::CALL)
         && view.analysis.summaries[function].calls.iter().any(recovers)
 }

@@ -54,9 +54,8 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::Escapes;
+use deconflict_analyzer::{Escapes, standards::PROXY_SLOTS};
 
-use super::upgrade_slot_written_by_user_path::SLOTS;
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
@@ -81,7 +80,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             && !view.transfers_permission(touch)
     });
     // What a proxy runs is the business of another rule.
-    found.retain(|field| field.slot.number().is_none_or(|number| !SLOTS.contains(&number)));
+    found.retain(|field| field.slot.number().is_none_or(|number| !PROXY_SLOTS.contains(&number)));
     found.retain(|field| !readers(view, field).is_empty());
     report_fields(rule, view, &found, |variable, writers| {
         let readers: BTreeSet<String> = found

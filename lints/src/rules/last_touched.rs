@@ -38,7 +38,7 @@
 //! A function that asks who calls, in whatever way, is taken for one of few callers.
 //! A time or block number is not reported under the profile `net-change`: all calls of a block store the same.
 
-use deconflict_analyzer::{ByteRange, Escapes, ExprId, Node, Sources, WriteForm};
+use deconflict_analyzer::{ByteRange, Escapes, ExprId, Node, Sources, WriteForm, standards::ADDRESS_BITS};
 
 use super::shared_text::is_text;
 use crate::{
@@ -108,7 +108,9 @@ fn is_vouched_for(view: &ContractView<'_>, function: usize) -> bool {
         view.parts(word).iter().any(|&part| matches!(expressions.node(part), Node::ReturnWord { .. }))
     };
     // A flag or a selector is no address.
-    let is_address = |word| expressions.constant(word).is_none_or(|it| (64..=160).contains(&it.bit_len()));
+    let is_address = |word| {
+        expressions.constant(word).is_none_or(|it| (64..=ADDRESS_BITS as usize).contains(&it.bit_len()))
+    };
     let given = Sources::CALLDATA.with(Sources::CALLER).with(Sources::RETURN_DATA);
     let compared = view.comparisons(function).into_iter().filter(|it| it.is_equality());
     compared.flat_map(ComparedWords::sides).any(|(answer, holder)| {

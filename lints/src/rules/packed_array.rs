@@ -39,7 +39,7 @@
 //! An array under a key of the caller is not reported: the caller's calls are in order anyway.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{ExprId, Node, Projection, Root, Sources, WriteForm};
+use deconflict_analyzer::{ExprId, Node, Projection, Root, Sources, WriteForm, standards::WORD_BYTES};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -95,7 +95,7 @@ fn shares_words(view: &ContractView<'_>, index: ExprId) -> bool {
     };
     match expressions.node(index) {
         Node::Binary { op: opcode::SHR, a, .. } => few(a, 5),
-        Node::Binary { op: opcode::DIV, b, .. } => few(b, 32),
+        Node::Binary { op: opcode::DIV, b, .. } => few(b, WORD_BYTES),
         // An index of a short type keeps its bits apart from what may stand above them.
         Node::Binary { op: opcode::AND, a, b } if expressions.constant(b).is_some() => shares_words(view, a),
         _ => false,

@@ -40,7 +40,7 @@
 //!
 //! A loop over a list that the caller brings along is not reported: the caller pays for its length.
 
-use deconflict_analyzer::{Call, ExprId, Projection, Root};
+use deconflict_analyzer::{Call, ExprId, Projection, Root, standards::TOKEN_TRANSFERS};
 
 use crate::{
     diagnostic::Confidence,
@@ -116,11 +116,10 @@ fn sent(rule: &Rule, view: &ContractView<'_>) -> Option<Finding> {
 
 /// Whether a loop sends tokens to the elements of a list. The rounds that were unrolled show what is sent to whom.
 fn is_token_payment(view: &ContractView<'_>, call: &Call, all: &[Call]) -> bool {
-    const TRANSFERS: [[u8; 4]; 2] = [[0xa9, 0x05, 0x9c, 0xbb], [0x23, 0xb8, 0x72, 0xdd]];
     let in_loop =
         all.iter().any(|other| other.position.pc == call.position.pc && other.circumstance.repeated);
     in_loop
-        && call.selector.is_some_and(|selector| TRANSFERS.contains(&selector))
+        && call.selector.is_some_and(|selector| TOKEN_TRANSFERS.contains(&selector))
         && call.arguments.iter().take(2).any(|&word| view.is_from_array(word))
 }
 

@@ -44,7 +44,7 @@
 //! Pools that are chosen by an argument, as in a contract with many farms, are not reported: only calls on one pool
 //! meet there.
 
-use deconflict_analyzer::{ExprId, Node, Root, Sources};
+use deconflict_analyzer::{ExprId, Node, Root, Sources, standards::ADDRESS_BITS};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -169,8 +169,6 @@ fn of_pools(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>]) -> Optio
     };
     subject.finding(rule, vec![first.clone()], story)
 }
-
-const ADDRESS_BITS: u32 = 160;
 
 /// Whether `value` is the index in `field` plus a share over time of one of the totals.
 fn grows_by_share(view: &ContractView<'_>, value: ExprId, field: &Field, totals: &[Field]) -> bool {

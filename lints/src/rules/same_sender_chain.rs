@@ -46,7 +46,7 @@
 //! accounts to send from are all that helps there.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::Node;
+use deconflict_analyzer::{Node, standards::ADDRESS_BITS};
 use revm_bytecode::opcode;
 
 use super::global_nonce::hashes;
@@ -79,8 +79,6 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         confidence: Confidence::Likely,
     })
 }
-
-const ADDRESS_BITS: u32 = 160;
 
 /// Whether it counts by one under the account alone, and the count decides or is signed.
 fn is_nonce(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {

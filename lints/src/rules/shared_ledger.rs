@@ -36,7 +36,7 @@
 //!
 //! How many pools share a token cannot be seen in the code, which is why the finding is `likely`.
 
-use deconflict_analyzer::{CallKind, Root, Sources};
+use deconflict_analyzer::{CallKind, Root, Sources, standards::ADDRESS_BITS};
 
 use crate::{
     diagnostic::Confidence,
@@ -113,8 +113,6 @@ fn is_of_token(view: &ContractView<'_>, pool: &Touch<'_>, ledger: &Touch<'_>) ->
         && ledger.sum().is_some_and(|(amount, _)| !view.is_constant(amount))
         && ledger.access.slot.keys().any(token_of)
 }
-
-const ADDRESS_BITS: u32 = 160;
 
 /// Whether it is a sum under one key that calls choose and are not.
 fn is_ledger(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {

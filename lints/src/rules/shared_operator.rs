@@ -38,7 +38,7 @@
 //!
 //! That the operator sends many transactions is assumed, not known.
 
-use deconflict_analyzer::{Environment, Node, Permission, Sources, Summary};
+use deconflict_analyzer::{Environment, Node, Permission, Sources, Summary, standards::ADDRESS_BITS};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -86,7 +86,6 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 }
 
 fn is_for_account(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    const ADDRESS_BITS: u32 = 160;
     let expressions = &view.analysis.expressions;
     touch.access.slot.keys().any(|key| {
         expressions.bits(key) == ADDRESS_BITS

@@ -38,7 +38,9 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{ByteRange, Environment, ExprId, Node, Projection, Root, Sources, WriteForm};
+use deconflict_analyzer::{
+    ByteRange, Environment, ExprId, Node, Projection, Root, Sources, WriteForm, standards::ADDRESS_BITS,
+};
 use revm_bytecode::opcode;
 
 use super::linked_list_head::is_head;
@@ -75,8 +77,6 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     }
     })
 }
-
-const ADDRESS_BITS: u32 = 160;
 
 fn is_derived(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let slot = &touch.access.slot;

@@ -35,6 +35,8 @@
 //!
 //! The supply is told by the selector of `totalSupply()`.
 
+use deconflict_analyzer::standards::TOTAL_SUPPLY;
+
 use crate::{
     diagnostic::Confidence,
     finding::{Story, report_fields},
@@ -51,8 +53,6 @@ pub(crate) const RULE: Rule = Rule {
     source: include_str!("supply_on_mint.rs"),
     check,
 };
-
-const TOTAL_SUPPLY: [u8; 4] = [0x18, 0x16, 0x0d, 0xdd];
 
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let supply = view.returned_by(TOTAL_SUPPLY);

@@ -49,7 +49,10 @@
 //! `global-accumulator`.
 //! A burn by a transfer to the address zero is not reported.
 
-use deconflict_analyzer::Sources;
+use deconflict_analyzer::{
+    Sources,
+    standards::{ADDRESS_BITS, TOKEN_TRANSFERS, TOTAL_SUPPLY},
+};
 
 use crate::{
     diagnostic::Confidence,
@@ -68,14 +71,10 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-const TOTAL_SUPPLY: [u8; 4] = [0x18, 0x16, 0x0d, 0xdd];
-const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
-const TRANSFER_FROM: [u8; 4] = [0x23, 0xb8, 0x72, 0xdd];
-
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let supply = view.returned_by(TOTAL_SUPPLY);
     let found = view.shared_fields(|touch| {
-        let transfers = matches!(view.selector(touch.function), Some(TRANSFER | TRANSFER_FROM));
+        let transfers = view.selector(touch.function).is_some_and(|it| TOKEN_TRANSFERS.contains(&it));
         let is_supply = supply.iter().any(|field| touch.touches(field));
         transfers
             && !is_burn(view, touch)
@@ -96,7 +95,6 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
 
 /// Whether the transfer goes to the address zero here: who does that burns, and calls it a transfer.
 fn is_burn(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
-    const ADDRESS_BITS: u32 = 160;
     let expressions = &view.analysis.expressions;
     touch.access.circumstance.when.iter().any(|condition| {
         let recipient = condition.expression;

@@ -43,7 +43,9 @@
 
 use std::collections::BTreeSet;
 
-use deconflict_analyzer::{Condition, ExprId, Expressions, Node, Projection, Root, Sources};
+use deconflict_analyzer::{
+    Condition, ExprId, Expressions, Node, Projection, Root, Sources, standards::ADDRESS_BITS,
+};
 use revm_bytecode::opcode;
 
 use crate::{
@@ -130,10 +132,8 @@ fn is_derived_by_hash(view: &ContractView<'_>, word: ExprId) -> bool {
 
 /// `open` holds the loop variables on the way here, which are what their other values are.
 fn derived(expressions: &Expressions, word: ExprId, open: &mut BTreeSet<ExprId>) -> bool {
-    const OFFSET_BITS: u32 = 160;
-    const ROOT_BITS: usize = 160;
-    // A constant as long as a hash is a root that somebody hashed, or chose to be out of the way.
-    let is_root = expressions.constant(word).is_some_and(|root| root.bit_len() > ROOT_BITS);
+    // A constant longer than an address, as a hash is, is a root that somebody hashed, or chose to be out of the way.
+    let is_root = expressions.constant(word).is_some_and(|root| root.bit_len() > ADDRESS_BITS as usize);
     if is_root || expressions.preimage(word).is_some() {
         return true;
     }
@@ -141,7 +141,7 @@ fn derived(expressions: &Expressions, word: ExprId, open: &mut BTreeSet<ExprId>)
         Node::Binary { op: opcode::ADD | opcode::SUB | opcode::OR | opcode::XOR, a, b } => {
             [(a, b), (b, a)].into_iter().any(|(hash, other)| {
                 // What was hashed cannot be chosen to cancel the hash.
-                let harmless = expressions.bits(other) <= OFFSET_BITS || expressions.contains(hash, other);
+                let harmless = expressions.bits(other) <= ADDRESS_BITS || expressions.contains(hash, other);
                 harmless && derived(expressions, hash, open)
             })
         }

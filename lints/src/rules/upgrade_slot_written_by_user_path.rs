@@ -35,8 +35,7 @@
 //!
 //! Slots of other proxy standards are not known.
 
-use alloy_primitives::{U256, uint};
-use deconflict_analyzer::{Effect, Escapes, Sources};
+use deconflict_analyzer::{Effect, Escapes, Sources, standards::PROXY_SLOTS};
 
 use crate::{
     diagnostic::Confidence,
@@ -55,17 +54,10 @@ pub(crate) const RULE: Rule = Rule {
     check,
 };
 
-/// The slots of ERC-1967: implementation, beacon and admin.
-pub(super) const SLOTS: [U256; 3] = [
-    uint!(0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc_U256),
-    uint!(0xa3f0ad74e5423aebfd80d3ef4346578335a9a72aeaee59ff6cb3582b35133d50_U256),
-    uint!(0xb53127684a568b3173ae13b9f8a6016e243e63b6e8ee1178d6a717850b5d6103_U256),
-];
-
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let given = |value| view.analysis.expressions.sources(value).intersects(Sources::CALLDATA);
     let found = view.shared_fields(|touch| {
-        let known = touch.access.slot.number().is_some_and(|number| SLOTS.contains(&number));
+        let known = touch.access.slot.number().is_some_and(|number| PROXY_SLOTS.contains(&number));
         known
             && touch.write().is_some_and(|(value, _)| given(value))
             && !view.checks_caller(touch.function)

@@ -40,7 +40,7 @@
 //! A vote that leaves no mark of who has voted is no vote but a sum under a key like any other, and not reported.
 
 use alloy_primitives::U256;
-use deconflict_analyzer::{Projection, Root, Sources};
+use deconflict_analyzer::{Projection, Root, Sources, standards::ADDRESS_BITS};
 
 use crate::{
     diagnostic::Confidence,
@@ -85,7 +85,7 @@ fn is_tally(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     let own = Sources::CALLER.with(Sources::TRANSACTION);
     let chosen = |key| expressions.sources(key).intersects(Sources::CALLDATA);
     // An address is somebody; an option is a number.
-    let is_account = |key| expressions.bits(key) == 160;
+    let is_account = |key| expressions.bits(key) == ADDRESS_BITS;
     touch.sum().is_some_and(|(_, subtract)| !subtract)
         && matches!(slot.root, Root::Fixed(_))
         && slot.keys().any(chosen)

@@ -12,6 +12,7 @@ use alloy_primitives::U256;
 use deconflict_analyzer::{
     Access, ByteRange, Call, CallKind, Circumstance, Condition, Effect, Entry, Environment, ExprId, Node,
     Projection, Root, Slot, Sources, Space,
+    standards::{ADDRESS_BITS, ADDRESS_BYTES, BALANCE_OF, CAN_CALL, SELECTOR_BYTES, WORD_BYTES},
 };
 use revm_bytecode::opcode;
 
@@ -79,8 +80,7 @@ pub(super) struct Known {
 impl<'a> ContractView<'a> {
     /// What has to be the same in all calls for `word` to be.
     pub(crate) fn needs(&self, word: ExprId) -> Needs {
-        const HEAD: U256 = U256::from_limbs([4, 0, 0, 0]);
-        const WORD: U256 = U256::from_limbs([32, 0, 0, 0]);
+        let (head, size) = (U256::from(SELECTOR_BYTES), U256::from(WORD_BYTES));
         let expressions = &self.analysis.expressions;
         let given = Sources::CALLER.with(Sources::CALLDATA);
         if !expressions.sources(word).intersects(given) {
@@ -97,8 +97,8 @@ impl<'a> ContractView<'a> {
             match expressions.node(part) {
                 Node::Environment(Environment::Caller) => caller = true,
                 Node::CalldataWord { offset } => {
-                    let place = expressions.constant(offset).and_then(|it| it.checked_sub(HEAD));
-                    let index = place.filter(|it| (it % WORD).is_zero()).map(|it| it / WORD);
+                    let place = expressions.constant(offset).and_then(|it| it.checked_sub(head));
+                    let index = place.filter(|it| (it % size).is_zero()).map(|it| it / size);
                     match index.and_then(|it| u32::try_from(it).ok()).and_then(|it| 1u64.checked_shl(it)) {
                         Some(bit) => arguments |= bit,
                         None => return Needs::Differs,
@@ -313,9 +313,6 @@ impl<'a> ContractView<'a> {
         let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
         let is_caller = |key: ExprId| matches!(expressions.node(key), Node::Environment(Environment::Caller));
         let asks_elsewhere = |call: &Call| {
-            const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
-            // `canCall(address,address,bytes4)`: who, where and what.
-            const CAN_CALL: [u8; 4] = [0xb7, 0x00, 0x96, 0x13];
             let who =
                 if call.selector == Some(CAN_CALL) { call.arguments.first() } else { call.arguments.last() };
             call.kind == CallKind::StaticCall
@@ -397,7 +394,6 @@ impl<'a> ContractView<'a> {
 
     /// Whether a stored address decides in the function that replaces it: a permission that its holder hands over.
     pub(crate) fn transfers_permission(&self, touch: &Touch<'_>) -> bool {
-        const ADDRESS: u8 = 20;
         let decides = deconflict_analyzer::Escapes::REQUIRE.with(deconflict_analyzer::Escapes::BRANCH);
         let (bytes, field) = (touch.access.bytes, touch.field());
         // No address is calculated from the one before it; flags in the bits beside it may be kept.
@@ -410,7 +406,7 @@ impl<'a> ContractView<'a> {
                 !self.is_made_from(value, &field) || !self.parts(value).into_iter().any(calculates)
             })
         };
-        let is_address = bytes.to - bytes.from == ADDRESS || (bytes == ByteRange::WORD && is_new());
+        let is_address = bytes.to - bytes.from == ADDRESS_BYTES || (bytes == ByteRange::WORD && is_new());
         is_address && self.escapes(touch.function, &field).intersects(decides)
     }
 
@@ -544,7 +540,6 @@ impl<'a> ContractView<'a> {
     /// Whether `word` is a name that was loaded under the counter of a loop: a member of a list that is kept in a mapping
     /// from numbers.
     pub(crate) fn is_numbered(&self, word: ExprId) -> bool {
-        const ADDRESS_BITS: u32 = 160;
         let expressions = &self.analysis.expressions;
         let is_counter = |key: ExprId| {
             let sources = expressions.sources(key);
