@@ -8,5 +8,8 @@ pub(crate) mod unused_suppression;
 
 use crate::rule::Rule;
 
+/// The rule about comments that nothing needs: what it finds can go, and nothing depends on it.
+pub const UNUSED_SUPPRESSION: Rule = unused_suppression::RULE;
+
 /// Every rule about comments.
-pub(crate) const RULES: &[Rule] = &[unused_suppression::RULE, malformed_suppression::RULE];
+pub(crate) const RULES: &[Rule] = &[UNUSED_SUPPRESSION, malformed_suppression::RULE];

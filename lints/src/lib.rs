@@ -79,6 +79,7 @@ pub use config::{
 };
 pub use diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint};
 pub use editor_facts::{Clash, ContractFacts, FunctionFacts, VariableFacts, facts};
+pub use hygiene::UNUSED_SUPPRESSION;
 pub use inspect::{
     AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect,
     inspect_analyzed, is_called,

@@ -16,6 +16,9 @@ mod shards;
 
 use crate::{
     diagnostic::Diagnostic,
+    hygiene::UNUSED_SUPPRESSION,
+    rule::Rule,
+    rules,
     source_map::{SourceId, SourceSpan},
     unit::{Contract, ContractDefinition, DefinitionKind, Origin, Project, StateVariable},
 };
@@ -34,28 +37,36 @@ pub struct Rewrite {
 /// One way to rewrite.
 type Way = fn(&Project, &Diagnostic) -> Option<Rewrite>;
 
+/// What is known for the findings of each rule, the best first.
+const WAYS: &[(&Rule, &[Way])] = &[
+    (
+        &rules::storage_reentrancy_guard::RULE,
+        &[guard::of_the_package, transient::cleared, guard::with_states, guard::turned_round],
+    ),
+    (
+        &rules::guard_in_packed_slot::RULE,
+        &[transient::cleared, guard::with_states, guard::turned_round, apart::another_slot],
+    ),
+    (&rules::temp_in_storage::RULE, &[transient::cleared]),
+    (&rules::flash_balance_before::RULE, &[transient::cleared]),
+    (&rules::create_nonce_address::RULE, &[creation::with_salt]),
+    (&rules::false_sharing::RULE, &[apart::another_slot]),
+    (&rules::config_beside_hot_field::RULE, &[apart::another_slot]),
+    (&rules::global_counter::RULE, &[shards::by_sender]),
+    (&rules::global_accumulator::RULE, &[shards::by_sender]),
+    (&rules::array_push::RULE, &[events::instead_of_list]),
+    (&rules::factory_registry::RULE, &[events::instead_of_list]),
+    (&rules::last_touched::RULE, &[events::instead_of_last]),
+    (&rules::event_only_read::RULE, &[events::of_the_change]),
+    (&rules::redundant_hot_check::RULE, &[calls::without_check]),
+    (&rules::return_only_read::RULE, &[calls::without_result]),
+    (&UNUSED_SUPPRESSION, &[comment::useless]),
+];
+
 /// The rewrites that are known for a finding.
 pub fn rewrites(project: &Project, diagnostic: &Diagnostic) -> Vec<Rewrite> {
-    let ways: &[Way] = match diagnostic.rule {
-        "storage-reentrancy-guard" => {
-            &[guard::of_the_package, transient::cleared, guard::with_states, guard::turned_round]
-        }
-        "guard-in-packed-slot" => {
-            &[transient::cleared, guard::with_states, guard::turned_round, apart::another_slot]
-        }
-        "temp-in-storage" | "flash-balance-before" => &[transient::cleared],
-        "create-nonce-address" => &[creation::with_salt],
-        "false-sharing" | "config-beside-hot-field" => &[apart::another_slot],
-        "global-counter" | "global-accumulator" => &[shards::by_sender],
-        "array-push" | "factory-registry" => &[events::instead_of_list],
-        "last-touched" => &[events::instead_of_last],
-        "event-only-read" => &[events::of_the_change],
-        "redundant-hot-check" => &[calls::without_check],
-        "return-only-read" => &[calls::without_result],
-        "unused-suppression" => &[comment::useless],
-        _ => &[],
-    };
-    let found = ways.iter().filter_map(|way| way(project, diagnostic));
+    let own = WAYS.iter().filter(|(rule, _)| rule.has_found(diagnostic)).flat_map(|(_, ways)| *ways);
+    let found = own.filter_map(|way| way(project, diagnostic));
     found
         .map(|mut rewrite| {
             rewrite.edits.sort();

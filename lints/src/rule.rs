@@ -31,6 +31,11 @@ impl Rule {
         self.code.trim_end_matches(|c: char| c.is_ascii_digit())
     }
 
+    /// Whether the finding is one of this rule's.
+    pub fn has_found(&self, diagnostic: &Diagnostic) -> bool {
+        diagnostic.rule == self.name
+    }
+
     /// The rule's page in Markdown, without its title.
     pub fn documentation(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));

@@ -2,6 +2,8 @@
 
 #[path = "architecture/modules.rs"]
 mod modules;
+#[path = "architecture/rule_names.rs"]
+mod rule_names;
 #[path = "architecture/standards.rs"]
 mod standards;
 #[path = "architecture/terms.rs"]
@@ -62,30 +64,31 @@ fn nothing_below_the_executor_links_an_execution_engine() {
     }
 }
 
-/// A Rust file with its text up to the tests at its foot, without comments.
-fn source(path: &Path) -> (PathBuf, String) {
-    let text = fs::read_to_string(path).expect("a readable file");
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-    (path.to_owned(), code.collect::<Vec<_>>().join("\n"))
-}
-
-/// All Rust files below a folder.
-fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+/// All Rust files at or below a place, with their text.
+fn files(place: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).expect("a readable folder") {
-            let path = entry.expect("a readable entry").path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(source(&path));
-            }
+    let mut open = vec![place.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("a readable folder");
+            open.extend(entries.map(|entry| entry.expect("a readable entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a readable file");
+            found.push((path, text));
         }
     }
     found.sort();
     found
+}
+
+/// All Rust files below a folder, with their text up to the tests at their foot, without comments.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let code = |text: &str| {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.collect::<Vec<_>>().join("\n")
+    };
+    files(folder).into_iter().map(|(path, text)| (path, code(&text))).collect()
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn what_standards_fix_has_one_spelling() {
     let mut wrong = Vec::new();
     let mut read = 0;
     for place in JUDGES.map(|it| workspace().join(it)) {
-        let files = if place.is_dir() { sources(&place) } else { vec![source(&place)] };
+        let files = files(&place);
         assert!(!files.is_empty(), "{} has files", place.display());
         for (path, code) in files {
             read += 1;
@@ -273,4 +276,36 @@ fn numbers_of_standards_are_noticed() {
     let harmless = "const A: [u32; 3] = [1, 2, 3]; const B: u32 = 64; fn f() -> &'static str { \"0x0 and 160\" } \
                     fn g(it: &str) -> String { format!(\"uint160({it}) {}\", \"deadlock\") }";
     assert_eq!(found(harmless), Vec::<String>::new());
+}
+
+#[test]
+fn rules_are_referred_to_and_not_spelt_out() {
+    let names: Vec<&str> = deconflict_lints::all_rules().flat_map(|rule| [rule.name, rule.code]).collect();
+    assert!(names.len() > 100, "{} names are looked for", names.len());
+    let mut wrong = Vec::new();
+    for (path, code) in SOURCES.iter().flat_map(|folder| files(&workspace().join(folder))) {
+        // A file of tests alone stands beside what it tests.
+        if path.ends_with("tests.rs") {
+            continue;
+        }
+        let found = rule_names::spelt_out(&code, &names);
+        let found = found.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        wrong.extend(found.into_iter().map(|it| format!("{}: {it}", path.display())));
+    }
+    assert!(wrong.is_empty(), "the declaration of a rule has its name, not {wrong:#?}");
+}
+
+#[test]
+fn a_rule_that_is_spelt_out_is_noticed() {
+    let found = |code: &str| rule_names::spelt_out(code, &["some-rule", "X1"]).expect("code");
+    for code in [
+        "fn f(it: &str) -> bool { it == \"some-rule\" }",
+        "fn f(it: &str) -> bool { match it { \"X1\" => true, _ => false } }",
+        "fn f(it: &str) -> bool { matches!(it, \"some-rule\" | \"other\") }",
+    ] {
+        assert_eq!(found(code).len(), 1, "{code}");
+    }
+    let declaration =
+        "const RULE: Rule = Rule { code: \"X1\", name: \"some-rule\" }; const A: &str = \"not some-rule\";";
+    assert_eq!(found(declaration), Vec::<String>::new());
 }

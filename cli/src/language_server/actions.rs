@@ -3,7 +3,7 @@
 //! In: a range, or a command. Out: edits for the client to make and pages for it to show. The server itself never
 //! changes a source.
 
-use deconflict_lints::{Report, allow_comments, report::editor};
+use deconflict_lints::{Report, UNUSED_SUPPRESSION, allow_comments, report::editor};
 use gen_lsp_types::{CodeActionParams, ExecuteCommandParams, Range};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ impl Server {
                 }));
             }
             // What nothing depends on is mended; everything else is to be looked at first.
-            let kind = if finding.rule == "unused-suppression" { "quickfix" } else { "refactor.rewrite" };
+            let kind = if UNUSED_SUPPRESSION.has_found(finding) { "quickfix" } else { "refactor.rewrite" };
             if wanted(kind) {
                 for rewrite in deconflict_lints::rewrites(project, finding) {
                     let Some(edits) = edits_of(&rewrite.edits) else { continue };

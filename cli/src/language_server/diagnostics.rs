@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use deconflict_lints::{Diagnostic, Project, Severity, SourceSpan};
+use deconflict_lints::{Diagnostic, Project, Severity, SourceSpan, UNUSED_SUPPRESSION};
 use gen_lsp_types::{DocumentDiagnosticParams, Range, WorkspaceDiagnosticParams};
 use serde_json::{Value, json};
 
@@ -137,7 +137,7 @@ impl Server {
         {
             value["codeDescription"] = json!({ "href": page });
         }
-        if diagnostic.rule == "unused-suppression" {
+        if UNUSED_SUPPRESSION.has_found(diagnostic) {
             value["tags"] = json!([1]);
         }
         if self.client.can("/textDocument/publishDiagnostics/relatedInformation")

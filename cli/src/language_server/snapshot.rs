@@ -12,7 +12,7 @@ use std::{
 
 use deconflict_lints::{
     Baseline, Configuration, Contract, ContractFacts, Diagnostic, Levels, Project, Report, Source, SourceId,
-    report_of,
+    UNUSED_SUPPRESSION, report_of,
 };
 
 use super::analysis::{Known, Layer};
@@ -123,7 +123,6 @@ impl Snapshot {
 }
 
 fn gather(root: &Path, layers: &[Live], rules: &Rules, is_part: bool) -> BTreeMap<PathBuf, FileFindings> {
-    const UNUSED: &str = "unused-suppression";
     let mut baseline = read_baseline(root, &rules.configuration);
     let mut files: BTreeMap<PathBuf, FileFindings> = BTreeMap::new();
     let mut seen = BTreeSet::new();
@@ -145,7 +144,7 @@ fn gather(root: &Path, layers: &[Live], rules: &Rules, is_part: bool) -> BTreeMa
             let Some(label) = &diagnostic.primary else { continue };
             let source = project.source(label.span.source);
             let Some(path) = source.absolute.clone() else { continue };
-            if diagnostic.rule == UNUSED {
+            if UNUSED_SUPPRESSION.has_found(&diagnostic) {
                 useless.entry((path, label.span.start)).or_default().push((index, diagnostic));
                 continue;
             }

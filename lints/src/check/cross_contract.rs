@@ -228,8 +228,8 @@ impl<'a> Across<'a> {
         match known {
             Some(finding) => Some((rules::find(finding.diagnostic.rule)?, Some(finding))),
             None if way.write.needs == Needs::NOTHING => None,
-            None if way.holder.is_some() => Some((rules::find("self-counterparty")?, None)),
-            None => Some((rules::find("fee-sink-balance")?, None)),
+            None if way.holder.is_some() => Some((&rules::self_counterparty::RULE, None)),
+            None => Some((&rules::fee_sink_balance::RULE, None)),
         }
     }
 

@@ -8,44 +8,44 @@
 mod accrue_once_per_block;
 mod admin_flag_read;
 mod approval_ping_pong;
-mod array_push;
+pub(crate) mod array_push;
 mod best_price_pointer;
 mod bitmap_256;
 mod block_data_key;
 mod callback_to_caller;
-mod redundant_hot_check;
+pub(crate) mod redundant_hot_check;
 mod capped_counter;
 mod coinbase_touch;
-mod config_beside_hot_field;
-mod create_nonce_address;
+pub(crate) mod config_beside_hot_field;
+pub(crate) mod create_nonce_address;
 mod upgrade_slot_written_by_user_path;
 mod dynamic_target;
 mod enumerable_set;
 mod eth_sink;
-mod event_only_read;
+pub(crate) mod event_only_read;
 mod exact_version_check;
-mod factory_registry;
-mod false_sharing;
+pub(crate) mod factory_registry;
+pub(crate) mod false_sharing;
 mod fee_growth_global;
-mod fee_sink_balance;
+pub(crate) mod fee_sink_balance;
 mod fifo_queue;
-mod flash_balance_before;
+pub(crate) mod flash_balance_before;
 mod gas_dependent_path;
 mod gas_deposit;
-mod global_counter;
-mod global_accumulator;
+pub(crate) mod global_counter;
+pub(crate) mod global_accumulator;
 mod global_checkpoints;
 mod global_nonce;
 mod global_rate_limit;
 mod global_rebase;
 mod global_statistics;
-mod guard_in_packed_slot;
+pub(crate) mod guard_in_packed_slot;
 mod guarded_view;
 mod hot_slot_read;
 mod incremental_merkle;
 mod last_block_lock;
 mod shared_text;
-mod last_touched;
+pub(crate) mod last_touched;
 mod linked_list_head;
 mod once_flag;
 mod oracle_push_and_read;
@@ -55,13 +55,13 @@ mod pool_reserves;
 mod pooled_debt_totals;
 mod protocol_fee_slot;
 mod push_payments;
-mod return_only_read;
+pub(crate) mod return_only_read;
 mod reward_accumulator;
 mod role_split_struct;
 mod running_max;
 mod same_sender_chain;
 mod self_balance_read;
-mod self_counterparty;
+pub(crate) mod self_counterparty;
 mod selfdestruct_redeploy;
 mod sequential_id;
 mod share_price_read;
@@ -70,11 +70,11 @@ mod shared_ledger;
 mod shared_operator;
 mod storage_array_scan;
 mod storage_derived_key;
-mod storage_reentrancy_guard;
+pub(crate) mod storage_reentrancy_guard;
 mod supply_on_mint;
 mod supply_write_in_transfer;
 mod swap_and_pop;
-mod temp_in_storage;
+pub(crate) mod temp_in_storage;
 mod twap_write;
 mod unbounded_set;
 mod unbounded_storage_delete;
@@ -176,7 +176,7 @@ pub fn find(name: &str) -> Option<&'static Rule> {
 
 /// Runs every rule over one contract and keeps, for each location, the finding of the most specific one.
 pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
-    let mut claimed: Vec<(Field, &str)> = Vec::new();
+    let mut claimed: Vec<(Field, &Rule)> = Vec::new();
     let mut kept = Vec::new();
     for rule in RULES {
         let mut findings = (rule.check)(rule, view);
@@ -187,7 +187,7 @@ pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
             !again
         });
         let explains =
-            |(field, by): &(Field, &str), claim: &Field| field.overlaps(claim) && !is_beside(rule, by);
+            |(field, by): &(Field, &Rule), claim: &Field| field.overlaps(claim) && !is_beside(rule, by);
         findings.retain(|finding| {
             rule.group == Group::Pedantic
                 || !finding.claims.iter().any(|claim| claimed.iter().any(|it| explains(it, claim)))
@@ -195,16 +195,21 @@ pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
         // What nobody has asked for must not hide what everybody gets.
         if rule.group == Group::Default {
             let claims = findings.iter().flat_map(|finding| finding.claims.iter().cloned());
-            claimed.extend(claims.map(|field| (field, rule.name)));
+            claimed.extend(claims.map(|field| (field, rule)));
         }
         kept.append(&mut findings);
     }
     kept
 }
 
-/// Whether the rule says something else of storage that another rule has explained: a sum is hot by itself, and is so
-/// for others too where it shares a slot with their sums, or where they need it, which no merging of sums cures.
-fn is_beside(rule: &Rule, by: &str) -> bool {
-    [false_sharing::RULE.name, hot_slot_read::RULE.name].contains(&rule.name)
-        && [global_counter::RULE.name, global_accumulator::RULE.name].contains(&by)
+/// Rules that say something else of storage than others which have explained it: a sum is hot by itself, and is so for
+/// others too where it shares a slot with their sums, or where they need it, which no merging of sums cures.
+const BESIDE: &[(&Rule, &[&Rule])] = &[
+    (&false_sharing::RULE, &[&global_counter::RULE, &global_accumulator::RULE]),
+    (&hot_slot_read::RULE, &[&global_counter::RULE, &global_accumulator::RULE]),
+];
+
+/// Whether the rule says something else of storage that another rule has explained.
+fn is_beside(rule: &Rule, by: &Rule) -> bool {
+    BESIDE.iter().any(|(it, others)| it.name == rule.name && others.iter().any(|other| other.name == by.name))
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::lexer::Language;
 use crate::{
     check::Report,
+    diagnostic::Diagnostic,
     hygiene,
     source_map::SourceId,
     unit::{Origin, Project, Source},
@@ -29,8 +30,8 @@ pub struct Insertion {
 /// what they say why; it may hold no quotation mark.
 pub fn allow_comments(project: &Project, report: &Report, reason: Option<&str>) -> Vec<Insertion> {
     let mut rules: BTreeMap<(SourceId, u32), Vec<&str>> = BTreeMap::new();
-    let about_code = |rule: &str| hygiene::RULES.iter().all(|it| it.name != rule);
-    for diagnostic in report.diagnostics.iter().filter(|it| about_code(it.rule)) {
+    let about_code = |it: &&Diagnostic| !hygiene::RULES.iter().any(|rule| rule.has_found(it));
+    for diagnostic in report.diagnostics.iter().filter(about_code) {
         let Some(label) = &diagnostic.primary else { continue };
         let source = project.source(label.span.source);
         if source.origin != Origin::Project {

@@ -5,9 +5,11 @@
 //! says too little.
 
 use syn::{
-    Expr, ExprArray, ExprLit, Lit, Pat, PatSlice,
+    Expr, ExprArray, ExprLit, ItemMod, Lit, Pat, PatSlice,
     visit::{self, Visit},
 };
+
+use super::terms::is_test;
 
 /// The literals of a file that look like a selector, a slot or a width.
 pub(crate) fn numbers(code: &str) -> syn::Result<Vec<String>> {
@@ -60,6 +62,13 @@ impl Found {
 }
 
 impl<'ast> Visit<'ast> for Found {
+    /// What tests are made of may be spelt out.
+    fn visit_item_mod(&mut self, it: &'ast ItemMod) {
+        if !is_test(&it.attrs) {
+            visit::visit_item_mod(self, it);
+        }
+    }
+
     fn visit_expr_array(&mut self, array: &'ast ExprArray) {
         let literal = |it: &'ast Expr| match it {
             Expr::Lit(ExprLit { lit, .. }) => Some(lit),
