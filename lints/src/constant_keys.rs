@@ -18,8 +18,10 @@ use crate::{
 pub(crate) struct FoldedEntry {
     /// The mapping's own slot.
     pub(crate) mapping: U256,
+    /// The key.
+    pub(crate) key: U256,
     /// The key as the source names it.
-    pub(crate) key: String,
+    pub(crate) name: String,
 }
 
 /// Every entry under a constant key of the project, by slot number.
@@ -38,7 +40,11 @@ pub(crate) fn folded_entries(project: &Project, layout: &StorageLayout) -> BTree
             preimage[..32].copy_from_slice(&key.to_be_bytes::<32>());
             preimage[32..].copy_from_slice(&variable.slot.to_be_bytes::<32>());
             let slot = U256::from_be_bytes(keccak256(preimage).0);
-            entries.entry(slot).or_insert_with(|| FoldedEntry { mapping: variable.slot, key: name.clone() });
+            entries.entry(slot).or_insert_with(|| FoldedEntry {
+                mapping: variable.slot,
+                key: *key,
+                name: name.clone(),
+            });
         }
     }
     entries

@@ -56,6 +56,20 @@ pub struct Label {
     pub span: SourceSpan,
     /// What happens there: lower case, no full stop.
     pub text: String,
+    /// Whether it is the declaration of what the finding is about.
+    pub is_declaration: bool,
+}
+
+impl Label {
+    /// Something that happens at a place.
+    pub fn new(span: SourceSpan, text: String) -> Self {
+        Self { span, text, is_declaration: false }
+    }
+
+    /// Where the variable of that name is declared.
+    pub(crate) fn declaration(span: SourceSpan, name: &str) -> Self {
+        Self { span, text: format!("`{name}` is declared here"), is_declaration: true }
+    }
 }
 
 /// One finding.

@@ -154,15 +154,12 @@ impl Subject<'_> {
             if conflict.verdict == Verdict::Never || (conflict.a != index && conflict.b != index) {
                 continue;
             }
-            let other = if conflict.a == index { conflict.b } else { conflict.a };
-            let Some((_, mut clash)) = self.clash(conflict, &|_| true) else { continue };
+            let turned = (conflict.a != index).then(|| from_other_side(conflict));
+            let conflict = turned.as_ref().unwrap_or(conflict);
+            let Some((_, clash)) = self.clash(conflict, &|_| true) else { continue };
             if conflict.a == conflict.b {
                 with_itself = Some(clash);
-            } else if self.acts(other) {
-                clash.with.clone_from(&self.inspection.functions[other].name);
-                if conflict.b == index {
-                    clash.when.iter_mut().for_each(|text| *text = swap_sides(text));
-                }
+            } else if self.acts(conflict.b) {
                 with_others.push(clash);
             }
         }
@@ -291,49 +288,47 @@ impl Subject<'_> {
     }
 }
 
-/// A condition with its two sides exchanged.
-fn swap_sides(text: &str) -> String {
-    let sides: Vec<&str> = text.split(" && ").collect();
-    let swapped = sides.iter().map(|side| match side.split_once(" == ") {
-        Some((left, right)) => format!("{} == {}", rename(right), rename(left)),
-        None => (*side).to_owned(),
+/// The conflict as the second function sees it.
+fn from_other_side(conflict: &Conflict) -> Conflict {
+    let turn = |alias: &Alias| match alias {
+        Alias::When(pairs) => Alias::When(pairs.iter().map(|&(left, right)| (right, left)).collect()),
+        Alias::Always | Alias::Unknown => alias.clone(),
+    };
+    let causes = conflict.causes.iter().map(|cause| Cause {
+        slot_a: cause.slot_b.clone(),
+        slot_b: cause.slot_a.clone(),
+        accesses_a: cause.accesses_b.clone(),
+        accesses_b: cause.accesses_a.clone(),
+        alias: turn(&cause.alias),
+        ..cause.clone()
     });
-    swapped.collect::<Vec<_>>().join(" && ")
-}
-
-/// `a.x` for `b.x` and the other way round, wherever a word starts with one.
-fn rename(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut before = ' ';
-    let mut rest = text;
-    while let Some(letter) = rest.chars().next() {
-        let starts_word = !before.is_alphanumeric() && !['_', '.', '$'].contains(&before);
-        let other = match rest.get(..2) {
-            Some("a.") if starts_word => Some("b."),
-            Some("b.") if starts_word => Some("a."),
-            _ => None,
-        };
-        if let Some(other) = other {
-            out.push_str(other);
-            before = '.';
-            rest = &rest[2..];
-        } else {
-            out.push(letter);
-            before = letter;
-            rest = &rest[letter.len_utf8()..];
-        }
-    }
-    out
+    Conflict { a: conflict.b, b: conflict.a, causes: causes.collect(), ..conflict.clone() }
 }
 
 #[cfg(test)]
 mod tests {
+    use deconflict_analyzer::{ConflictKind, ExprId};
+
     use super::*;
 
     #[test]
-    fn conditions_can_be_read_from_the_other_side() {
-        assert_eq!(swap_sides("a.caller == b.to"), "a.to == b.caller");
-        assert_eq!(swap_sides("a.x == b.data.a && a.k == b.k"), "a.data.a == b.x && a.k == b.k");
-        assert_eq!(swap_sides("perhaps: a slot is not known"), "perhaps: a slot is not known");
+    fn the_other_side_has_its_own_keys_first() {
+        let (to, caller) = (ExprId::numbered(1), ExprId::numbered(2));
+        let cause = Cause {
+            slot_a: Slot::fixed(U256::ONE),
+            slot_b: Slot::fixed(U256::from(2)),
+            accesses_a: vec![3],
+            accesses_b: vec![4, 5],
+            bytes: ByteRange::WORD,
+            kind: ConflictKind::ReadWrite,
+            alias: Alias::When(vec![(to, caller)]),
+        };
+        let conflict = Conflict { a: 0, b: 1, verdict: Verdict::When, causes: vec![cause] };
+        let other = from_other_side(&conflict);
+        assert_eq!((other.a, other.b, other.verdict), (1, 0, Verdict::When));
+        let [cause] = other.causes.as_slice() else { panic!("one cause") };
+        assert_eq!(cause.alias, Alias::When(vec![(caller, to)]));
+        assert_eq!((&cause.slot_a, &cause.accesses_a), (&Slot::fixed(U256::from(2)), &vec![4, 5]));
+        assert_eq!(from_other_side(&other), conflict);
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     place::{Place, PlacedName, Precision},
     rule::{Finding, Rule},
     source_map::SourceSpan,
+    text::without_parameters,
     view::{ContractView, Field, Touch},
 };
 
@@ -78,6 +79,12 @@ impl<'v, 'a> Subject<'v, 'a> {
         }
     }
 
+    /// The list that the variable is the length of, or the variable where it is none.
+    pub(crate) fn list(&self) -> String {
+        let variable = self.variable();
+        variable.strip_suffix(".length").map(str::to_owned).unwrap_or(variable)
+    }
+
     /// The functions that `pick` accepts, as `` `buy` and `sell` ``.
     pub(crate) fn functions(&self, pick: impl Fn(&Spot<'a>) -> bool) -> String {
         let names: BTreeSet<String> =
@@ -110,9 +117,9 @@ impl<'v, 'a> Subject<'v, 'a> {
             (PlacedName::At(Place { precision: Precision::Contract, .. }), Some(variable))
                 if self.view.places.project.is_own(variable.span) =>
             {
-                Some(Label { span: variable.span, text: story.label })
+                Some(Label::new(variable.span, story.label))
             }
-            (PlacedName::At(place), _) => Some(Label { span: place.primary, text: story.label }),
+            (PlacedName::At(place), _) => Some(Label::new(place.primary, story.label)),
             (PlacedName::OnlyPc | PlacedName::Foreign, _) => None,
         };
         let variable = self.variable();
@@ -135,8 +142,7 @@ impl<'v, 'a> Subject<'v, 'a> {
         if let Some(shown) = &primary {
             related = self.related(&located, shown.span);
             if let Some(variable) = declaration.filter(|variable| !variable.span.contains(&shown.span)) {
-                let text = format!("`{}` is declared here", variable.name);
-                related.push(Label { span: variable.span, text });
+                related.push(Label::declaration(variable.span, &variable.name));
             }
             related.sort();
         }
@@ -207,10 +213,10 @@ impl<'v, 'a> Subject<'v, 'a> {
             let names: BTreeSet<String> = same.map(|(spot, _)| self.view.short(spot.function)).collect();
             let does = agree(&chosen.does, names.len());
             let text = format!("{} {does}", enumerate(names.iter().map(|name| format!("`{name}`"))));
-            labels.push(Label { span: *span, text });
+            labels.push(Label::new(*span, text));
         }
         let library = library.into_iter().filter(|&span| line(span) != line(shown));
-        labels.extend(library.map(|span| Label { span, text: "in library code, here".to_owned() }));
+        labels.extend(library.map(|span| Label::new(span, "in library code, here".to_owned())));
         labels
     }
 }
@@ -329,7 +335,7 @@ pub(crate) fn describe_effect(effect: &Effect) -> String {
         let waves = effect.waves(at_once);
         format!("{waves} {} (score {})", if waves == 1 { "wave" } else { "waves" }, effect.score(at_once))
     };
-    let short = effect.function.split('(').next().unwrap_or(&effect.function);
+    let short = without_parameters(&effect.function);
     if !effect.complete {
         return format!(
             "{} calls of `{short}` by distinct callers: {} have to be allowed for, since not all that `{short}` touches is known",

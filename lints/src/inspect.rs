@@ -14,6 +14,7 @@ use deconflict_analyzer::{
 use crate::{
     check::{Analyzed, analyze_contract},
     naming::ContractNames,
+    text::without_parameters,
     unit::{Contract, Project},
 };
 
@@ -204,7 +205,7 @@ fn may_touch_more(signature: &str) -> String {
 /// Whether `name` (a name, a signature or a selector) means this function.
 pub fn is_called(function: &FunctionInspection, name: &str) -> bool {
     let selector = function.selector.is_some_and(|selector| selector.to_string().eq_ignore_ascii_case(name));
-    function.name == name || function.name.split('(').next() == Some(name) || selector
+    function.name == name || without_parameters(&function.name) == name || selector
 }
 
 fn function(summary: &Summary, names: &ContractNames<'_>, render: Render<'_>) -> FunctionInspection {

@@ -13,6 +13,7 @@ use crate::{
     constant_keys::{FoldedEntry, folded_entries},
     source_map::{Location, Mapped},
     storage_layout::{Located, Shape, Step, StorageLayout, StorageVariable},
+    text::without_parameters,
     unit::{Compiler, Contract, Project, VariablePlace},
 };
 
@@ -87,7 +88,7 @@ impl<'a> ContractNames<'a> {
     /// The entry point as `buy`, the way sentences name it.
     pub fn short(&self, entry: Entry) -> String {
         let signature = self.signature(entry);
-        signature.split('(').next().unwrap_or(&signature).to_owned()
+        without_parameters(&signature).to_owned()
     }
 
     /// Whether the compiler says that the function changes nothing.
@@ -164,7 +165,7 @@ impl Names for ContractNames<'_> {
         let found = layout.locate(number, &steps, bytes.from, bytes.to, false);
         let found = found.or_else(|| {
             let entry = self.folded(slot)?;
-            layout.locate(entry.mapping, &[Step::Key(&entry.key)], bytes.from, bytes.to, false)
+            layout.locate(entry.mapping, &[Step::Key(&entry.name)], bytes.from, bytes.to, false)
         });
         found.map(|found| describe(layout, &found))
     }

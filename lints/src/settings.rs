@@ -5,6 +5,8 @@
 
 use deconflict_analyzer::ConflictKind;
 
+use crate::text::without_parameters;
+
 /// What counts as a write: engines differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Profile {
@@ -87,7 +89,7 @@ impl Settings {
 }
 
 fn names(listed: &[String], contract: &str, signature: &str) -> bool {
-    let short = signature.split('(').next().unwrap_or(signature);
+    let short = without_parameters(signature);
     listed.iter().any(|name| {
         let own = match name.split_once('.') {
             Some((of, function)) if of == contract => function,

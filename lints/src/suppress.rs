@@ -156,7 +156,7 @@ fn remark(
         slot: None,
         variable: String::new(),
         message: message.to_owned(),
-        primary: Some(Label { span: at, text: "here".to_owned() }),
+        primary: Some(Label::new(at, "here".to_owned())),
         pc: Pc(0),
         related: Vec::new(),
         notes: Vec::new(),

@@ -98,6 +98,11 @@ fn is_input(text: &str) -> bool {
     text.starts_with(['{', '[', '"']) || (!digits.is_empty() && digits.chars().all(is_digit))
 }
 
+/// A function's name, without the parameters that its signature lists.
+pub(crate) fn without_parameters(signature: &str) -> &str {
+    signature.split_once('(').map_or(signature, |(name, _)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

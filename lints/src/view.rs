@@ -18,7 +18,7 @@ use deconflict_analyzer::{
 };
 use revm_bytecode::opcode;
 
-use crate::{naming::ContractNames, place::Places, settings::Settings};
+use crate::{naming::ContractNames, place::Places, settings::Settings, text::without_parameters};
 
 /// All that a rule may see of one contract.
 pub(crate) struct ContractView<'a> {
@@ -439,7 +439,7 @@ impl<'a> ContractView<'a> {
 
 /// Whether a function is named as what runs once, when a contract is set up.
 pub(crate) fn is_set_up(signature: &str) -> bool {
-    let name = signature.split('(').next().unwrap_or(signature).trim_start_matches('_').to_lowercase();
+    let name = without_parameters(signature).trim_start_matches('_').to_lowercase();
     let is = |prefix: &str| name == prefix || name == format!("{prefix}v2");
     name.starts_with("initialize")
         || name.starts_with("reinitialize")

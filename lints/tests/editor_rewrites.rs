@@ -208,7 +208,7 @@ fn guards_of_packages_become_transient() {
         deconflict_lints::Diagnostic {
             rule: "storage-reentrancy-guard",
             contract: "C".to_owned(),
-            primary: Some(deconflict_lints::Label { span, text: String::new() }),
+            primary: Some(deconflict_lints::Label::new(span, String::new())),
             related: Vec::new(),
             ..some_finding()
         }

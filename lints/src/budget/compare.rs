@@ -8,6 +8,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{Budget, ContractBudget, Terms};
+use crate::text::without_parameters;
 
 /// What differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,17 +39,19 @@ pub struct Change {
 impl Change {
     /// `transfer × transfer: was conditional (same to), now always (totalVolume)`.
     pub fn sentence(&self) -> String {
-        format!("{} × {}: was {}, now {}", short(&self.a), short(&self.b), self.was, self.now)
+        format!(
+            "{} × {}: was {}, now {}",
+            without_parameters(&self.a),
+            without_parameters(&self.b),
+            self.was,
+            self.now
+        )
     }
 
     /// The contract's name without its path.
     pub fn contract_name(&self) -> &str {
         self.contract.rsplit_once(':').map_or(self.contract.as_str(), |(_, name)| name)
     }
-}
-
-fn short(signature: &str) -> &str {
-    signature.split('(').next().unwrap_or(signature)
 }
 
 /// Compares what there is with what was agreed to. A contract that is gone is nothing to complain about.

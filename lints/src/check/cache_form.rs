@@ -140,9 +140,9 @@ struct StoredFinding {
     slot: Option<String>,
     variable: String,
     message: String,
-    primary: Option<(StoredSpan, String)>,
+    primary: Option<StoredLabel>,
     pc: u32,
-    related: Vec<(StoredSpan, String)>,
+    related: Vec<StoredLabel>,
     notes: Vec<String>,
     help: String,
     effects: Vec<(String, u32, u32, u32, bool)>,
@@ -152,6 +152,7 @@ struct StoredFinding {
 }
 
 type StoredSpan = (u32, u32, u32);
+type StoredLabel = (StoredSpan, String, bool);
 type StoredField = (StoredSlot, u8, u8);
 
 #[derive(Serialize, Deserialize)]
@@ -282,7 +283,7 @@ impl StoredChecked {
 impl From<&Finding> for StoredFinding {
     fn from(finding: &Finding) -> Self {
         let it = &finding.diagnostic;
-        let label = |label: &Label| (span(label.span), label.text.clone());
+        let label = |label: &Label| (span(label.span), label.text.clone(), label.is_declaration);
         let effect = |it: &Effect| (it.function.clone(), it.calls, it.before, it.after, it.complete);
         Self {
             rule: it.rule.to_owned(),
@@ -308,7 +309,8 @@ impl From<&Finding> for StoredFinding {
 impl StoredFinding {
     fn finding(self) -> Option<Finding> {
         let rule = rules::find(&self.rule)?;
-        let label = |(span, text): (StoredSpan, String)| Label { span: read_span(span), text };
+        let label =
+            |(span, text, is_declaration): StoredLabel| Label { span: read_span(span), text, is_declaration };
         let effect =
             |(function, calls, before, after, complete)| Effect { function, calls, before, after, complete };
         let diagnostic = Diagnostic {

@@ -16,6 +16,7 @@ use crate::{
     rule::{Finding, Group, Rule},
     rules,
     settings::Settings,
+    text::without_parameters,
     unit::{Contract, ContractKind, Project},
     view::Needs,
 };
@@ -250,10 +251,8 @@ impl<'a> Across<'a> {
     fn report(&self, contract: usize, hit: &Hit<'a>) -> Option<Finding> {
         let (caller, callee) = (&self.checked[contract], &self.checked[hit.way.callee]);
         let names = |from: &Checked, functions: &BTreeSet<usize>| {
-            let short = |signature: &str| signature.split('(').next().unwrap_or(signature).to_owned();
-            let names: BTreeSet<String> =
-                functions.iter().map(|&it| short(&from.links.functions[it].signature)).collect();
-            names
+            let signatures = functions.iter().map(|&it| &from.links.functions[it].signature);
+            signatures.map(|it| without_parameters(it).to_owned()).collect::<BTreeSet<String>>()
         };
         let quoted = |names: &BTreeSet<String>| enumerate(names.iter().map(|name| format!("`{name}`")));
         let (of_callee, of_caller) = (self.contracts[hit.way.callee]?, self.contracts[contract]?);
@@ -268,9 +267,9 @@ impl<'a> Across<'a> {
             calls.sort_by_key(|(_, call)| (call.place.map(|it| (it.precision, it.primary)), call.pc));
             calls.split_first().map(|(first, rest)| (*first, rest.to_vec()))?
         };
-        let primary = shown.1.place.map(|place| Label {
-            span: place.primary,
-            text: format!("calls {}, which {} `{written}`", quoted(&through), agree("writes", through.len())),
+        let primary = shown.1.place.map(|place| {
+            let does = agree("writes", through.len());
+            Label::new(place.primary, format!("calls {}, which {does} `{written}`", quoted(&through)))
         });
         let line = |label: &Label| {
             let source = self.project.source(label.span.source);
@@ -286,23 +285,18 @@ impl<'a> Across<'a> {
             };
             if let Some(span) = hit.way.write.span {
                 let does = names(callee, &hit.callees);
-                add(Label {
-                    span,
-                    text: format!("{} {}", quoted(&does), agree("writes it here", does.len())),
-                });
+                let text = format!("{} {}", quoted(&does), agree("writes it here", does.len()));
+                add(Label::new(span, text));
             }
             for (function, call) in others {
                 let does = names(caller, &BTreeSet::from([*function]));
                 if let Some(place) = call.place {
                     let text = format!("{} {}", quoted(&does), agree("leads there as well", does.len()));
-                    add(Label { span: place.primary, text });
+                    add(Label::new(place.primary, text));
                 }
             }
-            for label in hit.explained.iter().flat_map(|it| &it.diagnostic.related) {
-                if label.text.ends_with("is declared here") {
-                    add(label.clone());
-                }
-            }
+            let known = hit.explained.iter().flat_map(|it| &it.diagnostic.related);
+            known.filter(|label| label.is_declaration).for_each(|label| add(label.clone()));
         }
         let functions: BTreeSet<String> =
             hit.functions.iter().map(|&it| caller.links.functions[it].signature.clone()).collect();

@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 
 use deconflict_analyzer::Verdict;
 
-use crate::editor_facts::{Clash, FunctionFacts, VariableFacts};
+use crate::{
+    editor_facts::{Clash, FunctionFacts, VariableFacts},
+    text::without_parameters,
+};
 
 /// How many entries of a list are shown.
 const SHOWN: usize = 6;
@@ -34,7 +37,13 @@ pub fn variable(contract: &str, facts: &VariableFacts) -> String {
         conflicts => {
             text.push_str("\nConflicts here:\n\n");
             for (a, clash) in conflicts.iter().take(SHOWN) {
-                let _ = writeln!(text, "- `{}` × `{}`: {}", short(a), short(&clash.with), verdict(clash));
+                let _ = writeln!(
+                    text,
+                    "- `{}` × `{}`: {}",
+                    without_parameters(a),
+                    without_parameters(&clash.with),
+                    verdict(clash)
+                );
             }
             more(&mut text, conflicts.len());
         }
@@ -73,7 +82,13 @@ pub fn function(contract: &str, facts: &FunctionFacts) -> String {
         if !facts.with_others.is_empty() {
             text.push_str("\nConflicts with others (this call is `a`):\n\n");
             for clash in facts.with_others.iter().take(SHOWN) {
-                let _ = writeln!(text, "- `{}`: {}{}", short(&clash.with), verdict(clash), on(clash));
+                let _ = writeln!(
+                    text,
+                    "- `{}`: {}{}",
+                    without_parameters(&clash.with),
+                    verdict(clash),
+                    on(clash)
+                );
             }
             more(&mut text, facts.with_others.len());
         }
@@ -140,7 +155,8 @@ pub fn matrix(facts: &crate::editor_facts::ContractFacts) -> String {
         let code = |items: &[String]| items.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>();
         let itself = function.with_itself.as_ref().map_or_else(|| "never".to_owned(), verdict);
         let others = function.with_others.iter();
-        let others = others.map(|it| format!("`{}`: {}", short(&it.with), verdict(it))).collect();
+        let others =
+            others.map(|it| format!("`{}`: {}", without_parameters(&it.with), verdict(it))).collect();
         let _ = writeln!(
             text,
             "| `{}` | {} | {} | {} | {} |",
@@ -155,7 +171,9 @@ pub fn matrix(facts: &crate::editor_facts::ContractFacts) -> String {
     for variable in &facts.variables {
         let names = |names: &[String]| match names {
             [] => "–".to_owned(),
-            names => names.iter().map(|it| format!("`{}`", short(it))).collect::<Vec<_>>().join(", "),
+            names => {
+                names.iter().map(|it| format!("`{}`", without_parameters(it))).collect::<Vec<_>>().join(", ")
+            }
         };
         let _ = writeln!(
             text,
@@ -201,10 +219,6 @@ fn conditions(clash: &Clash) -> String {
 /// The locations, where there are any.
 fn on(clash: &Clash) -> String {
     if clash.variables.is_empty() { String::new() } else { format!(", on {}", list(&clash.variables)) }
-}
-
-fn short(signature: &str) -> &str {
-    signature.split('(').next().unwrap_or(signature)
 }
 
 fn list(items: &[String]) -> String {

@@ -166,7 +166,7 @@ fn entry<'a>(project: &Project, diagnostic: &'a Diagnostic) -> Entry<'a> {
         label: diagnostic.primary.as_ref().map(|label| label.text.as_str()),
         pc: diagnostic.pc.0,
         related: related
-            .map(|Label { span: at, text }| Related { span: span(project, *at), label: text })
+            .map(|Label { span: at, text, .. }| Related { span: span(project, *at), label: text })
             .collect(),
         effects: diagnostic.effects.iter().map(effect).collect(),
     }

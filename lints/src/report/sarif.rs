@@ -311,7 +311,7 @@ fn outcome(
             region: None,
         },
     };
-    let related = diagnostic.related.iter().enumerate().map(|(id, Label { span, text })| Location {
+    let related = diagnostic.related.iter().enumerate().map(|(id, Label { span, text, .. })| Location {
         id: Some(id),
         physical: physical(&region::region(project, *span, base)),
         logical: Vec::new(),

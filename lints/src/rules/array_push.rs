@@ -81,8 +81,7 @@ pub(super) fn resizes<'a>(view: &ContractView<'a>) -> Vec<Touch<'a>> {
 
 fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding> {
     let subject = Subject::storage(view, field);
-    let (variable, writers) = (subject.variable(), subject.writers());
-    let array = variable.strip_suffix(".length").unwrap_or(&variable);
+    let (array, writers) = (subject.list(), subject.writers());
     let story = Story {
         message: format!("every call to {writers} changes the length of the same array, `{array}`"),
         label: format!("reads and writes the length of `{array}`, and an element whose slot depends on it"),

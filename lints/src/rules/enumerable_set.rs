@@ -101,8 +101,7 @@ fn is_member(view: &ContractView<'_>, word: deconflict_analyzer::ExprId, length:
 
 fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding> {
     let subject = Subject::storage(view, field);
-    let (variable, writers) = (subject.variable(), subject.writers());
-    let set = variable.strip_suffix(".length").unwrap_or(&variable);
+    let (set, writers) = (subject.list(), subject.writers());
     let story = Story {
         message: format!("every call to {writers} changes the same enumerable set, `{set}`"),
         label: format!("reads and writes the length of `{set}`, and the place that a member has in it"),

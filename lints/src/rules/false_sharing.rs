@@ -78,7 +78,7 @@ fn check_slot(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>], slot: 
     if shared.len() < 2 {
         return None;
     }
-    let mut subject = Subject::storage(view, &shared[0]);
+    let mut subject = Subject { view, field: Some(shared[0].clone()), spots: Vec::new() };
     let mut names = Vec::new();
     for field in &shared {
         let of_field = Subject::storage(view, field);
@@ -90,8 +90,6 @@ fn check_slot(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>], slot: 
         }
         names.push(format!("`{name}`"));
     }
-    // The first field's own accesses are listed twice now: once as `it`, once by name.
-    subject.spots.retain(|spot| spot.does.contains('`'));
     let functions = subject.writers();
     let first = names[0].clone();
     let story = Story {

@@ -95,7 +95,7 @@ fn is_sink(view: &ContractView<'_>, touch: &Touch<'_>) -> bool {
     // Nobody's entry: what is locked away once, or burnt.
     let nobody = |key: ExprId| view.analysis.expressions.constant(key) == Some(U256::ZERO);
     let is_nobody = mapping_key(touch).is_some_and(nobody)
-        || view.names.folded(&touch.access.slot).is_some_and(|entry| entry.key == "0");
+        || view.names.folded(&touch.access.slot).is_some_and(|entry| entry.key.is_zero());
     updates
         && !is_nobody
         && !view.is_first_time(touch)

@@ -123,8 +123,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, tail: &Field, head: &Field) -> O
         spot.rank = None;
         subject.spots.push(spot);
     }
-    let variable = subject.variable();
-    let variable = variable.strip_suffix(".length").unwrap_or(&variable);
+    let variable = subject.list();
     let story = Story {
         message: format!("every call to {producers} appends to the same queue, whose tail is `{variable}`"),
         label: format!("takes the next place from `{variable}`"),

@@ -76,7 +76,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         |field: &Field| sums().filter(|touch| touch.field().overlaps(field)).all(|touch| constant(&touch));
     // Nobody's entry takes what is locked away once.
     let nobody = |touch: &Touch<'_>| {
-        view.names.folded(&touch.access.slot).is_some_and(|entry| entry.key == "0")
+        view.names.folded(&touch.access.slot).is_some_and(|entry| entry.key.is_zero())
             || last_key(&touch.access.slot)
                 .is_some_and(|(key, _)| view.analysis.expressions.constant(key) == Some(U256::ZERO))
     };
