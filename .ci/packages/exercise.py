@@ -7,6 +7,7 @@ error that says which step did something else than it should. Never: a package t
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,14 @@ ROOT = HERE.parent.parent
 DEMO = ROOT / "fixtures" / "demo"
 LICENCES = ROOT / "cli" / "THIRD-PARTY-LICENCES.txt"
 PLATFORM = "linux-x64"
+# What names the version beside Cargo.toml: where it stands in each file, and nothing else may.
+VERSIONS = {
+    "pyproject.toml": r'^version = "(.*)"$|"deconflict==(.*)"',
+    "action.yml": r"The version to install.*\n    default: (.*)$",
+    "docs/ci/gitlab.yml": r"DECONFLICT_VERSION: (.*)$",
+    "docs/ci/README.md": r"OWNER/deconflict@v(.*)$|rev: v(.*)$",
+    "docs/editors/vscode/package.json": r'^  "version": "(.*)"',
+}
 # Of the crates that everybody's licence files come from: one in Rust, one that brings a library in C.
 LINKED = ["clap ", "zstd-sys "]
 
@@ -31,11 +40,13 @@ def main():
         sys.exit(f"packages are built here for {PLATFORM} alone")
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
+        versions()
         run(["python3", ROOT / "cli" / "licences.py", LICENCES], ROOT)
         text = LICENCES.read_text()
         assert all(f"\n{name}" in text for name in LINKED) and len(text) > 100_000, "the licences are not all there"
         step("wheel", wheel, binary, scratch)
         step("npm", npm, binary, scratch)
+        step("recipes", recipes, binary, scratch)
 
 
 def step(name, action, *arguments):
@@ -75,6 +86,12 @@ def works(command, scratch, name):
 def released():
     """The version that cargo gives the workspace."""
     return next(line.split('"')[1] for line in (ROOT / "Cargo.toml").read_text().splitlines() if line.startswith("version"))
+
+
+def versions():
+    for name, pattern in VERSIONS.items():
+        found = [it[it.lastindex] for it in re.finditer(pattern, (ROOT / name).read_text(), re.M)]
+        assert found and set(found) == {released()}, f"{name} names {found}, Cargo.toml {released()}"
 
 
 def digest(data):
@@ -131,6 +148,17 @@ def npm(binary, scratch):
     shutil.rmtree(project / "node_modules" / "@deconflict")
     run([command, "--version"], project, 2)
     return f"{wrapper.name} {wrapper.stat().st_size} bytes, {platform.name} {platform.stat().st_size >> 10} KiB"
+
+
+def recipes(binary, scratch):
+    """Those for build servers, and the hook of pre-commit, with the wheel that was built above."""
+    packages = scratch / "wheels"
+    # pip builds the hook's own package with these, wherever it takes them from otherwise.
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--dest", packages]
+    run([*pip, "setuptools>=77", "wheel"], scratch)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["python3", ROOT / "docs" / "ci" / "exercise.py", binary, "--packages", packages]
+    return run(command, scratch, PATH=path).strip()
 
 
 def signals(command, project):
