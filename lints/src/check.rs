@@ -41,7 +41,7 @@ pub struct Analyzed {
 #[derive(Clone, Debug, Default)]
 pub struct Checked {
     /// What was found, at whatever level.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// How many entry points the contract has.
     pub functions: usize,
     /// How many of them the analysis does not cover in full.

@@ -16,8 +16,8 @@ use crate::{
     unit::Project,
 };
 
-pub use file::{Configuration, ConfigurationError, FILE_NAME, OnlyHere};
-pub use patterns::Patterns;
+pub use file::{Configuration, ConfigurationError, FILE_NAME};
+pub(crate) use patterns::Patterns;
 pub use template::{effective, template};
 
 /// What becomes of a rule's findings.
@@ -68,7 +68,7 @@ pub fn find_rule(name: &str) -> Option<&'static Rule> {
 
 /// Where a setting holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// The files; `None` for all.
     pub paths: Option<Patterns>,
     /// The contracts; none for all.
@@ -117,7 +117,12 @@ impl Levels {
     }
 
     /// Applies one setting on top of those before it, in some places only.
-    pub fn set_within(&mut self, scope: Scope, selector: &str, level: Level) -> Result<(), UnknownSelector> {
+    pub(crate) fn set_within(
+        &mut self,
+        scope: Scope,
+        selector: &str,
+        level: Level,
+    ) -> Result<(), UnknownSelector> {
         if !is_selector(selector) {
             return Err(unknown(selector));
         }
@@ -160,7 +165,7 @@ fn severity(rule: &str, level: Level) -> Option<Severity> {
 }
 
 /// The level of a rule that nobody has set.
-pub fn default_level(rule: &Rule) -> Level {
+pub(crate) fn default_level(rule: &Rule) -> Level {
     match rule.group {
         Group::Default => Level::Warn,
         Group::Pedantic => Level::Allow,

@@ -105,7 +105,8 @@ pub struct Diagnostic {
     pub help: String,
     /// What the rewrite changes, for each function that conflicts with itself there, in order of their names.
     pub effects: Vec<Effect>,
-    /// Identifies the finding from run to run while lines move: see [`fingerprint`].
+    /// Identifies the finding from run to run while lines move: a hash of the rule, the contract that declares the
+    /// variable, the functions that take part and the variable.
     pub fingerprint: String,
 }
 
@@ -140,7 +141,7 @@ impl Effect {
 
 /// Hashes what stays the same while code around a finding changes: the rule, the contract that declares the variable,
 /// the functions that take part and the slot. Line numbers and program counters never go in.
-pub fn fingerprint(rule: &str, contract: &str, functions: &[String], slot: &str) -> String {
+pub(crate) fn fingerprint(rule: &str, contract: &str, functions: &[String], slot: &str) -> String {
     let mut text = format!("{rule}\n{contract}\n{slot}");
     for function in functions {
         text.push('\n');

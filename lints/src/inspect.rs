@@ -159,7 +159,11 @@ pub fn inspect(project: &Project, contract: &Contract) -> Inspection {
 }
 
 /// Describes a contract whose code has been analysed before.
-pub fn inspect_analyzed(contract: &Contract, names: &ContractNames<'_>, analyzed: &Analyzed) -> Inspection {
+pub(crate) fn inspect_analyzed(
+    contract: &Contract,
+    names: &ContractNames<'_>,
+    analyzed: &Analyzed,
+) -> Inspection {
     let Analyzed { analysis, conflicts } = analyzed;
     let functions = analysis.summaries.iter();
     let functions = functions.map(|summary| {

@@ -54,17 +54,12 @@ pub use project::{
     LoadOptions, changed_files, load, load_build, load_bytes, load_forge_output, projects_below,
     repository_of, root_of,
 };
-pub use source_map::{
-    Attribution, Jump, LineColumn, Lines, Location, MapEntry, MapError, Mapped, SourceId, SourceMap,
-    SourceSpan, decode, program_counters,
-};
-pub use storage_layout::{
-    Located, Shape, Step, StorageLayout, StorageType, StorageVariable, TypeId, parse_solc, parse_vyper,
-};
+pub use source_map::{LineColumn, Location, Mapped, SourceId, SourceMap, SourceSpan};
+pub use storage_layout::{Located, Step, StorageLayout, StorageType, StorageVariable, TypeId};
 pub use unit::{
     Base, Compiler, CompilerInfo, Contract, ContractDefinition, ContractKind, DefinitionKind,
-    FunctionDefinition, GeneratedSource, ImmutablePlace, LibraryReference, Notice, Origin, Project, Source,
-    StateVariable, VariablePlace, Visibility,
+    FunctionDefinition, ImmutablePlace, LibraryReference, Notice, Origin, Project, Source, StateVariable,
+    VariablePlace,
 };
 
 pub use baseline::{Baseline, BaselineError};
@@ -74,25 +69,23 @@ pub use check::{
     check_contract, is_checked, merge,
 };
 pub use config::{
-    Configuration, ConfigurationError, FILE_NAME, Level, Levels, OnlyHere, Patterns, Scope, UnknownSelector,
-    all_rules, default_level, effective, find_rule, template, unknown,
+    Configuration, ConfigurationError, FILE_NAME, Level, Levels, UnknownSelector, all_rules, effective,
+    find_rule, template, unknown,
 };
-pub use diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint};
+pub use diagnostic::{Confidence, Diagnostic, Effect, Label, Severity};
 pub use editor_facts::{Clash, ContractFacts, FunctionFacts, VariableFacts, facts};
 pub use hygiene::UNUSED_SUPPRESSION;
 pub use inspect::{
-    AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect,
-    inspect_analyzed, is_called,
+    AccessInspection, AccessKind, CallInspection, Cell, FunctionInspection, Inspection, inspect, is_called,
 };
 pub use naming::ContractNames;
 pub use pipeline::{Each, NoCache, ResultCache, check_project, in_turn, judged, report_of};
 pub use rewrite::{Rewrite, rewrites};
-pub use rule::{Finding, Group, Rule};
+pub use rule::{Group, Rule};
 pub use scope::{Meaning, meaning};
 pub use settings::{Profile, Settings};
 pub use suppress::{Insertion, allow_comments, apply as apply_suppressions, insert_comments};
 pub use text::{NotText, decode_text};
-pub use view::Field;
 
 /// The page of the crate, whose example compiles.
 #[cfg(doctest)]

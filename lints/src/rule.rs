@@ -65,7 +65,7 @@ impl Group {
 
 /// A diagnostic with the storage that it explains.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What is reported.
     pub diagnostic: Diagnostic,
     /// The storage that the finding accounts for: no less specific rule reports it again.

@@ -10,8 +10,9 @@ mod position;
 use deconflict_analyzer::Pc;
 use revm_bytecode::opcode::{self, OpCode};
 
-pub use decode::{MapEntry, MapError, decode};
-pub use position::{LineColumn, Lines};
+pub(crate) use decode::{MapEntry, decode};
+pub use position::LineColumn;
+pub(crate) use position::Lines;
 
 /// A source file: its index in [`crate::Project::sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +38,7 @@ impl SourceSpan {
 
 /// What a jump does, as the compiler says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Jump {
+pub(crate) enum Jump {
     /// Enters a function.
     Into,
     /// Returns from a function.
@@ -68,7 +69,7 @@ pub struct Mapped {
     /// Where it comes from.
     pub location: Location,
     /// What its jump does.
-    pub jump: Jump,
+    pub(crate) jump: Jump,
     /// Whether a basic block starts here.
     starts_block: bool,
     /// Whether control cannot run on behind it, or may branch.
@@ -77,7 +78,7 @@ pub struct Mapped {
 
 /// Where one access or call is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attribution {
+pub(crate) struct Attribution {
     /// The innermost line the caller asked for, else the innermost line there is.
     pub primary: SourceSpan,
     /// Whether `primary` is one that the caller asked for.
@@ -88,7 +89,7 @@ pub struct Attribution {
 
 /// What is under way at the end of a way through the code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trail {
+pub(crate) struct Trail {
     /// The `JUMP`s of the internal calls that are open, outermost first.
     pub calls: Vec<Pc>,
     /// The `JUMP` of the internal call that has just returned into the last block, if one has.
@@ -108,7 +109,7 @@ impl SourceMap {
     /// Joins solc's decoded map with the code it belongs to. `locate` turns an entry into a location in the project's
     /// sources and must answer [`Location::Unknown`] for a span outside its source. Instructions after the end of the
     /// map (metadata) have no location.
-    pub fn from_instructions(
+    pub(crate) fn from_instructions(
         code: &[u8],
         entries: &[MapEntry],
         locate: impl Fn(&MapEntry) -> Location,
@@ -137,7 +138,7 @@ impl SourceMap {
 
     /// Builds the map from locations by program counter, as Vyper gives them. An instruction without its own entry has
     /// no location.
-    pub fn from_positions(code: &[u8], mut locate: impl FnMut(u32) -> Location) -> Self {
+    pub(crate) fn from_positions(code: &[u8], mut locate: impl FnMut(u32) -> Location) -> Self {
         let mut instructions = Vec::new();
         let mut starts_block = true;
         for pc in program_counters(code) {
@@ -152,13 +153,13 @@ impl SourceMap {
     }
 
     /// The instruction at `pc`.
-    pub fn instruction(&self, pc: Pc) -> Option<&Mapped> {
+    pub(crate) fn instruction(&self, pc: Pc) -> Option<&Mapped> {
         self.index(pc).map(|index| &self.instructions[index])
     }
 
     /// The span that explains `pc` best: its own, else the nearest exact one before or after it in its basic block, else
     /// the contract it was generated for.
-    pub fn span_of(&self, pc: Pc) -> Option<SourceSpan> {
+    pub(crate) fn span_of(&self, pc: Pc) -> Option<SourceSpan> {
         self.exact(pc).or_else(|| match self.instruction(pc)?.location {
             Location::Exact(span) | Location::Container(span) => Some(span),
             Location::Generated | Location::Unknown => None,
@@ -166,7 +167,7 @@ impl SourceMap {
     }
 
     /// The exact span of `pc`, its own or the nearest one in its basic block.
-    pub fn exact(&self, pc: Pc) -> Option<SourceSpan> {
+    pub(crate) fn exact(&self, pc: Pc) -> Option<SourceSpan> {
         let index = self.index(pc)?;
         let first =
             self.instructions[..=index].iter().rposition(|mapped| mapped.starts_block).unwrap_or_default();
@@ -181,7 +182,7 @@ impl SourceMap {
 
     /// Where to show something that happens at `pc` inside the internal `calls` (the jumps that are open, outermost first):
     /// the innermost exact line that `prefer` accepts, usually one in the project's own code.
-    pub fn attribute(
+    pub(crate) fn attribute(
         &self,
         pc: Pc,
         calls: &[Pc],
@@ -199,7 +200,7 @@ impl SourceMap {
 
     /// Follows the calls along `way`, the first instructions of the blocks that control passes through. `None` where the
     /// map does not say which jumps are calls.
-    pub fn follow(&self, way: &[Pc]) -> Option<Trail> {
+    pub(crate) fn follow(&self, way: &[Pc]) -> Option<Trail> {
         if !self.instructions.iter().any(|mapped| mapped.jump == Jump::Into) {
             return None;
         }
@@ -227,7 +228,7 @@ impl SourceMap {
     /// Those of the `JUMP`s before the return addresses of a call that are the calls which return there. A block that
     /// several calls return to (a `STOP` that the optimiser shares) stands behind a jump of one of them or of none; the
     /// map tells, where it has kinds of jumps at all.
-    pub fn open_calls(&self, call_sites: &[Pc]) -> Vec<Pc> {
+    pub(crate) fn open_calls(&self, call_sites: &[Pc]) -> Vec<Pc> {
         let is_in = |mapped: &Mapped| mapped.jump == Jump::Into;
         let tells = self.instructions.iter().any(is_in);
         let is_call = |pc: &Pc| !tells || self.instruction(*pc).is_some_and(is_in);
@@ -240,7 +241,7 @@ impl SourceMap {
 }
 
 /// The program counter of every instruction, as the EVM decodes the code from its first byte.
-pub fn program_counters(code: &[u8]) -> impl Iterator<Item = u32> + '_ {
+pub(crate) fn program_counters(code: &[u8]) -> impl Iterator<Item = u32> + '_ {
     let mut next = 0;
     std::iter::from_fn(move || {
         let pc = next;

@@ -10,8 +10,8 @@ mod vyper;
 use alloy_primitives::U256;
 
 pub use describe::{Located, Step};
-pub use solc::parse_solc;
-pub use vyper::parse_vyper;
+pub(crate) use solc::parse_solc;
+pub(crate) use vyper::parse_vyper;
 
 /// The variables of one contract and their types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub struct StorageLayout {
     /// Variables in transient storage, in order of slot and offset.
     pub transient: Vec<StorageVariable>,
     /// The types that variables name.
-    pub types: Vec<StorageType>,
+    pub(crate) types: Vec<StorageType>,
 }
 
-/// A type: its index in [`StorageLayout::types`].
+/// A type: its index in its layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub u32);
 
@@ -51,19 +51,19 @@ pub struct StorageType {
     /// How many bytes it takes in place; more than 32 means whole slots.
     pub bytes: U256,
     /// Its shape.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
 }
 
 impl StorageType {
     /// How many slots it takes in place.
-    pub fn slots(&self) -> U256 {
+    pub(crate) fn slots(&self) -> U256 {
         self.bytes.div_ceil(U256::from(32)).max(U256::from(1))
     }
 }
 
 /// The shape of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// A value of at most a word.
     Value,
     /// `bytes` or `string`.

@@ -143,7 +143,7 @@ pub struct Source {
     /// The text that was compiled.
     pub text: Arc<str>,
     /// Where its lines start.
-    pub lines: Lines,
+    pub(crate) lines: Lines,
     /// Whose code it is.
     pub origin: Origin,
 }
@@ -200,7 +200,7 @@ pub struct Contract {
     /// The locations of the runtime code's instructions.
     pub source_map: Option<SourceMap>,
     /// What the compiler added to the sources.
-    pub generated_sources: Vec<GeneratedSource>,
+    pub(crate) generated_sources: Vec<GeneratedSource>,
     /// What it was compiled with.
     pub compiler: Option<CompilerInfo>,
     /// The file it was read from; `None` for standard input.
@@ -245,7 +245,7 @@ pub struct LibraryReference {
 
 /// A piece of source that the compiler added.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GeneratedSource {
+pub(crate) struct GeneratedSource {
     /// Its file index in the compiler's numbering.
     pub id: u32,
     /// Its name, such as `#utility.yul`.
@@ -333,7 +333,7 @@ pub struct FunctionDefinition {
     /// All of it, body included.
     pub span: SourceSpan,
     /// Who may call it.
-    pub visibility: Visibility,
+    pub(crate) visibility: Visibility,
     /// Its selector, where it has one and the compiler says so.
     pub selector: Option<[u8; 4]>,
     /// Whether this is a modifier.
@@ -342,7 +342,7 @@ pub struct FunctionDefinition {
 
 /// Who may call a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Visibility {
+pub(crate) enum Visibility {
     /// Any account and the contract itself.
     Public,
     /// Any account.

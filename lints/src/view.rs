@@ -44,7 +44,7 @@ pub(crate) struct ContractView<'a> {
 
 /// Bytes of a storage word: the unit in which findings are claimed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Field {
+pub(crate) struct Field {
     /// The word.
     pub slot: Slot,
     /// The bytes.
@@ -53,7 +53,7 @@ pub struct Field {
 
 impl Field {
     /// Whether both share a byte of one word.
-    pub fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.slot == other.slot && self.bytes.overlaps(other.bytes)
     }
 }

@@ -48,9 +48,9 @@ pub struct Configuration {
     /// What rules go by beside the code.
     pub settings: Settings,
     /// Levels, those for some places after those for all.
-    pub levels: Vec<OnlyHere>,
+    pub(crate) levels: Vec<OnlyHere>,
     /// Files in which nothing is reported.
-    pub exclude: Option<Patterns>,
+    pub(crate) exclude: Option<Patterns>,
     /// The baseline to use where the command line names none.
     pub baseline: Option<PathBuf>,
     /// The budget to use where the command line names none.
@@ -61,7 +61,7 @@ pub struct Configuration {
 
 /// A level that holds in some places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OnlyHere {
+pub(crate) struct OnlyHere {
     /// Where.
     pub scope: Scope,
     /// For which rules.

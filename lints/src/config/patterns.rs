@@ -10,7 +10,7 @@ use crate::unit::Source;
 
 /// Some patterns for paths.
 #[derive(Clone, Debug)]
-pub struct Patterns {
+pub(crate) struct Patterns {
     lines: Vec<String>,
     folder: PathBuf,
     matcher: Gitignore,
@@ -26,7 +26,7 @@ impl Eq for Patterns {}
 
 impl Patterns {
     /// Reads patterns that are relative to `folder`; the error says what is wrong with one of them.
-    pub fn new(lines: Vec<String>, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn new(lines: Vec<String>, folder: &Path) -> Result<Self, String> {
         let mut builder = GitignoreBuilder::new("");
         for line in &lines {
             builder.add_line(None, line).map_err(|error| error.to_string())?;
@@ -36,12 +36,12 @@ impl Patterns {
     }
 
     /// The patterns as written.
-    pub fn lines(&self) -> &[String] {
+    pub(crate) fn lines(&self) -> &[String] {
         &self.lines
     }
 
     /// Whether a source is meant. One that does not lie below the folder goes by the path that it is shown with.
-    pub fn matches(&self, source: &Source) -> bool {
+    pub(crate) fn matches(&self, source: &Source) -> bool {
         let below = source.absolute.as_deref().and_then(|path| path.strip_prefix(&self.folder).ok());
         self.matches_path(below.unwrap_or(Path::new(&source.path)))
     }

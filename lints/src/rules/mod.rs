@@ -170,7 +170,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// The rule of that name or code.
-pub fn find(name: &str) -> Option<&'static Rule> {
+pub(crate) fn find(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.name == name || rule.code.eq_ignore_ascii_case(name))
 }
 

@@ -7,7 +7,7 @@ use super::Jump;
 
 /// Where one instruction comes from, in the compiler's own numbering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MapEntry {
+pub(crate) struct MapEntry {
     /// First byte in the file, or -1.
     pub start: i64,
     /// Number of bytes, or -1.
@@ -22,7 +22,7 @@ pub struct MapEntry {
 
 impl MapEntry {
     /// One past the last byte.
-    pub fn end(&self) -> i64 {
+    pub(crate) fn end(&self) -> i64 {
         self.start.saturating_add(self.length)
     }
 }
@@ -30,7 +30,7 @@ impl MapEntry {
 /// Text that is no source map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("instruction {instruction} of the source map has {text:?} as its {field}")]
-pub struct MapError {
+pub(crate) struct MapError {
     /// Index of the instruction.
     pub instruction: usize,
     /// Which field is wrong.
@@ -40,7 +40,7 @@ pub struct MapError {
 }
 
 /// Decodes a source map. The empty text is the map of no instruction.
-pub fn decode(text: &str) -> Result<Vec<MapEntry>, MapError> {
+pub(crate) fn decode(text: &str) -> Result<Vec<MapEntry>, MapError> {
     if text.is_empty() {
         return Ok(Vec::new());
     }

@@ -14,7 +14,7 @@ pub struct LineColumn {
 
 /// Where each line of a text starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lines {
+pub(crate) struct Lines {
     starts: Vec<u32>,
     mark: u32,
     length: u32,
@@ -22,7 +22,7 @@ pub struct Lines {
 
 impl Lines {
     /// Finds the lines of `text`.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
         let starts = std::iter::once(0).chain(breaks.map(|(offset, _)| offset as u32 + 1)).collect();
         let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
@@ -30,7 +30,7 @@ impl Lines {
     }
 
     /// The place of byte `offset`; an offset past the end is the end.
-    pub fn position(&self, offset: u32) -> LineColumn {
+    pub(crate) fn position(&self, offset: u32) -> LineColumn {
         let offset = offset.min(self.length);
         let line = self.starts.partition_point(|&start| start <= offset) - 1;
         let mark = if line == 0 { self.mark } else { 0 };
@@ -38,18 +38,13 @@ impl Lines {
     }
 
     /// The byte offset of a place, or `None` where the text has no such line or the line no such column.
-    pub fn offset(&self, place: LineColumn) -> Option<u32> {
+    pub(crate) fn offset(&self, place: LineColumn) -> Option<u32> {
         let line = place.line.checked_sub(1)? as usize;
         let start = *self.starts.get(line)?;
         let mark = if line == 0 { self.mark } else { 0 };
         let end = self.starts.get(line + 1).copied().unwrap_or(self.length);
         let offset = start.checked_add(mark)?.checked_add(place.column.checked_sub(1)?)?;
         (offset <= end).then_some(offset)
-    }
-
-    /// How many lines there are.
-    pub fn count(&self) -> usize {
-        self.starts.len()
     }
 }
 

@@ -51,7 +51,7 @@ struct Type<'a> {
 }
 
 /// Parses `storageLayout`, and `transientStorageLayout` where the compiler writes one. The error says what is wrong.
-pub fn parse_solc(storage: &str, transient: Option<&str>) -> Result<StorageLayout, String> {
+pub(crate) fn parse_solc(storage: &str, transient: Option<&str>) -> Result<StorageLayout, String> {
     let parse = |text| serde_json::from_str::<Document<'_>>(text).map_err(|error| error.to_string());
     let storage = parse(storage)?;
     let transient = transient.map(parse).transpose()?;

@@ -15,7 +15,7 @@ use super::{Shape, StorageLayout, StorageType, StorageVariable, TypeId};
 const MAX_DEPTH: usize = 32;
 
 /// Parses a layout. `structs` has the members (name, type) of each struct in order. The error says what is wrong.
-pub fn parse_vyper(
+pub(crate) fn parse_vyper(
     layout: &str,
     structs: &BTreeMap<String, Vec<(String, String)>>,
 ) -> Result<StorageLayout, String> {
