@@ -1,12 +1,8 @@
 //! The arrows between crates and modules run one way only: what `docs/architecture.md` promises, checked.
 
-#[path = "architecture/modules.rs"]
 mod modules;
-#[path = "architecture/rule_names.rs"]
 mod rule_names;
-#[path = "architecture/standards.rs"]
 mod standards;
-#[path = "architecture/terms.rs"]
 mod terms;
 
 use std::{
