@@ -12,6 +12,9 @@ use crate::{
 /// The most code that is read: forty times what the main network accepts today.
 const MAX_CODE: usize = 1024 * 1024;
 
+/// The largest file that can hold so much code: two digits a byte, two bytes a digit, and as much space again.
+pub(super) const MAX_FILE: u64 = 8 * MAX_CODE as u64;
+
 /// How files of other kinds begin.
 const OTHER_FILES: &[(&[u8], &str)] = &[
     (b"\x7fELF", "an ELF program"),
@@ -41,22 +44,36 @@ pub(super) fn text(name: &str, bytes: &[u8], text: &str) -> Result<DecodedCode, 
 
 /// Takes bytes as they are.
 pub(super) fn binary(name: &str, bytes: &[u8]) -> Result<DecodedCode, Error> {
-    if let Some((_, what)) = OTHER_FILES.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Err(Error::WrongKind {
-            name: name.to_owned(),
-            what: (*what).to_owned(),
-            advice: "give a compiler artifact or runtime bytecode".to_owned(),
-        });
+    match other_kind(name, bytes) {
+        Some(error) => Err(error),
+        None => checked(name, DecodedCode { bytes: bytes.to_vec().into(), unlinked: Vec::new() }),
     }
-    checked(name, DecodedCode { bytes: bytes.to_vec().into(), unlinked: Vec::new() })
+}
+
+/// Why a file that begins like this, and is too large for any code, is not read.
+pub(super) fn refuse(name: &str, head: &[u8], size: usize) -> Error {
+    other_kind(name, head).unwrap_or_else(|| too_large(name, size))
+}
+
+fn other_kind(name: &str, bytes: &[u8]) -> Option<Error> {
+    let (_, what) = OTHER_FILES.iter().find(|(magic, _)| bytes.starts_with(magic))?;
+    Some(Error::WrongKind {
+        name: name.to_owned(),
+        what: (*what).to_owned(),
+        advice: "give a compiler artifact or runtime bytecode".to_owned(),
+    })
 }
 
 fn checked(name: &str, code: DecodedCode) -> Result<DecodedCode, Error> {
     match code.bytes.len() {
         0 => Err(Error::Empty { name: name.to_owned() }),
-        size if size > MAX_CODE => Err(Error::TooLarge { name: name.to_owned(), size, limit: MAX_CODE }),
+        size if size > MAX_CODE => Err(too_large(name, size)),
         _ => Ok(code),
     }
+}
+
+fn too_large(name: &str, size: usize) -> Error {
+    Error::TooLarge { name: name.to_owned(), size, limit: MAX_CODE }
 }
 
 /// The name of a contract that is only known by its file.

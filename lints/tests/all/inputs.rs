@@ -389,6 +389,23 @@ fn raw_code_and_bad_input() {
 }
 
 /// A text in the encodings that editors and shells write, with marks and, in UTF-16, without.
+#[test]
+fn files_that_are_too_large_for_code_are_not_read() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = |name: &str, head: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, head).expect("a file can be written");
+        // More than fits into memory, none of it on the disk.
+        let file = fs::OpenOptions::new().write(true).open(&path).expect("it is there");
+        file.set_len(1 << 40).expect("a file may have holes");
+        load(&path, NO_BUILD).expect_err("no code is that large")
+    };
+    let error = file("large.bin", &[0x60, 0x80]);
+    assert!(matches!(error, Error::TooLarge { size, .. } if size == 1 << 40), "{error}");
+    let error = file("archive.bin", b"PK\x03\x04");
+    assert!(matches!(error, Error::WrongKind { .. }), "{error}");
+}
+
 fn encodings(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let utf16 = |text: &str, to_bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to_bytes).collect();
     let marked = format!("\u{feff}{text}");
