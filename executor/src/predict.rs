@@ -354,8 +354,15 @@ impl Predictor {
                     Box::new(trail)
                 });
                 let gas_sources = machine.gas_sources();
-                let mut path =
-                    Path { touched: first, frame, waiting: Vec::new(), gas_left, gas_sources, trail };
+                let mut path = Path {
+                    touched: first,
+                    frame,
+                    waiting: Vec::new(),
+                    gas_left,
+                    may_have_more: false,
+                    gas_sources,
+                    trail,
+                };
                 machine.follow(&mut path);
                 machine.put_down(&mut path, gas_left);
                 collect(&mut set, &path.touched);

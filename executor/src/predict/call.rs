@@ -15,7 +15,7 @@ use revm_bytecode::opcode;
 use super::codes::Runnable;
 use super::frame::{Frame, Resume};
 use super::gas::{Asked, Given, Left, Level};
-use super::gauge::grow;
+
 use super::machine::{Event, Path, PredictionMachine};
 use super::node::{NodeId, RecipeNode, TouchKind};
 use super::recipe::{Trail, TrailMark};
@@ -70,8 +70,8 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         }
         let end_of = |offset: usize, length: usize| if length > 0 { offset + length } else { 0 };
         for end in [end_of(input, input_length), end_of(output, output_length)] {
-            if !grow(path, end) {
-                return self.run_out(path);
+            if let Some(goes_on) = self.grow(path, end) {
+                return goes_on;
             }
         }
         let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
@@ -97,6 +97,9 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         let account = (code_account, address_node);
         let precompile = self.precompile(&code_address);
         self.pay_for_call(path, site, value, &target, code_account);
+        if path.is_starved() {
+            return self.starve(path);
+        }
         let code = if precompile.is_some() {
             Runnable::Nothing
         } else {
@@ -213,7 +216,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         if !self.choose_entry(&mut next) {
             return false;
         }
-        path.waiting.push(std::mem::replace(&mut path.frame, next));
+        path.enter(next);
         true
     }
 
@@ -273,7 +276,9 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                 self.rely_on_gas(path, &done, halts);
             }
             // A frame that halts takes all the gas that it was given with it.
-            if !halts {
+            if halts {
+                path.burn(&done);
+            } else {
                 path.frame.left.return_from(&done.left);
             }
             let created = done.creates.is_some() && success;
@@ -440,6 +445,7 @@ pub(super) fn blank(slice: Arc<Slice>) -> Frame {
         taken: Left::default(),
         asked: Asked::All,
         stipend: 0,
+        outset: 0,
         trace_gas: 0,
         creates: None,
         resume: Resume::default(),

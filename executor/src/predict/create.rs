@@ -17,7 +17,7 @@ use super::call::{MAX_DEPTH, blank, range, read};
 use super::codes::Runnable;
 use super::frame::{Frame, Resume};
 use super::gas::{Asked, Given, Level};
-use super::gauge::grow;
+
 use super::machine::{Event, Path, PredictionMachine};
 use super::node::TouchKind;
 use super::taint::Taint;
@@ -66,8 +66,8 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         if self.spec.is_enabled_in(SpecId::SHANGHAI) && length > max_initcode(self.spec) {
             return self.finish(path, Event::Halt);
         }
-        if !grow(path, if length > 0 { offset + length } else { 0 }) {
-            return self.run_out(path);
+        if let Some(goes_on) = self.grow(path, if length > 0 { offset + length } else { 0 }) {
+            return goes_on;
         }
         path.frame.resume = Resume {
             to: base + usize::from(to),
@@ -77,6 +77,9 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
             ahead: site.ahead.into(),
         };
         self.pay_for_creation(path, site, length);
+        if path.is_starved() {
+            return self.starve(path);
+        }
         let given = self.schedule.give(&path.frame.left, Asked::All, 0);
         path.frame.left.take(&given.taken);
         let taint = path.frame.memory.taint(offset, length, &self.ledger.marks);
@@ -135,7 +138,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                 self.settle_created(path, address)
             }
             Creation::Runs(frame) => {
-                path.waiting.push(std::mem::replace(&mut path.frame, frame));
+                path.enter(frame);
                 true
             }
         }

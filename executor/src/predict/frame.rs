@@ -57,6 +57,8 @@ pub(super) struct Frame {
     pub asked: Asked,
     /// What it got beside for the value that it was sent.
     pub stipend: u64,
+    /// The gas that the transaction had left at most when the frame started.
+    pub outset: u64,
     /// The gas that the instructions of the trace it is in take at the least.
     pub trace_gas: u64,
     /// The account that is being created, if this runs creation code.

@@ -16,22 +16,30 @@ use super::taint::Taint;
 use super::touched_state::{AccountId, TouchedState, Warmth, Word};
 use crate::access_set::ShortfallReason;
 
-/// Lets the memory of the frame on top grow to hold so many bytes. False where no transaction has the gas for that.
-pub(super) fn grow(path: &mut Path, end: usize) -> bool {
-    let frame = &mut path.frame;
-    let cost = growth_gas(frame.paid, end);
-    if cost > path.gas_left.saturating_add(frame.trace_gas) {
-        path.gas_left = 0;
-        return false;
-    }
-    path.gas_left = path.gas_left.saturating_sub(cost);
-    frame.left.spend(cost);
-    frame.paid = frame.paid.max(end.next_multiple_of(32));
-    frame.memory.grow(end);
-    true
-}
-
 impl<D: DatabaseRef> PredictionMachine<'_, D> {
+    /// Lets the memory of the frame on top grow to hold so many bytes. Where it has not the gas for that, or no transaction
+    /// has: whether something below goes on.
+    pub(super) fn grow(&mut self, path: &mut Path, end: usize) -> Option<bool> {
+        let cost = growth_gas(path.frame.paid, end);
+        // The gas of the trace is taken ahead, and gas that it does not come to may still pay for this.
+        let slack = path.frame.trace_gas;
+        let is_short = cost as i64 > path.frame.left.at(Level::Here).saturating_add(slack as i64);
+        if is_short && path.frame.fails_alone() && path.knows_gas() {
+            path.frame.left.spend(cost);
+            return Some(self.starve(path));
+        }
+        if cost > path.gas_left.saturating_add(slack) {
+            path.gas_left = 0;
+            return Some(self.run_out(path));
+        }
+        let frame = &mut path.frame;
+        path.gas_left = path.gas_left.saturating_sub(cost);
+        frame.left.spend(cost);
+        frame.paid = frame.paid.max(end.next_multiple_of(32));
+        frame.memory.grow(end);
+        None
+    }
+
     /// Notes that an account is touched, and says how warm it was. `always` says that every transaction that goes
     /// this way touches the same one.
     pub(super) fn warm(&self, touched: &mut TouchedState, account: AccountId, always: bool) -> Warmth {

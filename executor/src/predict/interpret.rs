@@ -29,7 +29,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         let constants = &slice.constants[..];
         let ops = &slice.ops[..];
         let state = self.state;
-        let Path { touched, frame, gas_left, waiting, trail, gas_sources } = path;
+        let Path { touched, frame, gas_left, waiting, trail, gas_sources, .. } = path;
         let (schedule, precompiles) = (self.schedule, self.precompiles);
         let mut trail = trail.as_deref_mut();
         let ledger = &mut *self.ledger;
@@ -104,6 +104,13 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         macro_rules! pay {
             ($cost:expr) => {{
                 let cost: u64 = $cost;
+                if fails_alone
+                    && cost as i64 > frame.left.at(Level::Here).saturating_add(frame.trace_gas as i64)
+                    && !gas_sources.is_unknown()
+                {
+                    frame.left.spend(cost);
+                    return Event::Starved;
+                }
                 if cost > gas_left.saturating_add(frame.trace_gas) {
                     *gas_left = 0;
                     return Event::OutOfGas;
@@ -217,12 +224,12 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                     }
                     // Gas that runs out in this trace may do so after it has touched something: only what comes
                     // after it is out of reach.
+                    if fails_alone && frame.left.at(Level::Here) < 0 && !gas_sources.is_unknown() {
+                        return Event::Starved;
+                    }
                     if *gas_left == 0 {
                         frame.base = base;
                         return Event::OutOfGas;
-                    }
-                    if fails_alone && frame.left.at(Level::Here) < 0 && !gas_sources.is_unknown() {
-                        return Event::Starved;
                     }
                     self.ticks = self.ticks.wrapping_add(1);
                     if self.ticks & TICKS == 0 && (self.limits.stop)() {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::Limits;
 use super::codes::{CodeCache, CodesAtHand, Runnable};
 use super::frame::{Frame, Frames};
-use super::gas::GasSchedule;
+use super::gas::{GasSchedule, Level, UNBOUNDED};
 use super::ledger::Ledger;
 use super::recipe::{RecipesAtHand, Replay, Trail};
 use super::taint::Taint;
@@ -40,6 +40,8 @@ pub(super) struct Path {
     pub waiting: Frames,
     /// The gas that the instructions may still cost, at the least that they do cost.
     pub gas_left: u64,
+    /// Whether more may be left than that: a frame has halted, and how much it had burned by then is not known.
+    pub may_have_more: bool,
     /// What made instructions cost more or less on this state than they may on another; unknown where gas is not
     /// counted to the unit.
     pub gas_sources: Taint,
@@ -51,6 +53,29 @@ impl Path {
     /// Whether the gas that is left on the state at hand is known to the unit.
     pub(super) fn knows_gas(&self) -> bool {
         !self.gas_sources.is_unknown()
+    }
+
+    /// Whether the frame on top is sure to be out of gas, which it alone may be.
+    pub(super) fn is_starved(&self) -> bool {
+        self.frame.fails_alone() && self.frame.left.at(Level::Here) < 0 && self.knows_gas()
+    }
+
+    /// Puts a frame on top.
+    pub(super) fn enter(&mut self, mut next: Box<Frame>) {
+        next.outset = self.gas_left;
+        self.waiting.push(std::mem::replace(&mut self.frame, next));
+    }
+
+    /// Counts what a frame that has halted has burned instead of what its instructions would have cost: where it ran out of
+    /// gas is not known, so that it may have been followed further than it came.
+    pub(super) fn burn(&mut self, halted: &Frame) {
+        let taken = u64::try_from(halted.taken.at(Level::Here)).unwrap_or(0);
+        if self.knows_gas() {
+            let burned = if taken < UNBOUNDED { taken } else { 0 };
+            self.gas_left = self.gas_left.max(halted.outset.saturating_sub(burned));
+        } else {
+            self.may_have_more = true;
+        }
     }
 }
 
@@ -174,11 +199,7 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
                 Event::Fork { other, pc, taint } => self.fork(path, other, pc, taint),
                 Event::Computed { target, pc } => self.land(path, &slice, target, pc),
                 Event::OutOfGas => self.run_out(path),
-                Event::Starved => {
-                    let enough = self.had_enough(path);
-                    debug_assert!(!enough, "it is known to have too little");
-                    self.finish(path, Event::Halt)
-                }
+                Event::Starved => self.starve(path),
                 Event::Abandon => false,
                 end => self.finish(path, end),
             };
@@ -238,10 +259,21 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
         }
         let all_lean = |frames: &Frames| frames.iter().all(|frame| frame.slice.variant == Variant::Lean);
         let bounded = self.tx.gas_limit > super::MAX_GAS;
-        if bounded || path.frame.slice.variant == Variant::Strict || !all_lean(&path.waiting) {
+        if bounded
+            || path.may_have_more
+            || path.frame.slice.variant == Variant::Strict
+            || !all_lean(&path.waiting)
+        {
             self.ledger.fall_short(ShortfallReason::StepBudget, path.frame.place(0));
         }
         false
+    }
+
+    /// Ends the frame on top, which is sure to be out of gas.
+    pub(super) fn starve(&mut self, path: &mut Path) -> bool {
+        let enough = self.had_enough(path);
+        debug_assert!(!enough, "it is known to have too little");
+        self.finish(path, Event::Halt)
     }
 
     /// Goes on at a computed target.

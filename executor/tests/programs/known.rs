@@ -251,6 +251,18 @@ pub(crate) fn known() -> Vec<Known> {
             it.holder(PERSON).nonce = u64::MAX;
             it.code(FIRST, &[push(PERSON), vec![op::EXTCODESIZE], load_if(false)].concat());
         }),
+        same("what a frame does that is out of gas costs its caller nothing", 600_000, |it| {
+            let again = call(SECOND, &[op::GAS], &[op::PUSH0]);
+            it.code(SECOND, &[&[op::PUSH0, op::PUSH0, op::SSTORE][..], &again, &[op::POP]].concat());
+            let mut code = call(SECOND, &[op::GAS], &[op::PUSH0]);
+            code.push(op::POP);
+            // Takes most of what is left by then, and stores.
+            code.extend([op::PUSH2, 0x3a, 0x98]);
+            let turn = code.len() as u8;
+            code.extend([op::JUMPDEST, op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, turn, op::JUMPI]);
+            code.extend(stores(1));
+            it.code(FIRST, &code);
+        }),
         same("calls go 1024 deep and no deeper", 4_000_000, |it| {
             it.spec = SpecId::HOMESTEAD;
             (it.block.prevrandao, it.block.blob_excess_gas_and_price) = (None, None);
