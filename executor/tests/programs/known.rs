@@ -259,7 +259,17 @@ pub(crate) fn known() -> Vec<Known> {
             // Takes most of what is left by then, and stores.
             code.extend([op::PUSH2, 0x3a, 0x98]);
             let turn = code.len() as u8;
-            code.extend([op::JUMPDEST, op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, turn, op::JUMPI]);
+            code.extend([
+                op::JUMPDEST,
+                op::PUSH1,
+                1,
+                op::SWAP1,
+                op::SUB,
+                op::DUP1,
+                op::PUSH1,
+                turn,
+                op::JUMPI,
+            ]);
             code.extend(stores(1));
             it.code(FIRST, &code);
         }),
