@@ -165,8 +165,12 @@ pub fn projects_below(folder: &Path) -> Vec<PathBuf> {
 
 /// The content of a file: text as UTF-8, and all else as it is.
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    let bytes = read_bounded(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let bytes = bytes.map_err(|(head, size)| raw::refuse(&path.display().to_string(), &head, size))?;
+    let bytes = match read_bounded(path).map_err(|source| Error::Read { path: path.to_owned(), source })? {
+        Bounded::Whole(bytes) => bytes,
+        Bounded::TooLarge { head, size } => {
+            return Err(raw::refuse(&path.display().to_string(), &head, size));
+        }
+    };
     let read = match decoded(&path.display().to_string(), &bytes)? {
         Cow::Borrowed(rest) if rest.len() == bytes.len() => None,
         read => Some(read.into_owned()),
@@ -174,9 +178,19 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(read.unwrap_or(bytes))
 }
 
+/// What was read of a file.
+enum Bounded {
+    Whole(Vec<u8>),
+    /// Of a file that is too large: how it begins, and its size in bytes.
+    TooLarge {
+        head: Vec<u8>,
+        size: usize,
+    },
+}
+
 /// The bytes of a file, unless it is larger than any code is and does not look like JSON: then how it begins, and its
 /// size. A build of a large project may be as large as it likes; an image of a disk is not read only to be refused.
-fn read_bounded(path: &Path) -> io::Result<Result<Vec<u8>, (Vec<u8>, usize)>> {
+fn read_bounded(path: &Path) -> io::Result<Bounded> {
     /// Longer than what comes before the JSON in the output of any tool.
     const HEAD: u64 = 64 * 1024;
     let mut file = fs::File::open(path)?;
@@ -185,11 +199,11 @@ fn read_bounded(path: &Path) -> io::Result<Result<Vec<u8>, (Vec<u8>, usize)>> {
     if size > raw::MAX_FILE {
         file.by_ref().take(HEAD).read_to_end(&mut bytes)?;
         if !bytes.contains(&b'{') {
-            return Ok(Err((bytes, usize::try_from(size).unwrap_or(usize::MAX))));
+            return Ok(Bounded::TooLarge { head: bytes, size: usize::try_from(size).unwrap_or(usize::MAX) });
         }
     }
     file.read_to_end(&mut bytes)?;
-    Ok(Ok(bytes))
+    Ok(Bounded::Whole(bytes))
 }
 
 /// The content of a file that holds nothing but text.
