@@ -59,6 +59,29 @@ pub(crate) enum Presence {
     Present,
 }
 
+impl Presence {
+    pub(crate) fn of(info: Option<&AccountInfo>) -> Self {
+        match info {
+            None => Self::Absent,
+            Some(info) if info.is_empty() => Self::Empty,
+            Some(_) => Self::Present,
+        }
+    }
+
+    /// Whether code cannot tell the two apart by the rules of a fork.
+    pub(crate) fn same(self, other: Self, spec: SpecId) -> bool {
+        let tell = |it| match it {
+            Self::Empty
+                if spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && !spec.is_enabled_in(SpecId::PRAGUE) =>
+            {
+                Self::Absent
+            }
+            it => it,
+        };
+        tell(self) == tell(other)
+    }
+}
+
 /// A slot that was read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlotRead {
@@ -69,16 +92,6 @@ pub(crate) struct SlotRead {
     pub(crate) written: bool,
     /// The instruction that loaded it first; zero if that was no load.
     pub(crate) site: LoadSite,
-}
-
-impl Presence {
-    pub(crate) fn of(info: Option<&AccountInfo>) -> Self {
-        match info {
-            None => Self::Absent,
-            Some(info) if info.is_empty() => Self::Empty,
-            Some(_) => Self::Present,
-        }
-    }
 }
 
 impl ReadLog {
@@ -117,21 +130,6 @@ impl AccountRead {
 /// The hash of an account's code; that of nothing where there is none.
 pub(crate) fn code_hash(info: Option<&AccountInfo>) -> B256 {
     info.map(|info| info.code_hash).filter(|hash| !hash.is_zero()).unwrap_or(KECCAK256_EMPTY)
-}
-
-impl Presence {
-    /// Whether code can tell the two apart by the rules of a fork.
-    pub(crate) fn same(self, other: Self, spec: SpecId) -> bool {
-        let tell = |it| match it {
-            Self::Empty
-                if spec.is_enabled_in(SpecId::SPURIOUS_DRAGON) && !spec.is_enabled_in(SpecId::PRAGUE) =>
-            {
-                Self::Absent
-            }
-            it => it,
-        };
-        tell(self) == tell(other)
-    }
 }
 
 /// A place in a code that loads a word. Two places may have the same number: it only says where to look more closely.
