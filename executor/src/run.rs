@@ -380,7 +380,7 @@ impl Executor {
             let reading = read_ahead.and_then(|read_ahead| {
                 std::thread::Builder::new().spawn_scoped(scope, || read_ahead(&scene)).ok()
             });
-            let help = || shared.help(&mut Worker::new(rules, state, &store, &fees));
+            let help = || shared.help(&mut Worker::new(rules, state, &store, &fees).ended_by(over));
             let mut helpers = Vec::new();
             let mut start = || {
                 // Without a helper there is less help, that is all.
@@ -393,6 +393,9 @@ impl Executor {
             let trial = (!is_sure && threads > 1).then(|| Trial::new(transactions, estimate, &mut start));
             let committed = guarded(0, || {
                 let mut worker = Worker::new(rules, state, &store, &fees);
+                if let Some(cancel) = watch.cancel {
+                    worker = worker.ended_by(cancel);
+                }
                 committer.run(&mut worker, trial)
             });
             shared.close();

@@ -18,6 +18,8 @@ pub(crate) use self::{
     log::{AccountRead, BalanceNeed, Check, LoadSite, Presence, Side, SlotRead, WordDelta, code_hash},
 };
 
+use std::sync::atomic::AtomicBool;
+
 use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::{Database, DatabaseRef, bytecode::Bytecode, primitives::hardfork::SpecId, state::AccountInfo};
 use rustc_hash::FxHashMap;
@@ -51,7 +53,12 @@ pub(crate) struct View<'a, D> {
     pub(crate) hashes: Hashes,
     /// Where words are that may only be added to.
     pub(crate) following: Following,
+    /// Ends the transaction that runs when it is set.
+    pub(crate) stop: &'a AtomicBool,
 }
+
+/// What ends nothing.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// A code that a thread has run, and how often.
 #[derive(Debug)]
@@ -107,6 +114,7 @@ impl<'a, D: DatabaseRef> View<'a, D> {
             codes: FxHashMap::default(),
             hashes: Hashes::default(),
             following: Following::default(),
+            stop: &NEVER,
         }
     }
 

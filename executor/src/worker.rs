@@ -14,6 +14,7 @@ mod transfer;
 use std::{
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -92,6 +93,12 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
             single: Box::default(),
             watchings: 0,
         }
+    }
+
+    /// Lets a flag end what runs, within some hundreds of instructions.
+    pub(crate) fn ended_by(mut self, stop: &'a AtomicBool) -> Self {
+        self.evm.ctx.journaled_state.database.stop = stop;
+        self
     }
 
     /// Says where to look for words that are only added to.
@@ -212,7 +219,10 @@ impl<'a, D: DatabaseRef> Worker<'a, D> {
             // Whatever state the engine is in, it is not used again.
             let view = self.view();
             let (state, store, fees, spec) = (view.state, view.store(), view.fees, view.spec);
-            self.evm = build(self.rules, View::new(state, store, fees, spec));
+            let stop = view.stop;
+            let mut view = View::new(state, store, fees, spec);
+            view.stop = stop;
+            self.evm = build(self.rules, view);
             self.watchings = 0;
             Err(Failure::Panic(message(panic.as_ref())))
         })

@@ -36,7 +36,7 @@ impl<'r> Rehearsal<'r> {
         Self {
             scene,
             peek,
-            worker: Worker::new(scene.rules, peek, scene.store, scene.fees),
+            worker: Worker::new(scene.rules, peek, scene.store, scene.fees).ended_by(scene.over),
             is_known: vec![false; scene.transactions.len()],
             due: Instant::now(),
             in_vain: 0,

@@ -248,6 +248,9 @@ impl<'b, 'a, E: std::error::Error + 'static> Committer<'b, 'a, E> {
         let executed = worker.run_in_turn(index, &transaction.env);
         let number = index as usize;
         executed.map_err(|failure| match failure {
+            Failure::Engine(_) if self.watch.cancelled() => {
+                ExecuteError::Cancelled { committed: self.results.len() }
+            }
             Failure::Invalid(reason) => {
                 ExecuteError::InvalidTransaction { index: number, sender: transaction.env.caller, reason }
             }

@@ -1,14 +1,18 @@
-//! Instructions that see a balance, or pay from one, say so; what they do stays revm's.
+//! Instructions that see a balance, or pay from one, say so, and loops end when they are told to; what else they do stays
+//! revm's.
 //!
 //! An account that is merely loaded, because it is called or paid to, has its balance read by revm as well. Only with
 //! the reports from here can an execution tell that its outcome does not depend on it.
+
+use std::sync::atomic::Ordering;
 
 use alloy_primitives::{Address, B256, U256};
 use revm::{
     DatabaseRef,
     bytecode::opcode,
+    context_interface::context::ContextError,
     interpreter::{
-        Instruction, InstructionExecResult,
+        Instruction, InstructionExecResult, InstructionResult,
         instructions::{InstructionTable, contract, host, instruction_table},
         interpreter::EthInterpreter,
         interpreter_types::InputsTr as _,
@@ -27,6 +31,7 @@ struct Instructions;
 impl<'a, D: DatabaseRef + 'a> InstructionSet<'a, D> for Instructions {
     const TABLE: InstructionTable<EthInterpreter, Host<'a, D>> = {
         let mut table = instruction_table::<EthInterpreter, Host<'a, D>>();
+        table[opcode::JUMPDEST as usize] = Instruction::new(jump_destination);
         table[opcode::KECCAK256 as usize] = Instruction::new(keccak256);
         table[opcode::SLOAD as usize] = Instruction::new(follow::load::<D, Self>);
         table[opcode::SSTORE as usize] = Instruction::new(follow::store);
@@ -45,6 +50,16 @@ impl<'a, D: DatabaseRef + 'a> InstructionSet<'a, D> for Instructions {
 pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut Engine<'a, D>) {
     *evm.instruction.instruction_table_mut() = <Instructions as InstructionSet<'a, D>>::TABLE;
     evm.ctx.journaled_state.database.following.gas = *evm.instruction.gas_table();
+}
+
+/// Code that goes on for long comes by here again and again: a transaction of a whole block's gas takes many times as
+/// long as whoever calls an execution off is to wait.
+fn jump_destination<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
+    if at.host.journaled_state.database.stop.load(Ordering::Relaxed) {
+        at.host.error = Err(ContextError::Custom("it was called off".to_owned()));
+        return Err(InstructionResult::FatalExternalError);
+    }
+    Ok(())
 }
 
 fn balance<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
