@@ -54,6 +54,7 @@ pub(crate) fn listen<'a, D: DatabaseRef>(evm: &mut Engine<'a, D>) {
 
 /// Code that goes on for long comes by here again and again: a transaction of a whole block's gas takes many times as
 /// long as whoever calls an execution off is to wait.
+#[expect(clippy::needless_pass_by_value, reason = "the table of instructions hands it over by value")]
 fn jump_destination<D: DatabaseRef>(at: At<'_, '_, D>) -> InstructionExecResult {
     if at.host.journaled_state.database.stop.load(Ordering::Relaxed) {
         at.host.error = Err(ContextError::Custom("it was called off".to_owned()));
