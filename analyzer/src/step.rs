@@ -283,21 +283,6 @@ impl Machine<'_> {
                     self.builder.keccak(pieces)
                 }
             }
-            op::ADDRESS => self.builder.environment(Environment::Address),
-            op::ORIGIN => self.builder.environment(Environment::Origin),
-            op::CALLER => self.builder.environment(Environment::Caller),
-            op::CALLVALUE => self.builder.environment(Environment::CallValue),
-            op::CALLDATASIZE => self.builder.environment(Environment::CalldataSize),
-            op::GASPRICE => self.builder.environment(Environment::GasPrice),
-            op::COINBASE => self.builder.environment(Environment::Coinbase),
-            op::TIMESTAMP => self.builder.environment(Environment::Timestamp),
-            op::NUMBER => self.builder.environment(Environment::Number),
-            op::DIFFICULTY => self.builder.environment(Environment::PrevRandao),
-            op::GASLIMIT => self.builder.environment(Environment::GasLimit),
-            op::CHAINID => self.builder.environment(Environment::ChainId),
-            op::BASEFEE => self.builder.environment(Environment::BaseFee),
-            op::BLOBBASEFEE => self.builder.environment(Environment::BlobBaseFee),
-            op::SLOTNUM => self.builder.environment(Environment::OtherBlock),
             op::CALLDATALOAD => {
                 let offset = pop(state)?;
                 self.builder.calldata_word(offset)
@@ -326,17 +311,7 @@ impl Machine<'_> {
                 };
                 self.builder.leaf(node)
             }
-            op::BALANCE | op::SELFBALANCE => {
-                let address = if opcode == op::BALANCE {
-                    let word = pop(state)?;
-                    self.address_word(word)
-                } else {
-                    self.builder.environment(Environment::Address)
-                };
-                let value = self.builder.leaf(Word::Balance { address, epoch: state.balance_epoch });
-                self.event(pc, EventKind::Balance { address, value });
-                value
-            }
+            op::BALANCE | op::SELFBALANCE => self.balance(state, pc, opcode)?,
             op::MLOAD => {
                 let offset = pop(state)?;
                 let size = self.builder.number(32);
@@ -350,25 +325,7 @@ impl Machine<'_> {
             op::TLOAD => return self.load(state, pc, Space::Transient),
             op::SSTORE => return self.store(state, pc, Space::Storage),
             op::TSTORE => return self.store(state, pc, Space::Transient),
-            op::MSTORE | op::MSTORE8 => {
-                let (offset, word) = (pop(state)?, pop(state)?);
-                let loaded =
-                    Sources::STORAGE.with(Sources::TRANSIENT).with(Sources::BALANCE).with(Sources::PHI);
-                if self.builder.expressions.sources(word).intersects(loaded) {
-                    self.memory_words.push(word);
-                }
-                let size = self.builder.number(if opcode == op::MSTORE { 32 } else { 1 });
-                let (at, _) = self.region(state, offset, size)?;
-                let node = self.node;
-                let mut cx =
-                    Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
-                if opcode == op::MSTORE {
-                    Rc::make_mut(&mut state.memory).store_word(&mut cx, at, word);
-                } else {
-                    Rc::make_mut(&mut state.memory).store_byte(&mut cx, at, word);
-                }
-                return Ok(());
-            }
+            op::MSTORE | op::MSTORE8 => return self.store_memory(state, pc, opcode),
             op::CALLDATACOPY | op::CODECOPY | op::RETURNDATACOPY | op::MCOPY => {
                 let (to, from, length) = (pop(state)?, pop(state)?, pop(state)?);
                 return self.copy(state, pc, opcode, to, from, length);
@@ -379,34 +336,72 @@ impl Machine<'_> {
                 self.builder.leaf(Word::CodeSize(account));
                 return self.copy(state, pc, opcode, to, from, length);
             }
-            op::LOG0..=op::LOG4 => {
-                let (at, length) = self.range(state)?;
-                let (mut words, lost) = self.words_in(state, pc, at, length);
-                for _ in 0..opcode - op::LOG0 {
-                    words.push(pop(state)?);
-                }
-                self.event(pc, EventKind::Log { words, lost });
-                return Ok(());
-            }
-            op::CREATE | op::CREATE2 => {
-                let _value = pop(state)?;
-                let (at, length) = self.range(state)?;
-                let salt = if opcode == op::CREATE2 { Some(pop(state)?) } else { None };
-                let (words, lost) = self.words_in(state, pc, at, length);
-                let site = self.site(pc);
-                let address = self.builder.leaf(Word::Created(site));
-                self.event(pc, EventKind::Create { salt, address, words, lost });
-                leave(state, site);
-                address
-            }
+            op::LOG0..=op::LOG4 => return self.log(state, pc, opcode - op::LOG0),
+            op::CREATE | op::CREATE2 => self.create(state, pc, opcode)?,
             op::CALL => return self.call(state, pc, CallKind::Call),
             op::CALLCODE => return self.call(state, pc, CallKind::CallCode),
             op::DELEGATECALL => return self.call(state, pc, CallKind::DelegateCall),
             op::STATICCALL => return self.call(state, pc, CallKind::StaticCall),
-            _ => return self.other(state, pc, opcode),
+            _ => match environment(opcode) {
+                Some(word) => self.builder.environment(word),
+                None => return self.other(state, pc, opcode),
+            },
         };
         self.push(state, pc, word);
         Ok(())
+    }
+
+    fn store_memory(&mut self, state: &mut State, pc: Pc, opcode: u8) -> Result<(), Halt> {
+        let (offset, word) = (pop(state)?, pop(state)?);
+        let loaded = Sources::STORAGE.with(Sources::TRANSIENT).with(Sources::BALANCE).with(Sources::PHI);
+        if self.builder.expressions.sources(word).intersects(loaded) {
+            self.memory_words.push(word);
+        }
+        let size = self.builder.number(if opcode == op::MSTORE { 32 } else { 1 });
+        let (at, _) = self.region(state, offset, size)?;
+        let node = self.node;
+        let mut cx =
+            Context { builder: self.builder, small: &state.facts.small, order: self.order, node, pc };
+        if opcode == op::MSTORE {
+            Rc::make_mut(&mut state.memory).store_word(&mut cx, at, word);
+        } else {
+            Rc::make_mut(&mut state.memory).store_byte(&mut cx, at, word);
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, state: &mut State, pc: Pc, topics: u8) -> Result<(), Halt> {
+        let (at, length) = self.range(state)?;
+        let (mut words, lost) = self.words_in(state, pc, at, length);
+        for _ in 0..topics {
+            words.push(pop(state)?);
+        }
+        self.event(pc, EventKind::Log { words, lost });
+        Ok(())
+    }
+
+    fn create(&mut self, state: &mut State, pc: Pc, opcode: u8) -> Result<ExprId, Halt> {
+        let _value = pop(state)?;
+        let (at, length) = self.range(state)?;
+        let salt = if opcode == op::CREATE2 { Some(pop(state)?) } else { None };
+        let (words, lost) = self.words_in(state, pc, at, length);
+        let site = self.site(pc);
+        let address = self.builder.leaf(Word::Created(site));
+        self.event(pc, EventKind::Create { salt, address, words, lost });
+        leave(state, site);
+        Ok(address)
+    }
+
+    fn balance(&mut self, state: &mut State, pc: Pc, opcode: u8) -> Result<ExprId, Halt> {
+        let address = if opcode == op::BALANCE {
+            let word = pop(state)?;
+            self.address_word(word)
+        } else {
+            self.builder.environment(Environment::Address)
+        };
+        let value = self.builder.leaf(Word::Balance { address, epoch: state.balance_epoch });
+        self.event(pc, EventKind::Balance { address, value });
+        Ok(value)
     }
 
     /// An opcode with no meaning of its own here.
@@ -796,4 +791,26 @@ fn leave(state: &mut State, site: Site) {
 
 fn pop(state: &mut State) -> Result<ExprId, Halt> {
     state.stack.pop().ok_or(Halt)
+}
+
+/// The word of the call, the transaction or the block that an instruction puts on the stack, whatever lies there.
+fn environment(opcode: u8) -> Option<Environment> {
+    Some(match opcode {
+        op::ADDRESS => Environment::Address,
+        op::ORIGIN => Environment::Origin,
+        op::CALLER => Environment::Caller,
+        op::CALLVALUE => Environment::CallValue,
+        op::CALLDATASIZE => Environment::CalldataSize,
+        op::GASPRICE => Environment::GasPrice,
+        op::COINBASE => Environment::Coinbase,
+        op::TIMESTAMP => Environment::Timestamp,
+        op::NUMBER => Environment::Number,
+        op::DIFFICULTY => Environment::PrevRandao,
+        op::GASLIMIT => Environment::GasLimit,
+        op::CHAINID => Environment::ChainId,
+        op::BASEFEE => Environment::BaseFee,
+        op::BLOBBASEFEE => Environment::BlobBaseFee,
+        op::SLOTNUM => Environment::OtherBlock,
+        _ => return None,
+    })
 }

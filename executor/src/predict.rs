@@ -20,11 +20,11 @@ mod gas;
 mod frame;
 mod machine;
 mod gauge;
+mod price;
+mod precompile;
 mod call;
 mod interpret;
 mod create;
-mod price;
-mod precompile;
 mod answer;
 
 use std::cell::RefCell;
@@ -342,47 +342,7 @@ impl Predictor {
         };
         match frame {
             None => collect(&mut set, &first),
-            Some((mut frame, trail)) => {
-                let gas_left = tx.gas_limit.min(MAX_GAS).saturating_sub(21_000);
-                let trail = trail.map(|mut trail| {
-                    frame.call_data.set_call_data(&tx.data);
-                    frame.address_node = trail.node(RecipeNode::To);
-                    frame.caller_node = trail.node(RecipeNode::Frame(FrameWord::Origin));
-                    frame.value.node = trail.node(RecipeNode::Value);
-                    trail.transfer(frame.caller_node, frame.address_node, &frame.value);
-                    frame.trail_checkpoint = trail.checkpoint();
-                    Box::new(trail)
-                });
-                let gas_sources = machine.gas_sources();
-                let mut path = Path {
-                    touched: first,
-                    frame,
-                    waiting: Vec::new(),
-                    gas_left,
-                    may_have_more: false,
-                    gas_sources,
-                    trail,
-                };
-                machine.follow(&mut path);
-                machine.put_down(&mut path, gas_left);
-                collect(&mut set, &path.touched);
-                ways = 1;
-                while let Some(mut other) = machine.pending.pop() {
-                    if machine.stopped
-                        || machine.widen.is_some()
-                        || (machine.ledger.wants_signers && !machine.eager)
-                    {
-                        break;
-                    }
-                    machine.follow(&mut other);
-                    machine.put_down(&mut other, gas_left);
-                    collect(&mut set, &other.touched);
-                    ways += 1;
-                }
-                machine.spare.push(path.frame);
-                machine.spare.append(&mut path.waiting);
-                first = path.touched;
-            }
+            Some((frame, trail)) => (first, ways) = follow_ways(&mut machine, first, frame, trail, &mut set),
         }
         let eager = machine.eager;
         if let Some((root, recipe, subject)) = recorded
@@ -420,15 +380,52 @@ impl Predictor {
             }
             return (set, Some(Again::Signers));
         }
-        let ledger = &mut workspace.ledger;
-        set.accounts.append(&mut ledger.accounts);
-        set.depends_on.extend(ledger.sources.of(ledger.needed));
-        set.depends_on_environment.extend(ledger.sources.environment_of(ledger.needed));
-        set.incomplete.append(&mut ledger.shortfalls);
-        set.gas = (ledger.gas + intrinsic).min(tx.gas_limit);
+        workspace.ledger.hand_over(&mut set);
+        set.gas = (workspace.ledger.gas + intrinsic).min(tx.gas_limit);
         settle(&mut set, ways);
         (set, None)
     }
+}
+
+/// Follows all ways that a transaction may go, beginning with this frame, and adds what they touch. Returns what the first
+/// of them touched, and how many there were.
+fn follow_ways<D: DatabaseRef>(
+    machine: &mut PredictionMachine<'_, D>,
+    touched: TouchedState,
+    mut frame: Box<Frame>,
+    trail: Option<Trail>,
+    set: &mut AccessSet,
+) -> (TouchedState, usize) {
+    let gas_left = machine.tx.gas_limit.min(MAX_GAS).saturating_sub(21_000);
+    let trail = trail.map(|mut trail| {
+        frame.call_data.set_call_data(&machine.tx.data);
+        frame.address_node = trail.node(RecipeNode::To);
+        frame.caller_node = trail.node(RecipeNode::Frame(FrameWord::Origin));
+        frame.value.node = trail.node(RecipeNode::Value);
+        trail.transfer(frame.caller_node, frame.address_node, &frame.value);
+        frame.trail_checkpoint = trail.checkpoint();
+        Box::new(trail)
+    });
+    let gas_sources = machine.gas_sources();
+    let mut path =
+        Path { touched, frame, waiting: Vec::new(), gas_left, may_have_more: false, gas_sources, trail };
+    machine.follow(&mut path);
+    machine.put_down(&mut path, gas_left);
+    collect(set, &path.touched);
+    let mut ways = 1;
+    while let Some(mut other) = machine.pending.pop() {
+        let is_given_up = machine.stopped || machine.widen.is_some();
+        if is_given_up || (machine.ledger.wants_signers && !machine.eager) {
+            break;
+        }
+        machine.follow(&mut other);
+        machine.put_down(&mut other, gas_left);
+        collect(set, &other.touched);
+        ways += 1;
+    }
+    machine.spare.push(path.frame);
+    machine.spare.append(&mut path.waiting);
+    (path.touched, ways)
 }
 
 /// Sorts the lists of a set, which so many ways have added to, and leaves each element once.

@@ -18,11 +18,57 @@ use super::gas::{Asked, Given, Left, Level};
 
 use super::machine::{Event, Path, PredictionMachine};
 use super::node::{NodeId, RecipeNode, TouchKind};
+use super::precompile::Precompiled;
 use super::recipe::{Trail, TrailMark};
 use super::region::{MAX_MEMORY, Region};
 use super::taint::Taint;
 use super::touched_state::{AccountCode, AccountId, TouchedState, Warmth, Word};
 use crate::access_set::{AccountAccess, ShortfallReason};
+
+/// A call that is settled already: no frame is started for it.
+struct Settled {
+    /// Whether the path can be followed further.
+    goes_on: bool,
+}
+
+impl Settled {
+    /// Something is not known without which nothing more can be said.
+    const LOST: Self = Self { goes_on: false };
+}
+
+/// What a call instruction asks for.
+struct Request {
+    target: Word,
+    value: Word,
+    gas: Word,
+    /// Offset and length of what is handed over, in bytes.
+    input: (usize, usize),
+    /// Offset and length of where what comes back goes, in bytes.
+    output: (usize, usize),
+    /// Whether a failure of it is one of its caller too.
+    lean: bool,
+}
+
+impl Request {
+    /// Whether it may come with value.
+    fn carries_value(&self) -> bool {
+        !self.value.value.is_zero() || self.value.taint.is_unknown()
+    }
+
+    /// Whether the balance has to suffice for its value.
+    fn moves_value(&self, site: &CallSite) -> bool {
+        self.carries_value() && matches!(site.opcode, opcode::CALL | opcode::CALLCODE)
+    }
+}
+
+/// Whom a call reaches.
+struct Callee {
+    address: Address,
+    account: AccountId,
+    node: NodeId,
+    precompile: Option<Precompiled>,
+    code: Runnable,
+}
 
 /// How deep calls go.
 pub(super) const MAX_DEPTH: usize = 1_024;
@@ -30,182 +76,57 @@ pub(super) const MAX_DEPTH: usize = 1_024;
 impl<D: DatabaseRef> PredictionMachine<'_, D> {
     /// Starts a call, or settles it at once. False if the path cannot be followed any further.
     pub(super) fn call(&mut self, path: &mut Path, slice: &Slice, site: &CallSite, to: u16) -> bool {
-        let base = path.frame.base;
-        let word = |operand: Operand| read(&path.frame, slice, base, operand);
-        let (target, value, gas) = (word(site.target), word(site.value), word(site.gas));
-        let ranges = (word(site.input), word(site.input_length), word(site.output), word(site.output_length));
-        let place = path.frame.place(site.pc);
-        if !self.ledger.need(target.taint) {
-            self.ledger.fall_short_of(target.taint, ShortfallReason::UnknownTarget, place);
-            return false;
-        }
-        let (input, input_length, output, output_length) = ranges;
-        let taint = input.taint.union(input_length.taint).union(output.taint).union(output_length.taint);
-        if !self.ledger.need(taint) {
-            self.ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
-            return false;
-        }
-        if let Some(trail) = &mut path.trail {
-            for word in [input, input_length, output, output_length] {
-                trail.fix(&word);
-            }
-            if !value.taint.is_unknown() {
-                trail.branch(&value);
-            }
-        }
-        let (Some((input, input_length)), Some((output, output_length))) =
-            (range(input.value, input_length.value), range(output.value, output_length.value))
-        else {
-            return self.finish(path, Event::Halt);
-        };
-        let carries_value = !value.value.is_zero() || value.taint.is_unknown();
-        if path.frame.is_static && site.opcode == opcode::CALL {
-            if !self.ledger.need(value.taint) {
-                self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
-                return false;
-            }
-            if carries_value {
-                return self.finish(path, Event::Halt);
-            }
-        }
-        let end_of = |offset: usize, length: usize| if length > 0 { offset + length } else { 0 };
-        for end in [end_of(input, input_length), end_of(output, output_length)] {
-            if let Some(goes_on) = self.grow(path, end) {
-                return goes_on;
-            }
-        }
-        let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
+        self.start_call(path, slice, site, to).unwrap_or_else(|Settled { goes_on }| goes_on)
+    }
+
+    fn start_call(
+        &mut self,
+        path: &mut Path,
+        slice: &Slice,
+        site: &CallSite,
+        to: u16,
+    ) -> Result<bool, Settled> {
+        let request = self.request(path, slice, site)?;
         path.frame.resume = Resume {
-            to: base + usize::from(to),
-            output,
-            output_length,
+            to: path.frame.base + usize::from(to),
+            output: request.output.0,
+            output_length: request.output.1,
             success_required: site.success_required,
             ahead: site.ahead.into(),
         };
-        let code_address = target.address();
-        let is_call = site.opcode == opcode::CALL;
-        let keeps_self = !is_call && site.opcode != opcode::STATICCALL;
-        let moves_value = carries_value && matches!(site.opcode, opcode::CALL | opcode::CALLCODE);
-        let variant = if lean { Variant::Lean } else { Variant::Strict };
-        let code_account = path.touched.account(code_address);
-        self.ledger.accounts.push(AccountAccess::CodeRead(code_address));
-        let mut address_node = NodeId::CONSTANT;
-        if let Some(trail) = &mut path.trail {
-            address_node = trail.address(&target);
-            trail.touch(TouchKind::CodeRead, address_node);
-        }
-        let account = (code_account, address_node);
-        let precompile = self.precompile(&code_address);
-        self.pay_for_call(path, site, value, &target, code_account);
-        if path.is_starved() {
-            return self.starve(path);
-        }
-        let code = if precompile.is_some() {
-            Runnable::Nothing
-        } else {
-            let Some((code, delegate)) =
-                self.runnable(&mut path.touched, path.trail.as_deref_mut(), account, variant)
-            else {
-                self.ledger.fall_short(ShortfallReason::CodeUnavailable, place);
-                return false;
-            };
-            if let Some(warmth) = delegate {
-                path.frame.left.spend(self.schedule.params.warm_storage_read_cost());
-                path.frame.left.spend_each(self.schedule.account(warmth));
-            }
-            code
-        };
-        if carries_value {
+        let callee = self.callee(path, site, &request)?;
+        if request.carries_value() {
             self.rely_on_advance(path);
         }
-        let given = self.give(path, site, gas, carries_value, lean);
+        let given = self.give(path, site, request.gas, request.carries_value(), request.lean);
         path.frame.left.take(&given.taken);
-        if path.waiting.len() + 1 > MAX_DEPTH {
-            return self.settle_unused(path, &given, false);
-        }
-        // Whether the balance suffices: only a call whose failure goes unnoticed makes a difference by that.
-        if !lean && !self.ledger.need(value.taint) {
-            self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
-        }
-        if moves_value && !value.taint.is_unknown() {
-            let balance = path.touched.balance(path.frame.account, self.state, &mut self.ledger.sources);
-            self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
-            let suffices = balance.value >= value.value || balance.taint.is_unknown();
-            let matters = !lean || !suffices;
-            if let Some(trail) = &mut path.trail {
-                trail.touch(TouchKind::BalanceRead, path.frame.address_node);
-                if matters {
-                    let balance = Word { node: trail.balance(path.frame.address_node), ..balance };
-                    let falls_short = trail.binary(BinaryOp::Lt, &balance, &value);
-                    trail.require(falls_short, U256::from(balance.value < value.value));
-                }
-            }
-            if matters && !self.ledger.need(balance.taint.union(value.taint)) {
-                self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
-            }
-            if !suffices {
-                return self.settle_unused(path, &given, false);
-            }
+        if path.waiting.len() + 1 > MAX_DEPTH || !self.affords(path, site, &request) {
+            return Ok(self.settle_unused(path, &given, false));
         }
         let checkpoint = path.touched.checkpoint();
         let trail_checkpoint = path.trail.as_deref().map_or_else(TrailMark::default, Trail::checkpoint);
-        let may_move_value = is_call && (moves_value || !value.taint.is_clean());
-        if let Some(trail) = &mut path.trail {
-            if may_move_value {
-                trail.touch(TouchKind::BalanceDebit, path.frame.address_node);
-                trail.touch(TouchKind::BalanceCredit, address_node);
-                trail.transfer(path.frame.address_node, address_node, &value);
-            }
-            if !gas.taint.is_unknown() {
-                trail.fix(&gas);
-            }
-        }
-        if may_move_value {
-            self.transfer(&mut path.touched, path.frame.account, code_account, value);
-        }
-        if let Some(precompile) = precompile {
+        self.move_value(path, site, &request, &callee);
+        if let Some(precompile) = callee.precompile {
             if let Some(trail) = &mut path.trail {
-                trail.fix(&target);
+                trail.fix(&request.target);
             }
-            let settled = self.run_precompile(path, precompile, (input, input_length), &given, lean);
-            return settled.unwrap_or_else(|| {
+            let settled = self.run_precompile(path, precompile, request.input, &given, request.lean);
+            return Ok(settled.unwrap_or_else(|| {
                 path.touched.revert(checkpoint);
                 revert_trail(&mut path.trail, trail_checkpoint);
                 self.settle_empty(path, false)
-            });
+            }));
         }
-        let Runnable::Slice(callee) = code else {
+        let Runnable::Slice(code) = &callee.code else {
             if let Some(trail) = &mut path.trail {
-                let word =
-                    Word { node: trail.node(RecipeNode::IsPrecompile(address_node)), ..Word::default() };
-                trail.branch(&word);
+                let node = trail.node(RecipeNode::IsPrecompile(callee.node));
+                trail.branch(&Word { node, ..Word::default() });
             }
-            return self.settle_unused(path, &given, true);
+            return Ok(self.settle_unused(path, &given, true));
         };
-        let mut next = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&callee))));
-        next.start(callee);
-        next.call_data.take(&path.frame.memory, input, input_length, &mut self.ledger.marks);
+        let mut next = self.next_frame(path, site, &request, &callee, Arc::clone(code));
         next.checkpoint = checkpoint;
         next.trail_checkpoint = trail_checkpoint;
-        next.is_static = path.frame.is_static || site.opcode == opcode::STATICCALL;
-        if keeps_self {
-            next.account = path.frame.account;
-            next.address = path.frame.address;
-            next.address_node = path.frame.address_node;
-        } else {
-            next.account = code_account;
-            next.address = code_address;
-            next.address_node = address_node;
-        }
-        if site.opcode == opcode::DELEGATECALL {
-            next.caller = path.frame.caller;
-            next.caller_node = path.frame.caller_node;
-            next.value = path.frame.value;
-        } else {
-            next.caller = path.frame.address;
-            next.caller_node = path.frame.address_node;
-            next.value = value;
-        }
         next.give(given);
         if let Some(trail) = &mut path.trail
             && next.slice.selectors.contains_key(&next.selector())
@@ -214,10 +135,171 @@ impl<D: DatabaseRef> PredictionMachine<'_, D> {
             trail.fix_bytes(&next.call_data, 0, 4);
         }
         if !self.choose_entry(&mut next) {
-            return false;
+            return Ok(false);
         }
         path.enter(next);
-        true
+        Ok(true)
+    }
+
+    /// What a call asks for, once all of it is known that has to be, and memory reaches as far as it says.
+    fn request(&mut self, path: &mut Path, slice: &Slice, site: &CallSite) -> Result<Request, Settled> {
+        let base = path.frame.base;
+        let word = |operand: Operand| read(&path.frame, slice, base, operand);
+        let (target, value, gas) = (word(site.target), word(site.value), word(site.gas));
+        let ranges = [site.input, site.input_length, site.output, site.output_length].map(word);
+        let place = path.frame.place(site.pc);
+        if !self.ledger.need(target.taint) {
+            self.ledger.fall_short_of(target.taint, ShortfallReason::UnknownTarget, place);
+            return Err(Settled::LOST);
+        }
+        let taint = ranges.iter().fold(Taint::CLEAN, |taint, word| taint.union(word.taint));
+        if !self.ledger.need(taint) {
+            self.ledger.fall_short_of(taint, ShortfallReason::UnknownMemory, place);
+            return Err(Settled::LOST);
+        }
+        if let Some(trail) = &mut path.trail {
+            for word in &ranges {
+                trail.fix(word);
+            }
+            if !value.taint.is_unknown() {
+                trail.branch(&value);
+            }
+        }
+        let [input, input_length, output, output_length] = ranges.map(|word| word.value);
+        let (Some(input), Some(output)) = (range(input, input_length), range(output, output_length)) else {
+            return Err(Settled { goes_on: self.finish(path, Event::Halt) });
+        };
+        let lean = path.frame.slice.variant == Variant::Lean && site.success_required;
+        let request = Request { target, value, gas, input, output, lean };
+        if path.frame.is_static && site.opcode == opcode::CALL {
+            if !self.ledger.need(value.taint) {
+                self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
+                return Err(Settled::LOST);
+            }
+            if request.carries_value() {
+                return Err(Settled { goes_on: self.finish(path, Event::Halt) });
+            }
+        }
+        for (offset, length) in [input, output] {
+            let end = if length > 0 { offset + length } else { 0 };
+            if let Some(goes_on) = self.grow(path, end) {
+                return Err(Settled { goes_on });
+            }
+        }
+        Ok(request)
+    }
+
+    /// Whom a call reaches and what that runs, once the call is paid for.
+    fn callee(&mut self, path: &mut Path, site: &CallSite, request: &Request) -> Result<Callee, Settled> {
+        let address = request.target.address();
+        let account = path.touched.account(address);
+        self.ledger.accounts.push(AccountAccess::CodeRead(address));
+        let mut node = NodeId::CONSTANT;
+        if let Some(trail) = &mut path.trail {
+            node = trail.address(&request.target);
+            trail.touch(TouchKind::CodeRead, node);
+        }
+        let precompile = self.precompile(&address);
+        self.pay_for_call(path, site, request.value, &request.target, account);
+        if path.is_starved() {
+            return Err(Settled { goes_on: self.starve(path) });
+        }
+        if precompile.is_some() {
+            return Ok(Callee { address, account, node, precompile, code: Runnable::Nothing });
+        }
+        let variant = if request.lean { Variant::Lean } else { Variant::Strict };
+        let runnable = self.runnable(&mut path.touched, path.trail.as_deref_mut(), (account, node), variant);
+        let Some((code, delegate)) = runnable else {
+            self.ledger.fall_short(ShortfallReason::CodeUnavailable, path.frame.place(site.pc));
+            return Err(Settled::LOST);
+        };
+        if let Some(warmth) = delegate {
+            path.frame.left.spend(self.schedule.params.warm_storage_read_cost());
+            path.frame.left.spend_each(self.schedule.account(warmth));
+        }
+        Ok(Callee { address, account, node, precompile, code })
+    }
+
+    /// Whether the balance suffices for what the call carries: only a call whose failure goes unnoticed makes a
+    /// difference by that.
+    fn affords(&mut self, path: &mut Path, site: &CallSite, request: &Request) -> bool {
+        let (lean, value, place) = (request.lean, request.value, path.frame.place(site.pc));
+        if !lean && !self.ledger.need(value.taint) {
+            self.ledger.fall_short_of(value.taint, ShortfallReason::UnknownTarget, place);
+        }
+        if !request.moves_value(site) || value.taint.is_unknown() {
+            return true;
+        }
+        let balance = path.touched.balance(path.frame.account, self.state, &mut self.ledger.sources);
+        self.ledger.accounts.push(AccountAccess::BalanceRead(path.frame.address));
+        let suffices = balance.value >= value.value || balance.taint.is_unknown();
+        let matters = !lean || !suffices;
+        if let Some(trail) = &mut path.trail {
+            trail.touch(TouchKind::BalanceRead, path.frame.address_node);
+            if matters {
+                let balance = Word { node: trail.balance(path.frame.address_node), ..balance };
+                let falls_short = trail.binary(BinaryOp::Lt, &balance, &value);
+                trail.require(falls_short, U256::from(balance.value < value.value));
+            }
+        }
+        if matters && !self.ledger.need(balance.taint.union(value.taint)) {
+            self.ledger.fall_short_of(balance.taint, ShortfallReason::UnknownTarget, place);
+        }
+        suffices
+    }
+
+    /// Hands the value of a call over to its callee, if it may have any.
+    fn move_value(&mut self, path: &mut Path, site: &CallSite, request: &Request, callee: &Callee) {
+        let value = request.value;
+        let may_move = site.opcode == opcode::CALL && (request.moves_value(site) || !value.taint.is_clean());
+        if let Some(trail) = &mut path.trail {
+            if may_move {
+                trail.touch(TouchKind::BalanceDebit, path.frame.address_node);
+                trail.touch(TouchKind::BalanceCredit, callee.node);
+                trail.transfer(path.frame.address_node, callee.node, &value);
+            }
+            if !request.gas.taint.is_unknown() {
+                trail.fix(&request.gas);
+            }
+        }
+        if may_move {
+            self.transfer(&mut path.touched, path.frame.account, callee.account, value);
+        }
+    }
+
+    /// The frame that a callee's code runs in.
+    fn next_frame(
+        &mut self,
+        path: &Path,
+        site: &CallSite,
+        request: &Request,
+        callee: &Callee,
+        code: Arc<Slice>,
+    ) -> Box<Frame> {
+        let mut next = self.spare.pop().unwrap_or_else(|| Box::new(blank(Arc::clone(&code))));
+        next.start(code);
+        let (offset, length) = request.input;
+        next.call_data.take(&path.frame.memory, offset, length, &mut self.ledger.marks);
+        next.is_static = path.frame.is_static || site.opcode == opcode::STATICCALL;
+        if matches!(site.opcode, opcode::CALL | opcode::STATICCALL) {
+            next.account = callee.account;
+            next.address = callee.address;
+            next.address_node = callee.node;
+        } else {
+            next.account = path.frame.account;
+            next.address = path.frame.address;
+            next.address_node = path.frame.address_node;
+        }
+        if site.opcode == opcode::DELEGATECALL {
+            next.caller = path.frame.caller;
+            next.caller_node = path.frame.caller_node;
+            next.value = path.frame.value;
+        } else {
+            next.caller = path.frame.address;
+            next.caller_node = path.frame.address_node;
+            next.value = request.value;
+        }
+        next
     }
 
     /// Lets a frame start where its selector leads. False if the selector is not known.

@@ -4,9 +4,9 @@
 //! are carried along; where a path is written down, every operation says so as well. Nothing is called from here: what
 //! concerns other frames is an event. What each operation does stands by family in the files below.
 
-mod gas;
 mod words;
 mod memory;
+mod gas;
 mod storage;
 mod frame_words;
 mod query;

@@ -6,7 +6,7 @@ use alloy_primitives::{B256, Selector};
 
 use super::memo::ResultMemo;
 use super::taint::{Marks, Sources, Taint};
-use crate::access_set::{AccountAccess, Shortfall, ShortfallReason};
+use crate::access_set::{AccessSet, AccountAccess, Shortfall, ShortfallReason};
 
 /// How many shortfalls of one transaction are told apart.
 const MAX_SHORTFALLS: usize = 64;
@@ -50,6 +50,14 @@ impl Ledger {
         self.accounts.clear();
         self.wants_signers = false;
         self.gas = 0;
+    }
+
+    /// Adds what was written down to what is said of a transaction.
+    pub(super) fn hand_over(&mut self, set: &mut AccessSet) {
+        set.accounts.append(&mut self.accounts);
+        set.depends_on.extend(self.sources.of(self.needed));
+        set.depends_on_environment.extend(self.sources.environment_of(self.needed));
+        set.incomplete.append(&mut self.shortfalls);
     }
 
     /// Notes that the word with these sources decides something. False if it is not known.
