@@ -4,6 +4,12 @@
 //! successful end. Nothing here looks into what a node does. A node that cannot be reached dominates nothing and is
 //! dominated by nothing.
 
+use petgraph::{
+    algo::{dominators::simple_fast, kosaraju_scc},
+    graph::{DiGraph, NodeIndex},
+    visit::{Dfs, Reversed},
+};
+
 use crate::graph::{Exit, Graph};
 
 /// What the edges of a graph say about its nodes.
@@ -21,24 +27,23 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn new(graph: &Graph) -> Self {
-        let count = graph.nodes.len();
-        let forward = Edges::of(graph);
-        let backward = forward.reversed();
-        let live = reachable(&backward, count as u32);
-        let search = Search::new(&forward);
-        let immediate = search.immediate_dominators(&backward);
-        let mut always = vec![false; count + 1];
-        let mut at = search.numbers[count];
-        while at != NONE {
-            always[search.nodes[at as usize] as usize] = true;
-            at = if at == 0 { NONE } else { immediate[at as usize] };
+        let flow = flow(graph);
+        let (start, end) = (NodeIndex::new(0), NodeIndex::new(graph.nodes.len()));
+        let mut live = vec![false; flow.node_count()];
+        let mut backward = Dfs::new(Reversed(&flow), end);
+        while let Some(node) = backward.next(Reversed(&flow)) {
+            live[node.index()] = true;
         }
-        Self {
-            live,
-            always,
-            repeated: if search.has_cycle { cyclic(&forward) } else { vec![false; count + 1] },
-            dominated: intervals(&search, &immediate),
+        let dominators = simple_fast(&flow, start);
+        let mut always = vec![false; flow.node_count()];
+        for node in dominators.dominators(end).into_iter().flatten() {
+            always[node.index()] = true;
         }
+        let above: Vec<Option<u32>> = flow
+            .node_indices()
+            .map(|node| dominators.immediate_dominator(node).map(|node| node.index() as u32))
+            .collect();
+        Self { live, always, repeated: cyclic(&flow), dominated: intervals(&above) }
     }
 
     /// The nodes reached by edges that are none of `closed`, if no success is among them, nor any place from where
@@ -75,256 +80,76 @@ impl Shape {
     }
 }
 
-/// No node.
-const NONE: u32 = u32::MAX;
+/// The edges of the graph, and the node more that stands for success.
+type Flow = DiGraph<(), (), u32>;
 
-/// Edges grouped by the node that they leave.
-struct Edges {
-    /// Where the targets of each node start; one entry more than there are nodes.
-    starts: Vec<u32>,
-    targets: Vec<u32>,
-}
-
-impl Edges {
-    fn of(graph: &Graph) -> Self {
-        let end = graph.nodes.len() as u32;
-        let stopped = !graph.incomplete.is_empty();
-        let mut starts = Vec::with_capacity(graph.nodes.len() + 2);
-        let mut targets = Vec::with_capacity(2 * graph.nodes.len());
-        for node in &graph.nodes {
-            starts.push(targets.len() as u32);
+fn flow(graph: &Graph) -> Flow {
+    let end = NodeIndex::new(graph.nodes.len());
+    let stopped = !graph.incomplete.is_empty();
+    let mut flow = Flow::with_capacity(graph.nodes.len() + 1, 2 * graph.nodes.len());
+    for _ in 0..=graph.nodes.len() {
+        flow.add_node(());
+    }
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let from = NodeIndex::new(index);
+        for &to in &node.successors {
             // Many nodes lead to one that only fails, from where nothing follows: it would cost most and tell nothing.
-            targets.extend(node.successors.iter().filter(|to| {
-                let to = &graph.nodes[**to as usize];
-                to.exit != Exit::Failure || !to.events.is_empty()
-            }));
-            let open = match node.exit {
-                Exit::Success { .. } | Exit::Unresolved | Exit::Open => true,
-                // The budget ended before the successors were made.
-                Exit::Jump | Exit::Branch { .. } => stopped && node.successors.len() < 2,
-                Exit::Failure => false,
-            };
-            if open {
-                targets.push(end);
+            let target = &graph.nodes[to as usize];
+            if target.exit != Exit::Failure || !target.events.is_empty() {
+                flow.add_edge(from, to.into(), ());
             }
         }
-        starts.extend([targets.len() as u32; 2]);
-        Self { starts, targets }
-    }
-
-    fn nodes(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    fn from(&self, node: u32) -> &[u32] {
-        &self.targets[self.starts[node as usize] as usize..self.starts[node as usize + 1] as usize]
-    }
-
-    fn reversed(&self) -> Self {
-        let mut starts = vec![0; self.starts.len()];
-        for target in &self.targets {
-            starts[*target as usize + 1] += 1;
-        }
-        for index in 1..starts.len() {
-            starts[index] += starts[index - 1];
-        }
-        let mut next = starts.clone();
-        let mut targets = vec![0; self.targets.len()];
-        for node in 0..self.nodes() as u32 {
-            for target in self.from(node) {
-                targets[next[*target as usize] as usize] = node;
-                next[*target as usize] += 1;
-            }
-        }
-        Self { starts, targets }
-    }
-}
-
-fn reachable(edges: &Edges, from: u32) -> Vec<bool> {
-    let mut seen = vec![false; edges.nodes()];
-    seen[from as usize] = true;
-    let mut stack = vec![from];
-    while let Some(node) = stack.pop() {
-        for target in edges.from(node) {
-            if !seen[*target as usize] {
-                seen[*target as usize] = true;
-                stack.push(*target);
-            }
-        }
-    }
-    seen
-}
-
-/// The nodes that node 0 reaches, numbered in the order in which a search in depth first finds them.
-struct Search {
-    nodes: Vec<u32>,
-    /// The number of each node; [`NONE`] for one that is not reached.
-    numbers: Vec<u32>,
-    /// By number: the number of the node through which it was found. That of node 0 is its own.
-    parents: Vec<u32>,
-    /// Some edge leads back to where the search came from.
-    has_cycle: bool,
-}
-
-impl Search {
-    fn new(edges: &Edges) -> Self {
-        let mut search =
-            Self { nodes: vec![0], numbers: vec![NONE; edges.nodes()], parents: vec![0], has_cycle: false };
-        search.numbers[0] = 0;
-        let mut is_open = vec![false; edges.nodes()];
-        is_open[0] = true;
-        let mut stack = vec![(0, 0)];
-        while let Some((node, next)) = stack.last_mut() {
-            let Some(&target) = edges.from(*node).get(*next) else {
-                is_open[*node as usize] = false;
-                stack.pop();
-                continue;
-            };
-            *next += 1;
-            search.has_cycle |= is_open[target as usize];
-            if search.numbers[target as usize] == NONE {
-                is_open[target as usize] = true;
-                search.numbers[target as usize] = search.nodes.len() as u32;
-                search.parents.push(search.numbers[*node as usize]);
-                search.nodes.push(target);
-                stack.push((target, 0));
-            }
-        }
-        search
-    }
-
-    /// The immediate dominator of each node by number, that of node 0 being itself: the algorithm SEMI-NCA of Georgiadis
-    /// and Tarjan, which takes hardly more than linear time.
-    fn immediate_dominators(&self, backward: &Edges) -> Vec<u32> {
-        let mut forest = Forest {
-            ancestors: self.parents.clone(),
-            best: (0..self.nodes.len() as u32).collect(),
-            semi: (0..self.nodes.len() as u32).collect(),
-            path: Vec::new(),
+        let open = match node.exit {
+            Exit::Success { .. } | Exit::Unresolved | Exit::Open => true,
+            // The budget ended before the successors were made.
+            Exit::Jump | Exit::Branch { .. } => stopped && node.successors.len() < 2,
+            Exit::Failure => false,
         };
-        for number in (1..self.nodes.len()).rev() {
-            let mut lowest = self.parents[number];
-            for previous in backward.from(self.nodes[number]) {
-                let previous = self.numbers[*previous as usize];
-                if previous != NONE {
-                    let best = forest.best_above(previous, number as u32 + 1);
-                    lowest = lowest.min(forest.semi[best as usize]);
-                }
-            }
-            forest.semi[number] = lowest;
+        if open {
+            flow.add_edge(from, end, ());
         }
-        let mut immediate = self.parents.clone();
-        for number in 1..self.nodes.len() {
-            let mut above = immediate[number];
-            while above > forest.semi[number] {
-                above = immediate[above as usize];
-            }
-            immediate[number] = above;
-        }
-        immediate
     }
+    flow
 }
 
-/// The part of the search tree that has been gone through.
-struct Forest {
-    ancestors: Vec<u32>,
-    /// The node with the lowest semidominator on the way up to the ancestor.
-    best: Vec<u32>,
-    semi: Vec<u32>,
-    path: Vec<u32>,
-}
-
-impl Forest {
-    /// The node with the lowest semidominator from `node` up to where numbers are below `first`.
-    fn best_above(&mut self, node: u32, first: u32) -> u32 {
-        let mut above = node;
-        while self.ancestors[above as usize] >= first {
-            self.path.push(above);
-            above = self.ancestors[above as usize];
+/// The numbers of each node's subtree in the tree of dominators, of which node 0 is the root; empty for a node that is
+/// not reached.
+fn intervals(above: &[Option<u32>]) -> Vec<(u32, u32)> {
+    let mut below: Vec<Vec<u32>> = vec![Vec::new(); above.len()];
+    for (node, above) in above.iter().enumerate() {
+        if let Some(above) = above {
+            below[*above as usize].push(node as u32);
         }
-        let ancestor = self.ancestors[above as usize];
-        let mut best = self.best[above as usize];
-        while let Some(below) = self.path.pop() {
-            self.ancestors[below as usize] = ancestor;
-            let own = self.best[below as usize];
-            if self.semi[best as usize] < self.semi[own as usize] {
-                self.best[below as usize] = best;
-            } else {
-                best = own;
-            }
+    }
+    let mut result = vec![(u32::MAX, u32::MAX); above.len()];
+    let mut next = 0;
+    let mut stack = vec![(0u32, 0usize)];
+    while let Some((node, child)) = stack.last_mut() {
+        let here = *node as usize;
+        if *child == 0 {
+            result[here].0 = next;
+            next += 1;
         }
-        self.best[node as usize]
-    }
-}
-
-/// The numbers of each node's subtree in the tree of dominators; empty for a node that is not reached.
-fn intervals(search: &Search, immediate: &[u32]) -> Vec<(u32, u32)> {
-    // A node is found after its immediate dominator.
-    let mut sizes = vec![1u32; immediate.len()];
-    for number in (1..immediate.len()).rev() {
-        sizes[immediate[number] as usize] += sizes[number];
-    }
-    let mut result = vec![(NONE, NONE); search.numbers.len()];
-    let mut next = vec![0; immediate.len()];
-    for (number, node) in search.nodes.iter().enumerate() {
-        let above = immediate[number] as usize;
-        let place = next[above];
-        next[above] = place + sizes[number];
-        result[*node as usize] = (place, place + sizes[number]);
-        next[number] = place + 1;
+        if let Some(&target) = below[here].get(*child) {
+            *child += 1;
+            stack.push((target, 0));
+        } else {
+            result[here].1 = next;
+            stack.pop();
+        }
     }
     result
 }
 
-/// Which nodes lie on a cycle: the components of Tarjan's algorithm with more than one node, and nodes that lead to
+/// Which nodes lie on a cycle: the strongly connected components with more than one node, and nodes that lead to
 /// themselves.
-fn cyclic(edges: &Edges) -> Vec<bool> {
-    let mut result = vec![false; edges.nodes()];
-    let mut found = vec![NONE; edges.nodes()];
-    let mut lowest = vec![0u32; edges.nodes()];
-    let mut open = Vec::new();
-    let mut is_open = vec![false; edges.nodes()];
-    let mut counter = 0;
-    let mut stack: Vec<(u32, usize)> = Vec::new();
-    for root in 0..edges.nodes() as u32 {
-        if found[root as usize] != NONE {
-            continue;
-        }
-        stack.push((root, 0));
-        while let Some(&mut (node, ref mut next)) = stack.last_mut() {
-            let here = node as usize;
-            if *next == 0 && found[here] == NONE {
-                found[here] = counter;
-                lowest[here] = counter;
-                counter += 1;
-                open.push(node);
-                is_open[here] = true;
-            }
-            if let Some(&target) = edges.from(node).get(*next) {
-                *next += 1;
-                let there = target as usize;
-                if found[there] == NONE {
-                    stack.push((target, 0));
-                } else if is_open[there] {
-                    lowest[here] = lowest[here].min(found[there]);
-                    result[here] |= there == here;
-                }
-                continue;
-            }
-            stack.pop();
-            if let Some((above, _)) = stack.last() {
-                lowest[*above as usize] = lowest[*above as usize].min(lowest[here]);
-            }
-            if lowest[here] == found[here] {
-                let alone = open.last() == Some(&node);
-                while let Some(member) = open.pop() {
-                    is_open[member as usize] = false;
-                    result[member as usize] |= !alone;
-                    if member == node {
-                        break;
-                    }
-                }
-            }
+fn cyclic(flow: &Flow) -> Vec<bool> {
+    let mut result = vec![false; flow.node_count()];
+    // Not Tarjan's algorithm: petgraph's takes a frame of the machine's stack for every node of a path.
+    for component in kosaraju_scc(flow) {
+        let repeats = component.len() > 1 || flow.contains_edge(component[0], component[0]);
+        for node in component {
+            result[node.index()] = repeats;
         }
     }
     result
@@ -358,18 +183,34 @@ mod tests {
     }
 
     /// The nodes that `from` reaches by one edge or more without entering `closed`.
-    fn reached(edges: &Edges, from: u32, closed: Option<u32>) -> Vec<bool> {
-        let mut seen = vec![false; edges.nodes()];
+    fn reached(flow: &Flow, from: u32, closed: Option<u32>) -> Vec<bool> {
+        let mut seen = vec![false; flow.node_count()];
         let mut stack = if Some(from) == closed { Vec::new() } else { vec![from] };
         while let Some(node) = stack.pop() {
-            for target in edges.from(node) {
-                if Some(*target) != closed && !seen[*target as usize] {
-                    seen[*target as usize] = true;
-                    stack.push(*target);
+            for target in flow.neighbors(node.into()).map(|target| target.index() as u32) {
+                if Some(target) != closed && !seen[target as usize] {
+                    seen[target as usize] = true;
+                    stack.push(target);
                 }
             }
         }
         seen
+    }
+
+    /// Chains that can be entered at either end and gone along both ways: what takes an algorithm that goes round until
+    /// nothing changes the longest.
+    #[test]
+    fn a_chain_that_is_entered_at_both_ends_is_gone_through() {
+        let last = 4_999u32;
+        let node = |index: u32| match index {
+            0 => (vec![1, last], false),
+            1 => (vec![2], false),
+            _ if index == last => (vec![index - 1], true),
+            _ => (vec![index + 1, index - 1], false),
+        };
+        let shape = Shape::new(&graph((0..=last).map(node).collect()));
+        assert!(shape.always[0] && shape.always[last as usize] && !shape.always[1]);
+        assert!(shape.repeated[2] && !shape.repeated[0]);
     }
 
     proptest! {
@@ -383,7 +224,7 @@ mod tests {
             })
         ) {
             let graph = graph(nodes);
-            let (edges, shape) = (Edges::of(&graph), Shape::new(&graph));
+            let (edges, shape) = (flow(&graph), Shape::new(&graph));
             let end = graph.nodes.len();
             let all = reached(&edges, 0, None);
             for node in 0..end {
