@@ -191,69 +191,17 @@ impl Builder {
             op::ADD => self.add(a, b),
             op::SUB => self.sub(a, b),
             op::MUL => self.mul(a, b),
-            op::DIV => match y {
-                Some(y) if y.is_zero() => b,
-                Some(y) if y.is_power_of_two() => self.shr(y.trailing_zeros(), a),
-                _ if x.is_some_and(|x| x.is_zero()) => a,
-                _ => {
-                    let mask = fill(self.expressions.mask(a));
-                    self.raw(opcode, a, b, mask)
-                }
-            },
-            op::MOD => match y {
-                Some(y) if y.is_zero() => b,
-                Some(y) if y.is_power_of_two() => self.and_mask(a, y - U256::from(1)),
-                Some(y) => self.raw(opcode, a, b, fill(y)),
-                None => {
-                    let mask = fill(self.expressions.mask(a));
-                    self.raw(opcode, a, b, mask)
-                }
-            },
+            op::DIV => self.div(a, b),
+            op::MOD => self.modulo(a, b),
             op::AND => self.and(a, b),
             op::OR => self.or(a, b),
-            op::XOR => {
-                if a == b {
-                    return self.zero();
-                }
-                if x.is_some_and(|x| x.is_zero()) {
-                    return b;
-                }
-                if y.is_some_and(|y| y.is_zero()) {
-                    return a;
-                }
-                let (a, b) = self.order(a, b);
-                let mask = fill(self.expressions.mask(a) | self.expressions.mask(b));
-                self.raw(opcode, a, b, mask)
-            }
+            op::XOR => self.xor(a, b),
             op::EQ => self.eq(a, b),
             op::LT => self.lt(a, b),
             op::GT => self.lt(b, a),
             op::SLT => self.slt(a, b),
             op::SGT => self.slt(b, a),
-            op::SHL => match x {
-                Some(x) if x >= U256::from(256) => self.zero(),
-                Some(x) => self.shl(x.to::<usize>(), b),
-                None if y.is_some_and(|y| y.is_zero()) => b,
-                None => self.raw(opcode, a, b, U256::MAX),
-            },
-            op::SHR => match x {
-                Some(x) if x >= U256::from(256) => self.zero(),
-                Some(x) => self.shr(x.to::<usize>(), b),
-                None if y.is_some_and(|y| y.is_zero()) => b,
-                None => {
-                    let mask = fill(self.expressions.mask(b));
-                    self.raw(opcode, a, b, mask)
-                }
-            },
-            op::SAR => {
-                if !self.expressions.mask(b).bit(255) {
-                    return self.binary(op::SHR, a, b);
-                }
-                if x.is_some_and(|x| x.is_zero()) {
-                    return b;
-                }
-                self.raw(opcode, a, b, U256::MAX)
-            }
+            op::SHL | op::SHR | op::SAR => self.shift(opcode, a, b),
             op::BYTE => match x {
                 Some(x) if x >= U256::from(32) => self.zero(),
                 Some(x) => {
@@ -284,6 +232,65 @@ impl Builder {
                 self.raw(opcode, a, b, U256::MAX)
             }
             _ => self.raw(opcode, a, b, U256::MAX),
+        }
+    }
+
+    fn div(&mut self, a: ExprId, b: ExprId) -> ExprId {
+        match self.value(b) {
+            Some(y) if y.is_zero() => b,
+            Some(y) if y.is_power_of_two() => self.shr(y.trailing_zeros(), a),
+            _ if self.value(a).is_some_and(|x| x.is_zero()) => a,
+            _ => {
+                let mask = fill(self.expressions.mask(a));
+                self.raw(op::DIV, a, b, mask)
+            }
+        }
+    }
+
+    fn modulo(&mut self, a: ExprId, b: ExprId) -> ExprId {
+        match self.value(b) {
+            Some(y) if y.is_zero() => b,
+            Some(y) if y.is_power_of_two() => self.and_mask(a, y - U256::from(1)),
+            Some(y) => self.raw(op::MOD, a, b, fill(y)),
+            None => {
+                let mask = fill(self.expressions.mask(a));
+                self.raw(op::MOD, a, b, mask)
+            }
+        }
+    }
+
+    fn xor(&mut self, a: ExprId, b: ExprId) -> ExprId {
+        if a == b {
+            return self.zero();
+        }
+        if self.value(a).is_some_and(|x| x.is_zero()) {
+            return b;
+        }
+        if self.value(b).is_some_and(|y| y.is_zero()) {
+            return a;
+        }
+        let (a, b) = self.order(a, b);
+        let mask = fill(self.expressions.mask(a) | self.expressions.mask(b));
+        self.raw(op::XOR, a, b, mask)
+    }
+
+    /// The second word shifted by the first.
+    fn shift(&mut self, opcode: u8, a: ExprId, b: ExprId) -> ExprId {
+        // What has no sign is shifted alike either way.
+        let is_signed = opcode == op::SAR && self.expressions.mask(b).bit(255);
+        let opcode = if opcode == op::SAR && !is_signed { op::SHR } else { opcode };
+        match self.value(a) {
+            Some(x) if is_signed && x.is_zero() => b,
+            _ if is_signed => self.raw(opcode, a, b, U256::MAX),
+            Some(x) if x >= U256::from(256) => self.zero(),
+            Some(x) if opcode == op::SHL => self.shl(x.to::<usize>(), b),
+            Some(x) => self.shr(x.to::<usize>(), b),
+            None if self.value(b).is_some_and(|y| y.is_zero()) => b,
+            None if opcode == op::SHL => self.raw(opcode, a, b, U256::MAX),
+            None => {
+                let mask = fill(self.expressions.mask(b));
+                self.raw(opcode, a, b, mask)
+            }
         }
     }
 

@@ -457,38 +457,9 @@ impl Tracer<'_, '_> {
                 let value = self.values.unary(op, a);
                 self.stack.push(value);
             }
-            opcode::ADDMOD | opcode::MULMOD => {
-                let (a, b, modulus) = (self.pop(), self.pop(), self.pop());
-                let known = [a, b, modulus].map(|value| self.values.known(value));
-                let folded = match known {
-                    [Some(a), Some(b), Some(modulus)] => self.values.fold(op, &[a, b, modulus]),
-                    _ => None,
-                };
-                let value = match folded {
-                    Some(word) => self.values.constant(word),
-                    None => self.values.shared(Op::Modular {
-                        multiply: op == opcode::MULMOD,
-                        to: 0,
-                        a,
-                        b,
-                        modulus,
-                    }),
-                };
-                self.stack.push(value);
-            }
+            opcode::ADDMOD | opcode::MULMOD => self.modular(op),
             opcode::SLOAD => self.load(pc),
-            opcode::SSTORE => {
-                let (key, word) = (self.pop(), self.pop());
-                let was_loaded = self.loaded.contains_key(&key);
-                self.settle();
-                self.values.effect(Op::SStore { key, word, pc, delta: false, ahead: 0 });
-                self.remember_spent();
-                self.loaded.clear();
-                // A load of this slot gives this word; but the first load has to be seen as one.
-                if was_loaded {
-                    self.loaded.insert(key, word);
-                }
-            }
+            opcode::SSTORE => self.store(pc),
             opcode::TLOAD => {
                 let key = self.pop();
                 let value = self.values.effect(Op::TLoad { to: 0, key });
@@ -498,57 +469,89 @@ impl Tracer<'_, '_> {
                 let (key, word) = (self.pop(), self.pop());
                 self.values.effect(Op::TStore { key, word });
             }
-            opcode::LOG0..=opcode::LOG4 => {
-                let (offset, length) = (self.pop(), self.pop());
-                self.charge(gas::LOGTOPIC * u64::from(op - opcode::LOG0));
-                let per_byte = match self.values.offset(length) {
-                    Some(bytes) => {
-                        self.charge(gas::LOGDATA * bytes);
-                        0
-                    }
-                    None => gas::LOGDATA as u8,
-                };
-                self.values.effect(Op::Range { per_byte, per_word: 0, offset, length });
-                // What a log shows, the world sees: it only matters for whether an update commutes. What is stored to
-                // memory counts as seen already.
-                for _ in 0..op - opcode::LOG0 {
-                    let topic = self.pop();
-                    self.seen_by_logs.insert(topic);
-                }
-                if self.variant == Variant::Strict {
-                    self.values.effect(Op::Log);
-                }
-            }
+            opcode::LOG0..=opcode::LOG4 => self.log(op - opcode::LOG0),
             opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
                 self.call(op, pc, next);
             }
             opcode::CREATE | opcode::CREATE2 => self.create(op, pc, next),
             opcode::MLOAD | opcode::MSTORE | opcode::MSTORE8 | opcode::KECCAK256 => self.memory_word(op),
             opcode::CALLDATACOPY | opcode::CODECOPY | opcode::RETURNDATACOPY | opcode::MCOPY => self.copy(op),
-            opcode::EXTCODECOPY => {
-                let (target, output, input, length) = (self.pop(), self.pop(), self.pop(), self.pop());
-                let zero = self.values.constant(alloy_primitives::U256::ZERO);
-                let site = self.calls.len() as u32;
-                self.calls.push(CallSite {
-                    opcode: op,
-                    pc,
-                    gas: zero,
-                    target,
-                    value: zero,
-                    input,
-                    input_length: length,
-                    output,
-                    output_length: length,
-                    success_required: false,
-                    gives_all: false,
-                    ahead: 0,
-                });
-                self.values.effect(Op::ExtCodeCopy { site });
-                self.memory.forget();
-            }
+            opcode::EXTCODECOPY => self.copy_code(pc),
             _ => return self.question(op),
         }
         true
+    }
+
+    fn modular(&mut self, op: u8) {
+        let (a, b, modulus) = (self.pop(), self.pop(), self.pop());
+        let known = [a, b, modulus].map(|value| self.values.known(value));
+        let folded = match known {
+            [Some(a), Some(b), Some(modulus)] => self.values.fold(op, &[a, b, modulus]),
+            _ => None,
+        };
+        let multiply = op == opcode::MULMOD;
+        let value = match folded {
+            Some(word) => self.values.constant(word),
+            None => self.values.shared(Op::Modular { multiply, to: 0, a, b, modulus }),
+        };
+        self.stack.push(value);
+    }
+
+    fn store(&mut self, pc: u32) {
+        let (key, word) = (self.pop(), self.pop());
+        let was_loaded = self.loaded.contains_key(&key);
+        self.settle();
+        self.values.effect(Op::SStore { key, word, pc, delta: false, ahead: 0 });
+        self.remember_spent();
+        self.loaded.clear();
+        // A load of this slot gives this word; but the first load has to be seen as one.
+        if was_loaded {
+            self.loaded.insert(key, word);
+        }
+    }
+
+    fn log(&mut self, topics: u8) {
+        let (offset, length) = (self.pop(), self.pop());
+        self.charge(gas::LOGTOPIC * u64::from(topics));
+        let per_byte = match self.values.offset(length) {
+            Some(bytes) => {
+                self.charge(gas::LOGDATA * bytes);
+                0
+            }
+            None => gas::LOGDATA as u8,
+        };
+        self.values.effect(Op::Range { per_byte, per_word: 0, offset, length });
+        // What a log shows, the world sees: it only matters for whether an update commutes. What is stored to memory counts
+        // as seen already.
+        for _ in 0..topics {
+            let topic = self.pop();
+            self.seen_by_logs.insert(topic);
+        }
+        if self.variant == Variant::Strict {
+            self.values.effect(Op::Log);
+        }
+    }
+
+    fn copy_code(&mut self, pc: u32) {
+        let (target, output, input, length) = (self.pop(), self.pop(), self.pop(), self.pop());
+        let zero = self.values.constant(alloy_primitives::U256::ZERO);
+        let site = self.calls.len() as u32;
+        self.calls.push(CallSite {
+            opcode: opcode::EXTCODECOPY,
+            pc,
+            gas: zero,
+            target,
+            value: zero,
+            input,
+            input_length: length,
+            output,
+            output_length: length,
+            success_required: false,
+            gives_all: false,
+            ahead: 0,
+        });
+        self.values.effect(Op::ExtCodeCopy { site });
+        self.memory.forget();
     }
 
     /// Words of the frame, the state and pure operations on two words.

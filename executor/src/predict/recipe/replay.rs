@@ -112,13 +112,7 @@ impl Replay {
                 }
                 RecipeStep::Touch { kind, address } => {
                     let address = self.address(program, address);
-                    set.accounts.push(match kind {
-                        TouchKind::BalanceRead => AccountAccess::BalanceRead(address),
-                        TouchKind::BalanceCredit => AccountAccess::BalanceCredit(address),
-                        TouchKind::BalanceDebit => AccountAccess::BalanceDebit(address),
-                        TouchKind::CodeRead => AccountAccess::CodeRead(address),
-                        TouchKind::CodeWrite => AccountAccess::CodeWrite(address),
-                    });
+                    set.accounts.push(touched(kind, address));
                 }
                 RecipeStep::Shortfall { index } => set.incomplete.push(program.shortfalls[index as usize]),
                 RecipeStep::IfZero { a, zero, otherwise } => {
@@ -295,26 +289,7 @@ impl Replay {
                 self.gather(program, bytes, &tx.data);
                 (to, U256::try_from_be_slice(&self.bytes)?)
             }
-            RecipeStep::Balance { to, balance } => {
-                let BalanceQuery { address, transfers } = program.balances[balance as usize];
-                let address = self.address(program, address);
-                set.depends_on.push(StateKey::Balance(address));
-                let mut balance = state.basic_ref(address).ok()?.unwrap_or_default().balance;
-                if address == tx.caller {
-                    balance = balance.wrapping_sub(subject.fee);
-                    set.depends_on_environment.extend(fee_sources(tx));
-                }
-                for [from, into, value] in list(&program.triples, transfers) {
-                    let value = *self.word(program, *value);
-                    if self.address(program, *from) == address {
-                        balance = balance.wrapping_sub(value);
-                    }
-                    if self.address(program, *into) == address {
-                        balance = balance.wrapping_add(value);
-                    }
-                }
-                (to, balance)
-            }
+            RecipeStep::Balance { to, balance } => (to, self.balance(program, balance, subject, set)?),
             RecipeStep::CodeHash { to, address } => {
                 let address = self.address(program, address);
                 (to, code_hash(*state, address, set)?.into())
@@ -370,6 +345,35 @@ impl Replay {
             _ => return None,
         })
     }
+
+    /// A balance after what has been handed over so far.
+    fn balance<D: DatabaseRef>(
+        &mut self,
+        program: &Program,
+        balance: u32,
+        subject: &Subject<'_, D>,
+        set: &mut AccessSet,
+    ) -> Option<U256> {
+        let Subject { tx, state, .. } = subject;
+        let BalanceQuery { address, transfers } = program.balances[balance as usize];
+        let address = self.address(program, address);
+        set.depends_on.push(StateKey::Balance(address));
+        let mut balance = state.basic_ref(address).ok()?.unwrap_or_default().balance;
+        if address == tx.caller {
+            balance = balance.wrapping_sub(subject.fee);
+            set.depends_on_environment.extend(fee_sources(tx));
+        }
+        for [from, into, value] in list(&program.triples, transfers) {
+            let value = *self.word(program, *value);
+            if self.address(program, *from) == address {
+                balance = balance.wrapping_sub(value);
+            }
+            if self.address(program, *into) == address {
+                balance = balance.wrapping_add(value);
+            }
+        }
+        Some(balance)
+    }
 }
 
 fn list<T>(all: &[T], span: Span) -> &[T] {
@@ -393,4 +397,15 @@ fn call_data(data: &[u8], offset: usize) -> U256 {
         word[..rest.len()].copy_from_slice(rest);
     }
     U256::from_be_bytes(word)
+}
+
+/// What is touched of an account.
+fn touched(kind: TouchKind, address: Address) -> AccountAccess {
+    match kind {
+        TouchKind::BalanceRead => AccountAccess::BalanceRead(address),
+        TouchKind::BalanceCredit => AccountAccess::BalanceCredit(address),
+        TouchKind::BalanceDebit => AccountAccess::BalanceDebit(address),
+        TouchKind::CodeRead => AccountAccess::CodeRead(address),
+        TouchKind::CodeWrite => AccountAccess::CodeWrite(address),
+    }
 }
