@@ -187,12 +187,23 @@ pub(crate) struct Check {
     pub(crate) statistics: bool,
 }
 
-/// How projects are read.
-#[derive(Debug, Args)]
-pub(crate) struct Input {
-    /// Never run the project's own build.
+/// Whether projects are compiled.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Building {
+    /// Take the project's own build as it is: by default a project is compiled into a folder of the cache where that build
+    /// is not of the text as it is now, or has no names or lines.
     #[arg(long)]
     pub(crate) no_build: bool,
+    /// Fail where the project's own build is not of the text as it is now, instead of compiling.
+    #[arg(long, conflicts_with = "no_build")]
+    pub(crate) fresh: bool,
+}
+
+/// How projects are read.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Input {
+    #[command(flatten)]
+    pub(crate) building: Building,
     /// The configuration to use; without it, the nearest `deconflict.toml` at or above each project.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -210,9 +221,8 @@ pub(crate) struct Inspect {
     /// Show one function: its name, signature or selector.
     #[arg(long, value_name = "NAME|SELECTOR")]
     pub(crate) function: Option<String>,
-    /// Never run the project's own build.
-    #[arg(long)]
-    pub(crate) no_build: bool,
+    #[command(flatten)]
+    pub(crate) building: Building,
     /// Take the code from this node: `PATH` is an address then, and proxies are followed.
     #[arg(long, value_name = "URL")]
     pub(crate) rpc_url: Option<String>,

@@ -32,20 +32,23 @@ use anyhow::{Context, bail};
 use deconflict_executor::fetch::{Hop, code_of};
 #[cfg(feature = "execute")]
 use deconflict_lints::Notice;
-use deconflict_lints::{LoadOptions, Project, load, load_bytes};
+use deconflict_lints::{Builds, LoadOptions, Project, load, load_bytes};
 
+use crate::{arguments::Building, console::Console, files, results, text};
 #[cfg(feature = "execute")]
 use crate::{arguments::NodeOptions, node};
-use crate::{console::Console, files, text};
 
 /// Reads one input and says how that went.
-fn read(path: &Path, no_build: bool, console: &Console) -> anyhow::Result<Project> {
+fn read(path: &Path, building: Building, console: &Console) -> anyhow::Result<Project> {
     let project = if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
         load_bytes("standard input", &bytes)?
     } else {
-        load(path, LoadOptions { no_build })?
+        let folder = results::builds().filter(|_| !building.no_build && !building.fresh);
+        let progress = |line: &str| console.progress_line(line);
+        let builds = folder.as_deref().map(|folder| Builds { folder, offline: false, progress: &progress });
+        load(path, LoadOptions { builds, fresh: building.fresh })?
     };
     console.notices(&project.notices);
     Ok(project)
@@ -55,12 +58,12 @@ fn read(path: &Path, no_build: bool, console: &Console) -> anyhow::Result<Projec
 fn read_or_ask(
     path: &Path,
     rpc_url: Option<&str>,
-    no_build: bool,
+    building: Building,
     console: &Console,
 ) -> anyhow::Result<Project> {
     let text = path.to_string_lossy();
     let address = text.parse::<Address>().ok().filter(|_| text.starts_with("0x") && !path.exists());
-    let Some(address) = address else { return read(path, no_build, console) };
+    let Some(address) = address else { return read(path, building, console) };
     let Some(url) = rpc_url else {
         bail!("{address} is an address: name the node that has its code by `--rpc-url`");
     };

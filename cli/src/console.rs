@@ -116,6 +116,13 @@ impl Console {
         }
     }
 
+    /// Prints what is under way to somebody who waits for it at a terminal.
+    pub(crate) fn progress_line(&self, text: &str) {
+        if io::stderr().is_terminal() {
+            self.note(&lower_first(text));
+        }
+    }
+
     /// Prints something that the user should know, unless told to be quiet.
     pub(crate) fn warn(&self, text: &str) {
         if !self.quiet {
@@ -237,4 +244,10 @@ impl Progress {
             bar.drawn.finish_and_clear();
         }
     }
+}
+
+/// What others say in a sentence of its own, as it stands in ours.
+fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }

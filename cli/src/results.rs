@@ -69,11 +69,19 @@ impl ResultCache for Results {
     }
 }
 
+/// The folder in which projects are compiled that their own build does not show as they are.
+pub(crate) fn builds() -> Option<PathBuf> {
+    Some(cache()?.join("builds"))
+}
+
 fn folder() -> Option<PathBuf> {
+    Some(cache()?.join("check"))
+}
+
+/// The folder for everything that can be had again.
+fn cache() -> Option<PathBuf> {
     let named = env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let folder =
-        named.or_else(|| Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("deconflict")));
-    Some(folder?.join("check"))
+    named.or_else(|| Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("deconflict")))
 }
 
 fn checksum(bytes: &[u8]) -> [u8; 8] {

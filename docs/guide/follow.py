@@ -1,7 +1,7 @@
 """Follows the guide literally, in a Foundry project made from nothing.
 
 In: the path of the binary. Out: nothing, or an error that names the command that did something else than the guide says.
-Every `sh` block of README.md beside this file is run in order. forge and solc come from npm; `forge` on the PATH is npm's
+Every `sh` block of README.md beside this file is run in order, and then what a day's work consists of (loop.py). forge and solc come from npm; `forge` on the PATH is npm's
 with the compiler that the demo's wrapper makes of npm's solc, since no other compiler can be taken for granted.
 """
 
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import loop
 
 HERE = Path(__file__).resolve().parent
 WRAPPER = HERE.parent.parent / "fixtures" / "demo" / "solc"
@@ -81,14 +83,15 @@ def main():
         source.write_text(source.read_text().replace(line, line + reason))
         run("forge build")
         run(check)
-    print(f"{len(blocks)} blocks of the guide do what it says")
+        print(f"{len(blocks)} blocks of the guide do what it says")
+        loop.follow(scratch, environment, scratch / "tools" / "node_modules" / "solc" / "soljson.js")
 
 
 def tools(scratch, binary):
     """Installs forge and solc, and gives an environment in which they are on the PATH beside the binary."""
-    install = ["npm", "install", "--prefix", str(scratch), "--no-audit", "--no-fund", "--no-save", "--ignore-scripts"]
+    install = ["npm", "install", "--prefix", str(scratch / "tools"), "--no-audit", "--no-fund", "--no-save", "--ignore-scripts"]
     subprocess.run([*install, *TOOLS], check=True, capture_output=True)
-    modules = scratch / "node_modules"
+    modules = scratch / "tools" / "node_modules"
     solc = modules / "solc" / "solc"
     shutil.copy(WRAPPER, solc)
     path = scratch / "path"

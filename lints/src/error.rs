@@ -163,6 +163,16 @@ pub enum Error {
         /// The end of what it printed.
         output: String,
     },
+    /// A project whose build is not of its text as it is now, where it has to be.
+    #[error("the build in {} is not fresh: {reason}; run `{command}` there", root.display())]
+    NotFresh {
+        /// The project.
+        root: PathBuf,
+        /// What is not as it is to be.
+        reason: String,
+        /// The command that compiles it.
+        command: String,
+    },
     /// A folder without anything that could be analysed.
     #[error(
         "{} holds no compiled contract: run the compiler first, or give a Foundry or Hardhat project, an artifact, or bytecode",
@@ -180,4 +190,11 @@ pub enum Error {
         /// What git said.
         message: String,
     },
+}
+
+impl Error {
+    /// Whether all that is wrong is that nothing was built yet.
+    pub(crate) fn is_unbuilt(&self) -> bool {
+        matches!(self, Self::NotBuilt { .. } | Self::NoBytecode { .. })
+    }
 }

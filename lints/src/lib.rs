@@ -51,7 +51,7 @@ pub mod report;
 
 pub use error::Error;
 pub use project::{
-    LoadOptions, changed_files, load, load_build, load_bytes, load_forge_output, projects_below,
+    Builds, LoadOptions, changed_files, compile_by_forge, load, load_build, load_bytes, projects_below,
     repository_of, root_of,
 };
 pub use source_map::{LineColumn, Location, Mapped, SourceId, SourceMap, SourceSpan};

@@ -12,8 +12,9 @@ mod standard_json;
 mod build_info;
 mod combined_json;
 mod folder;
-mod foundry_artifact;
 mod toolchain;
+mod foundry_artifact;
+mod foundry_profile;
 mod foundry;
 mod git;
 mod hardhat_artifact;
@@ -22,10 +23,12 @@ mod not_code;
 
 use std::{
     borrow::Cow,
-    fs,
+    fmt, fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
+
+use alloy_primitives::{hex, keccak256};
 
 pub use git::{changed_files, repository_of};
 
@@ -54,11 +57,51 @@ const FORMATS: &[Format] = &[
 /// The kinds of project folder; the first that accepts a folder reads it.
 const FOLDERS: &[FolderKind] = &[foundry::KIND, hardhat::KIND];
 
-/// How an input may be read.
+/// How an input may be read. By default nothing is ever run: what was built is read as it is.
+///
+/// ```
+/// use deconflict_lints::{Builds, LoadOptions};
+///
+/// let folder = std::env::temp_dir();
+/// let builds = Builds { folder: &folder, offline: true, progress: &|line| eprintln!("{line}") };
+/// let options = LoadOptions { builds: Some(builds), fresh: false };
+/// assert!(LoadOptions::default().builds.is_none() && options.builds.is_some());
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LoadOptions {
-    /// Never run the project's own build, even where there is none yet.
-    pub no_build: bool,
+pub struct LoadOptions<'a> {
+    /// Where projects are compiled whose own build is not of their text as it is now, or lacks names or lines.
+    pub builds: Option<Builds<'a>>,
+    /// Refuses a build that is not of the text as it is now.
+    pub fresh: bool,
+}
+
+/// Compiling projects by their own tools into a folder that is not theirs.
+#[derive(Clone, Copy)]
+pub struct Builds<'a> {
+    /// Below this each project has a folder, with what its tool keeps from one build to the next.
+    pub folder: &'a Path,
+    /// Whether a tool must not get a compiler that it does not have yet.
+    pub offline: bool,
+    /// Is told what a tool says it compiles.
+    pub progress: &'a (dyn Fn(&str) + Sync),
+}
+
+impl fmt::Debug for Builds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builds").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Builds<'_> {
+    /// The folder of the project at `root`.
+    fn of(&self, root: &Path) -> PathBuf {
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+        let name: String = root.to_string_lossy().chars().map(plain).collect();
+        // Names that differ in other letters alone must not share a folder, and long paths are no names of files.
+        let hash = keccak256(root.as_os_str().as_encoded_bytes());
+        let end = name.char_indices().rev().take(64).last().map_or(0, |(at, _)| at);
+        self.folder.join(format!("{}-{}", name[end..].trim_start_matches('-'), hex::encode(&hash[..6])))
+    }
 }
 
 /// A format of JSON file.
@@ -74,7 +117,7 @@ struct FolderKind {
     /// Whether a folder is one.
     accepts: fn(&Path) -> bool,
     /// Reads the project in it.
-    read: fn(&Path, LoadOptions) -> Result<Project, Error>,
+    read: fn(&Path, LoadOptions<'_>) -> Result<Project, Error>,
 }
 
 /// Reads a project folder, a folder of artifacts, an artifact, or a file of bytecode. A source file or a folder inside
@@ -92,7 +135,7 @@ struct FolderKind {
 /// assert_eq!(project.contracts[0].name, "Ticketing");
 /// # Ok::<(), deconflict_lints::Error>(())
 /// ```
-pub fn load(path: &Path, options: LoadOptions) -> Result<Project, Error> {
+pub fn load(path: &Path, options: LoadOptions<'_>) -> Result<Project, Error> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -143,9 +186,9 @@ pub fn load_build(root: &Path, name: &str, bytes: &[u8]) -> Result<Project, Erro
     Ok(assembly.finish())
 }
 
-/// Reads what `forge build` wrote for the project at `root` to a folder that is not the project's own.
-pub fn load_forge_output(root: &Path, out: &Path) -> Result<Project, Error> {
-    foundry::read_output(root, out)
+/// Compiles the Foundry project at `root` into a folder that is not its own, and reads that.
+pub fn compile_by_forge(root: &Path, builds: Builds<'_>) -> Result<Project, Error> {
+    foundry::compile(root, builds)
 }
 
 /// The nearest project folder at or above `path`.
@@ -242,7 +285,7 @@ fn read_document(document: &Document<'_>, assembly: &mut Assembly) -> Result<(),
     }
 }
 
-fn load_folder(path: &Path, options: LoadOptions) -> Result<Project, Error> {
+fn load_folder(path: &Path, options: LoadOptions<'_>) -> Result<Project, Error> {
     if let Some(kind) = FOLDERS.iter().find(|kind| (kind.accepts)(path)) {
         return (kind.read)(path, options);
     }
@@ -253,7 +296,7 @@ fn load_folder(path: &Path, options: LoadOptions) -> Result<Project, Error> {
 }
 
 /// Reads the project around `path` and keeps the contracts whose source lies at or below it.
-fn load_part(path: &Path, options: LoadOptions) -> Result<Option<Project>, Error> {
+fn load_part(path: &Path, options: LoadOptions<'_>) -> Result<Option<Project>, Error> {
     let Ok(absolute) = fs::canonicalize(path) else { return Ok(None) };
     for root in absolute.ancestors().skip(1) {
         let Some(kind) = FOLDERS.iter().find(|kind| (kind.accepts)(root)) else { continue };

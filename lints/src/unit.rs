@@ -45,9 +45,23 @@ pub struct Project {
 }
 
 impl Project {
+    /// What the build that this was read from lacks, if compiling it again may bring that.
+    pub(crate) fn lack(&self) -> Option<String> {
+        self.notices.iter().find_map(Notice::lack)
+    }
+
     /// The source of a span.
     pub fn source(&self, id: SourceId) -> &Source {
         &self.sources[id.0 as usize]
+    }
+
+    /// What was not read as it is now, so that nothing said of the project holds for that: contracts without bytecode,
+    /// sources that have changed since they were compiled, files that could not be read.
+    pub fn unjudged(&self) -> Vec<String> {
+        let is_unjudged = |notice: &&Notice| {
+            matches!(notice, Notice::NoBytecode { .. } | Notice::Stale { .. } | Notice::Unreadable { .. })
+        };
+        self.notices.iter().filter(is_unjudged).filter_map(Notice::lack).collect()
     }
 
     /// The text of a span.

@@ -17,7 +17,7 @@ pub(crate) fn run(options: &arguments::Budget, console: &Console) -> anyhow::Res
     let mut actual = budget::Budget::default();
     let mut file = options.file.clone();
     for path in &options.paths {
-        let project = read(path, options.input.no_build, console)?;
+        let project = read(path, options.input.building, console)?;
         let configuration = configuration::find(&options.input, &project)?;
         file = file.or_else(|| configuration.budget.clone());
         let contracts = judged(&project, &configuration);

@@ -11,6 +11,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::bail;
 use rayon::prelude::*;
 
 use super::read_or_ask;
@@ -46,7 +47,7 @@ fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> any
     };
     let mut checkups = Vec::new();
     for path in &options.paths {
-        let project = read_or_ask(path, options.rpc_url.as_deref(), options.input.no_build, console)?;
+        let project = read_or_ask(path, options.rpc_url.as_deref(), options.input.building, console)?;
         let mut configuration = configuration::find(&options.input, &project)?;
         if let Some(calls) = options.scenario {
             configuration.settings.calls = calls;
@@ -92,6 +93,12 @@ fn once(options: &Check, settings: &[(String, Level)], console: &Console) -> any
         text.push_str(&human::scenario(&sections, calls));
     }
     console.result(&text)?;
+    let denies = settings.iter().any(|(_, level)| *level == Level::Deny);
+    let unjudged: BTreeSet<String> = checkups.iter().flat_map(|it| it.project.unjudged()).collect();
+    if denies && !unjudged.is_empty() {
+        let what: Vec<String> = unjudged.into_iter().collect();
+        bail!("what is denied may be in what could not be judged as it is now: {}", what.join("; "));
+    }
     let failed = totals.errors > 0 && !options.exit_zero;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -21,7 +21,7 @@ use crate::{
 /// Describes the contracts of one input.
 pub(crate) fn run(options: &Inspect, console: &Console) -> anyhow::Result<ExitCode> {
     let (path, name) = split(&options.path);
-    let project = read_or_ask(&path, options.rpc_url.as_deref(), options.no_build, console)?;
+    let project = read_or_ask(&path, options.rpc_url.as_deref(), options.building, console)?;
     let contracts = select(&project, name.as_deref(), &path)?;
     let progress = console.progress(contracts.len());
     let mut inspections: Vec<Inspection> = contracts

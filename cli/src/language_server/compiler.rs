@@ -137,8 +137,8 @@ impl Compiler {
         targets: &BTreeSet<PathBuf>,
     ) -> Attempt {
         let output = match candidate {
-            Candidate::Forge(program) => {
-                return match forge::compile(program, root, &self.folder) {
+            Candidate::Forge(_) => {
+                return match forge::compile(root, &self.folder) {
                     forge::Forged::Project(project) => Attempt::Done(project),
                     forge::Forged::Broken => Attempt::Broken,
                     forge::Forged::Unsuitable(reason) => Attempt::Unsuitable(reason),

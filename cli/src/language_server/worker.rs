@@ -160,7 +160,7 @@ impl Worker {
             .file_name()
             .map_or_else(|| root.display().to_string(), |it| it.to_string_lossy().into_owned());
         self.tell(Update::Begin(root.to_owned(), format!("Analysing {name}")));
-        let read = load(root, LoadOptions { no_build: true });
+        let read = load(root, LoadOptions::default());
         let rules = self.rules(root);
         let mut state = self.projects.remove(root).unwrap_or_else(|| State {
             layers: Vec::new(),
@@ -331,7 +331,7 @@ impl Worker {
     }
 
     fn rules(&self, root: &Path) -> Rules {
-        let input = Input { no_build: true, config: None, no_config: false };
+        let input = Input::default();
         let project = Project { root: root.to_owned(), ..Project::default() };
         let complain = |text: String| self.tell(Update::Say(Urgency::Warning, text));
         let configuration = configuration::find(&input, &project).unwrap_or_else(|error| {

@@ -34,6 +34,8 @@ pub(crate) struct Assembly {
     without_layout: BTreeMap<String, BTreeSet<String>>,
     described: BTreeSet<SourceId>,
     known: BTreeMap<(String, Bytes), usize>,
+    /// The sources and names of the contracts that are wanted; all where there are none.
+    wanted: Option<BTreeSet<(String, String)>>,
 }
 
 /// The sources of one compilation.
@@ -61,7 +63,13 @@ impl Assembly {
             without_layout: BTreeMap::new(),
             described: BTreeSet::new(),
             known: BTreeMap::new(),
+            wanted: None,
         }
+    }
+
+    /// A project of some contracts alone, by source and name.
+    pub(crate) fn of(store: SourceStore, wanted: BTreeSet<(String, String)>) -> Self {
+        Self { wanted: Some(wanted), ..Self::new(store) }
     }
 
     /// Adds a notice; the same one is kept once.
@@ -190,7 +198,15 @@ impl Assembly {
 
     /// Adds all that one run of a compiler produced.
     pub(crate) fn add(&mut self, mut compilation: Compilation<'_>) -> Result<(), Error> {
-        let contracts = std::mem::take(&mut compilation.contracts);
+        let mut contracts = std::mem::take(&mut compilation.contracts);
+        if let Some(wanted) = &self.wanted {
+            contracts.retain(|it| {
+                let path = compilation.user_names.get(&it.source_path).unwrap_or(&it.source_path);
+                [path, &it.source_path]
+                    .into_iter()
+                    .any(|path| wanted.contains(&(path.clone(), it.name.clone())))
+            });
+        }
         for contract in &contracts {
             if let Some(metadata) = &contract.metadata {
                 for (name, hash) in &metadata.hashes {
@@ -244,10 +260,24 @@ impl Assembly {
         newest: Option<std::time::SystemTime>,
     ) -> Sources<'a> {
         let names: BTreeSet<&String> = compilation.files.values().chain(compilation.texts.keys()).collect();
+        // Of what was compiled along with a contract only its own sources say whether it is of the text as it is now.
+        let own = |contract: &RawContract<'_>| {
+            let metadata = contract.metadata.as_ref().filter(|it| !it.hashes.is_empty())?;
+            Some(metadata.hashes.keys().cloned().collect::<BTreeSet<String>>())
+        };
+        let own: Option<Vec<BTreeSet<String>>> = contracts.iter().map(own).collect();
+        let concerns = |name: &String| own.as_ref().is_none_or(|own| own.iter().any(|it| it.contains(name)));
         let mut by_name = BTreeMap::new();
         for name in names {
             let (id, notices) = self.store.find(name, compilation, newest);
-            self.notices.extend(notices);
+            let is_foreign = |it: &Notice| {
+                let is_of_text = matches!(
+                    it,
+                    Notice::Stale { .. } | Notice::PerhapsStale { .. } | Notice::MissingSource { .. }
+                );
+                is_of_text && !concerns(name)
+            };
+            self.notices.extend(notices.into_iter().filter(|it| !is_foreign(it)));
             by_name.extend(id.map(|id| (name.clone(), id)));
         }
         for contract in contracts {

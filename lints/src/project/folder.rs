@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ignore::gitignore::Gitignore;
+use ignore::{WalkBuilder, gitignore::Gitignore};
 
 use super::{
     FOLDERS, LoadOptions,
@@ -40,7 +40,7 @@ pub(super) struct Listing {
 }
 
 /// Reads everything below a folder.
-pub(super) fn read(path: &Path, options: LoadOptions) -> Result<Project, Error> {
+pub(super) fn read(path: &Path, options: LoadOptions<'_>) -> Result<Project, Error> {
     let mut listing = list(path, true);
     if let Some(at) = listing.failures.iter().position(|(folder, _)| folder == path) {
         let (path, source) = listing.failures.swap_remove(at);
@@ -88,6 +88,18 @@ pub(super) fn list(path: &Path, stop_at_projects: bool) -> Listing {
     let mut listing = Listing::default();
     walk(path, stop_at_projects, &mut Vec::new(), &mut listing);
     listing
+}
+
+/// The Solidity files below a folder, but for hidden ones and packages.
+pub(super) fn sources_in(folder: &Path) -> Vec<PathBuf> {
+    let mut walk = WalkBuilder::new(folder);
+    walk.standard_filters(false).hidden(true).max_depth(Some(MAX_DEPTH));
+    walk.filter_entry(|entry| entry.file_name() != "node_modules");
+    let files = walk.build().filter_map(Result::ok).map(ignore::DirEntry::into_path);
+    let mut found: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|it| it == "sol") && path.is_file()).collect();
+    found.sort();
+    found
 }
 
 /// Whether an `.ignore` file of a folder above, the nearest first, leaves the path out.

@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -21,6 +21,7 @@ use super::{
     document::Document,
     read_text,
     standard_json::{StandardInput, read_metadata},
+    toolchain,
 };
 use crate::{
     artifact::{CodeOutput, Compilation, RawContract, parse_part},
@@ -41,7 +42,8 @@ pub(super) const FORMAT: Format = Format {
     read: read_one,
 };
 
-const ADVICE: &str = "compile with `forge build --extra-output storageLayout --ast`";
+/// The one command that brings names, lines and the text as it is now, whatever was built before.
+const ADVICE: &str = "compile with `forge build --force --build-info --ast --extra-output storageLayout`";
 
 /// What a Foundry build left beside its artifacts.
 #[derive(Default)]
@@ -188,7 +190,7 @@ pub(super) fn read(
     for (group, contracts) in groups {
         let mut compilation = Compilation {
             name: surroundings.out.display().to_string(),
-            command: "forge build".to_owned(),
+            command: toolchain::FORGE.command.to_owned(),
             contracts,
             syntax: trees.remove(&group).unwrap_or_default(),
             ..Compilation::default()
@@ -277,6 +279,17 @@ fn read_build<'a>(path: &'a Path, text: &'a str) -> Result<Build<'a>, Error> {
         input: document.read("input")?,
         outputs: document.read("output")?,
     })
+}
+
+/// The sources that the build has compiled, as its cache has them: relative to the project.
+pub(super) fn compiled_files(cache: &Path) -> Option<Vec<String>> {
+    let cache: Cache = serde_json::from_str(&read_text(cache).ok()?).ok()?;
+    Some(cache.files.into_keys().collect())
+}
+
+/// The artifacts that the build counts among its own.
+pub(super) fn current_artifacts(cache: &Path, out: &Path) -> Option<BTreeSet<PathBuf>> {
+    Some(read_cache(cache, out)?.into_keys().collect())
 }
 
 fn read_cache(path: &Path, out: &Path) -> Option<BTreeMap<PathBuf, String>> {

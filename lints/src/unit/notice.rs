@@ -157,6 +157,16 @@ pub enum Notice {
         /// What it does, and what to do about it.
         reason: String,
     },
+    /// The project could not be compiled for this.
+    #[error("{} was read as it was built, since it cannot be compiled here ({reason}): run `{command}` there", root.display())]
+    NotCompiled {
+        /// The project.
+        root: PathBuf,
+        /// Why not.
+        reason: String,
+        /// What brings what is missing.
+        command: String,
+    },
     /// The project was compiled first.
     #[error("compiled {} with `{command}`", root.display())]
     Built {
@@ -172,6 +182,24 @@ impl Notice {
     pub fn is_warning(&self) -> bool {
         !self.is_note()
             && !matches!(self, Self::NotDeployable { .. } | Self::Preamble { .. } | Self::Built { .. })
+    }
+
+    /// What a build lacks that compiling the project again may bring.
+    pub(crate) fn lack(&self) -> Option<String> {
+        Some(match self {
+            Self::Stale { source_path, .. } => format!("{source_path} has changed since it was compiled"),
+            Self::PerhapsStale { source_path, .. } => format!("{source_path} is newer than its artifact"),
+            Self::NoBytecode { contract, .. } => format!("the artifact of {contract} has no bytecode"),
+            Self::MissingSource { source_path } => format!("{source_path} is not there any more"),
+            Self::MissingSourceMap { contracts, .. } => {
+                format!("there is no source map for {}", list(contracts))
+            }
+            Self::MissingStorageLayout { contracts, .. } => {
+                format!("there is no storage layout for {}", list(contracts))
+            }
+            Self::Unreadable { path, message } => format!("{} cannot be read ({message})", path.display()),
+            _ => return None,
+        })
     }
 
     /// Whether it says that something else is looked at than what was named: nothing is wrong, and all must know.

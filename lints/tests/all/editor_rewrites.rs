@@ -78,8 +78,7 @@ fn every_rewrite_of_every_fixture() {
     files.sort();
     let (mut shown, mut rules) = (String::new(), BTreeSet::new());
     for path in files {
-        let mut project =
-            load(&path, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"));
+        let mut project = load(&path, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
         for contract in &mut project.contracts {
             // These artifacts do not say what they were compiled with.
             contract.compiler = Some(compiler());
@@ -123,8 +122,7 @@ fn what_would_change_more_than_the_finding_is_not_offered() {
         ("false-sharing", "false-sharing/LastSeen", "members of a structure"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/artifacts").join(file);
-        let mut project =
-            load(&path.with_extension("json"), LoadOptions { no_build: true }).expect("a fixture");
+        let mut project = load(&path.with_extension("json"), LoadOptions::default()).expect("a fixture");
         for contract in &mut project.contracts {
             contract.compiler = Some(compiler());
         }
@@ -143,7 +141,7 @@ fn older_chains_and_compilers_have_no_transient_storage() {
     for (version, chain, offered) in
         [("0.8.28", None, 1), ("0.8.27", None, 0), ("0.8.30", Some("paris"), 0), ("0.8.30", Some("osaka"), 1)]
     {
-        let mut project = load(&path, LoadOptions { no_build: true }).expect("a fixture");
+        let mut project = load(&path, LoadOptions::default()).expect("a fixture");
         for contract in &mut project.contracts {
             let evm_version = chain.map(str::to_owned);
             contract.compiler = Some(CompilerInfo { version: version.to_owned(), evm_version, ..compiler() });
@@ -157,7 +155,7 @@ fn older_chains_and_compilers_have_no_transient_storage() {
 #[test]
 fn comments_that_suppress_nothing_go_with_their_line() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/artifacts/last-touched/Pokes.json");
-    let mut project = load(&path, LoadOptions { no_build: true }).expect("a fixture");
+    let mut project = load(&path, LoadOptions::default()).expect("a fixture");
     let finding = findings(&project).swap_remove(0);
     let mut label = finding.primary.clone().expect("it has a line");
     for (text, after) in [
@@ -226,7 +224,7 @@ fn guards_of_packages_become_transient() {
 fn some_finding() -> deconflict_lints::Diagnostic {
     let fixtures =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/artifacts/false-sharing/Quotes.json");
-    let project = load(&fixtures, LoadOptions { no_build: true }).expect("a fixture");
+    let project = load(&fixtures, LoadOptions::default()).expect("a fixture");
     let checked: Vec<_> =
         project.contracts.iter().map(|it| check_contract(&project, it, &Settings::default())).collect();
     merge(&project, checked, &Levels::default()).diagnostics.swap_remove(0)

@@ -39,7 +39,7 @@ fn artifacts(folder: &str) -> BTreeMap<String, PathBuf> {
 }
 
 fn check(path: &Path) -> (Project, Report) {
-    let project = load(path, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"));
+    let project = load(path, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     let contracts = project.contracts.iter().filter(|contract| is_checked(contract));
     let checked: Vec<_> =
         contracts.map(|contract| check_contract(&project, contract, &Settings::default())).collect();
@@ -178,7 +178,7 @@ fn inspections_read_well() {
 #[test]
 fn a_guard_costs_waves_only_where_stored_keys_count() {
     let path = fixtures().join("artifacts/storage-reentrancy-guard/Bank.json");
-    let project = load(&path, LoadOptions { no_build: true }).expect("an artifact");
+    let project = load(&path, LoadOptions::default()).expect("an artifact");
     let told = |profile| {
         let settings = Settings { profile, ..Settings::default() };
         let checked = project.contracts.iter().map(|contract| check_contract(&project, contract, &settings));

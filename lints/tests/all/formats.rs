@@ -16,7 +16,7 @@ fn workspace() -> &'static Path {
 
 fn rendered(moment: &str, format: &str) -> String {
     let folder = workspace().join("fixtures/demo").join(moment);
-    let project = load(&folder, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"));
+    let project = load(&folder, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     let mut levels = Configuration::default().levels().expect("no levels");
     levels.set("C102", Level::Deny).expect("a rule");
     let contracts = || project.contracts.iter().filter(|contract| is_checked(contract));

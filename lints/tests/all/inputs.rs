@@ -11,7 +11,7 @@ use deconflict_lints::{
     VariablePlace, load, load_bytes,
 };
 
-const NO_BUILD: LoadOptions = LoadOptions { no_build: true };
+const NO_BUILD: LoadOptions<'_> = LoadOptions { builds: None, fresh: false };
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)

@@ -8,7 +8,7 @@ use deconflict_lints::{Levels, LoadOptions, Project, Settings, check_contract, l
 
 fn projects() -> Vec<(&'static str, Project)> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/standard-json");
-    let read = |name: &str| load(&data.join(format!("lists-{name}.json")), LoadOptions { no_build: true });
+    let read = |name: &str| load(&data.join(format!("lists-{name}.json")), LoadOptions::default());
     ["optimised", "plain", "via-ir"].map(|name| (name, read(name).expect("the data is readable"))).into()
 }
 

@@ -42,7 +42,7 @@ fn table() -> BTreeMap<Finding, Judgement> {
 }
 
 fn findings(path: &Path) -> BTreeSet<Finding> {
-    let mut project = load(path, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"));
+    let mut project = load(path, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     for source in &mut project.sources {
         source.origin = Origin::Project;
     }

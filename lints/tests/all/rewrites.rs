@@ -79,7 +79,7 @@ const OTHERWISE: &[(&str, &str)] = &[
 
 fn described(rule: &str, file: &str) -> Inspection {
     let path = fixtures().join("artifacts").join(rule).join(file).with_extension("json");
-    let project = load(&path, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"));
+    let project = load(&path, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     let named = |contract: &&deconflict_lints::Contract| contract.name == file;
     let contract = project.contracts.iter().find(named).unwrap_or_else(|| panic!("{rule}/{file} has {file}"));
     inspect(&project, contract)
@@ -166,8 +166,7 @@ fn pedantic_rules_find_what_is_marked_for_them() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries {
             let path = entry.expect("a readable entry").path();
-            let project =
-                load(&path, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"));
+            let project = load(&path, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
             let mut levels = Levels::default();
             levels.set(rule.name, Level::Warn).expect("a rule that exists");
             let contracts = project.contracts.iter().filter(|contract| is_checked(contract));

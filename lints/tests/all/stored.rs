@@ -10,7 +10,7 @@ use deconflict_lints::{
 fn project(name: &str) -> Project {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");
     let path: PathBuf = root.join("fixtures/artifacts").join(name);
-    load(&path, LoadOptions { no_build: true }).unwrap_or_else(|error| panic!("{error}"))
+    load(&path, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

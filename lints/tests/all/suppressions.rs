@@ -7,7 +7,7 @@ use deconflict_lints::{Levels, LoadOptions, Settings, apply_suppressions, check_
 #[test]
 fn each_comment_covers_its_own_finding_and_no_other() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/standard-json/suppressions.json");
-    let project = load(&path, LoadOptions { no_build: true }).expect("compiled sources");
+    let project = load(&path, LoadOptions::default()).expect("compiled sources");
     let settings = Settings::default();
     let checked = project.contracts.iter().map(|contract| check_contract(&project, contract, &settings));
     let levels = Levels::default();

@@ -12,7 +12,7 @@ use deconflict_lints::{
 
 fn read(name: &str) -> Project {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/standard-json");
-    load(&data.join(name), LoadOptions { no_build: true }).expect("the data is readable")
+    load(&data.join(name), LoadOptions::default()).expect("the data is readable")
 }
 
 /// The rules that find something in each variable, in order.
