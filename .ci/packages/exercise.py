@@ -7,7 +7,6 @@ error that says which step did something else than it should. Never: a package t
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -17,19 +16,11 @@ import time
 import zipfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+from release import ROOT, released, run, step
+
 DEMO = ROOT / "fixtures" / "demo"
 LICENCES = ROOT / "cli" / "THIRD-PARTY-LICENCES.txt"
 PLATFORM = "linux-x64"
-# What names the version beside Cargo.toml: where it stands in each file, and nothing else may.
-VERSIONS = {
-    "pyproject.toml": r'^version = "(.*)"$|"deconflict==(.*)"',
-    "action.yml": r"The version to install.*\n    default: (.*)$",
-    "docs/ci/gitlab.yml": r"DECONFLICT_VERSION: (.*)$",
-    "docs/ci/README.md": r"OWNER/deconflict@v(.*)$|rev: v(.*)$",
-    "docs/editors/vscode/package.json": r'^  "version": "(.*)"',
-}
 # Of the crates that everybody's licence files come from: one in Rust, one that brings a library in C.
 LINKED = ["clap ", "zstd-sys "]
 
@@ -40,31 +31,12 @@ def main():
         sys.exit(f"packages are built here for {PLATFORM} alone")
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        versions()
         run(["python3", ROOT / "cli" / "licences.py", LICENCES], ROOT)
         text = LICENCES.read_text()
         assert all(f"\n{name}" in text for name in LINKED) and len(text) > 100_000, "the licences are not all there"
         step("wheel", wheel, binary, scratch)
         step("npm", npm, binary, scratch)
         step("recipes", recipes, binary, scratch)
-
-
-def step(name, action, *arguments):
-    start = time.monotonic()
-    said = action(*arguments)
-    print(f"{name}: {said} ({time.monotonic() - start:.0f} s)", flush=True)
-
-
-def run(command, folder, code=0, **variables):
-    """Standard output of a command that has to end with `code`."""
-    environment = {**os.environ, **variables}
-    result = subprocess.run(
-        [str(word) for word in command], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
-    )
-    if result.returncode != code:
-        words = " ".join(str(word) for word in command)
-        sys.exit(f"`{words}` ended with {result.returncode}, not {code}:\n{result.stdout}{result.stderr}")
-    return result.stdout
 
 
 def works(command, scratch, name):
@@ -83,17 +55,6 @@ def works(command, scratch, name):
     assert "C102" in json.dumps(found), out
 
 
-def released():
-    """The version that cargo gives the workspace."""
-    return next(line.split('"')[1] for line in (ROOT / "Cargo.toml").read_text().splitlines() if line.startswith("version"))
-
-
-def versions():
-    for name, pattern in VERSIONS.items():
-        found = [it[it.lastindex] for it in re.finditer(pattern, (ROOT / name).read_text(), re.M)]
-        assert found and set(found) == {released()}, f"{name} names {found}, Cargo.toml {released()}"
-
-
 def digest(data):
     return hashlib.sha256(data).hexdigest()
 
@@ -108,7 +69,7 @@ def wheel(binary, scratch):
     with zipfile.ZipFile(built) as archive:
         names = archive.namelist()
         inside = next(name for name in names if name.endswith(".data/scripts/deconflict"))
-        assert digest(archive.read(inside)) == before, "the wheel holds another binary than the one that was given"
+        assert digest(archive.read(inside)) == before, "the sources have changed since the binary was built: build it again"
         for licence in ["LICENSE-MIT", "LICENSE-APACHE", LICENCES.name]:
             assert any(name.endswith(f".dist-info/licenses/{licence}") for name in names), f"{built.name} has no {licence}"
     environment = scratch / "environment"
