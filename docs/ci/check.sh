@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks a compiled project in a build: all formats that a server may want, then the budget if the project has one.
+# Checks a project in a build: all formats that a server may want, then the budget if the project has one.
 # In, by the environment: DECONFLICT_PATH (the project, `.`), DECONFLICT_DENY (`warnings`), DECONFLICT_SINCE (a git
 # revision, or nothing), DECONFLICT_LOG (the format of the log, `human`), DECONFLICT_SUMMARY (a file to add Markdown to).
 # Out: deconflict.sarif, gl-code-quality-report.json and deconflict.junit.xml in the folder it runs in; the exit code is
@@ -15,7 +15,7 @@ check() {
     if [ -n "${DECONFLICT_SINCE:-}" ]; then
         set -- "$@" --changed-since "$DECONFLICT_SINCE"
     fi
-    deconflict check "$project" --no-build --deny "${DECONFLICT_DENY:-warnings}" --format "$format" "$@"
+    deconflict check "$project" --deny "${DECONFLICT_DENY:-warnings}" --format "$format" "$@"
 }
 
 check "${DECONFLICT_LOG:-human}" || worst=$?
@@ -32,9 +32,9 @@ fi
 budget=${DECONFLICT_BUDGET:-deconflict-budget.json}
 if [ -f "$budget" ]; then
     code=0
-    deconflict budget --check "$project" --no-build --budget "$budget" || code=$?
+    deconflict budget --check "$project" --budget "$budget" || code=$?
     if [ -n "${DECONFLICT_SUMMARY:-}" ] && [ "$code" -le 1 ]; then
-        deconflict budget --check "$project" --no-build --budget "$budget" --quiet --format markdown >>"$DECONFLICT_SUMMARY"
+        deconflict budget --check "$project" --budget "$budget" --quiet --format markdown >>"$DECONFLICT_SUMMARY"
     fi
     if [ "$code" -gt "$worst" ]; then
         worst=$code

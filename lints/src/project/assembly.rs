@@ -9,6 +9,7 @@ use std::{
 };
 
 use alloy_primitives::Bytes;
+use serde::Deserialize;
 
 use super::source_store::{SourceStore, modified};
 use crate::{
@@ -261,11 +262,8 @@ impl Assembly {
     ) -> Sources<'a> {
         let names: BTreeSet<&String> = compilation.files.values().chain(compilation.texts.keys()).collect();
         // Of what was compiled along with a contract only its own sources say whether it is of the text as it is now.
-        let own = |contract: &RawContract<'_>| {
-            let metadata = contract.metadata.as_ref().filter(|it| !it.hashes.is_empty())?;
-            Some(metadata.hashes.keys().cloned().collect::<BTreeSet<String>>())
-        };
-        let own: Option<Vec<BTreeSet<String>>> = contracts.iter().map(own).collect();
+        let own: Option<Vec<BTreeSet<String>>> =
+            contracts.iter().map(|contract| sources_of(contract, compilation)).collect();
         let concerns = |name: &String| own.as_ref().is_none_or(|own| own.iter().any(|it| it.contains(name)));
         let mut by_name = BTreeMap::new();
         for name in names {
@@ -606,6 +604,36 @@ impl Assembly {
 /// Whether the compiler is Vyper, as far as it is known.
 fn is_by_vyper(compilation: &Compilation<'_>) -> bool {
     compilation.compiler.as_ref().is_some_and(|it| it.compiler == Compiler::Vyper)
+}
+
+/// The sources that a contract was compiled from: what its metadata lists, else what its source imports, as far as that is
+/// known.
+fn sources_of(contract: &RawContract<'_>, compilation: &Compilation<'_>) -> Option<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Tree {
+        #[serde(default)]
+        nodes: Vec<Node>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Node {
+        node_type: String,
+        #[serde(default)]
+        absolute_path: Option<String>,
+    }
+    if let Some(metadata) = contract.metadata.as_ref().filter(|it| !it.hashes.is_empty()) {
+        return Some(metadata.hashes.keys().cloned().collect());
+    }
+    let mut found = BTreeSet::new();
+    let mut open = vec![contract.source_path.clone()];
+    while let Some(name) = open.pop() {
+        let tree: Tree = serde_json::from_str(compilation.syntax.get(&name)?.get()).ok()?;
+        let imports = tree.nodes.into_iter().filter(|node| node.node_type == "ImportDirective");
+        let imports: Vec<String> = imports.filter_map(|node| node.absolute_path).collect();
+        found.insert(name);
+        open.extend(imports.into_iter().filter(|import| !found.contains(import)));
+    }
+    Some(found)
 }
 
 /// Whether code that a compiler calls creation code deploys something that can be found.
