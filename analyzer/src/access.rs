@@ -82,6 +82,21 @@ pub struct Circumstance {
     pub repeated: bool,
 }
 
+impl Circumstance {
+    /// Whether every call that succeeds passes here.
+    ///
+    /// ```
+    /// use deconflict_analyzer::Circumstance;
+    ///
+    /// let circumstance = Circumstance { always: true, ..Circumstance::default() };
+    /// assert!(circumstance.is_of_every_call());
+    /// ```
+    pub fn is_of_every_call(&self) -> bool {
+        // Conditions that cannot be expressed are not listed, so that a list without any says nothing.
+        self.always
+    }
+}
+
 /// Bytes `[from, to)` of a storage word, counted from the least significant byte, as solc's storage layout counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteRange {

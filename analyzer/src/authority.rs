@@ -247,7 +247,10 @@ pub(crate) fn is_set_for_good<'s>(
             let length = 8 * usize::from(access.bytes.to.min(bytes.to) - from);
             match can_be_zero(builder, value, shift, length, MAX_DEPTH) {
                 Some(true) => return false,
-                Some(false) => is_set |= index == entry,
+                Some(false) => {
+                    is_set |=
+                        index == entry && (access.circumstance.always || access.circumstance.when.is_empty());
+                }
                 None => {}
             }
         }

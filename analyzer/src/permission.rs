@@ -109,7 +109,13 @@ fn once(builder: &mut Builder, drafts: &[SummaryDraft], draft: &SummaryDraft) ->
     };
     let sets: Vec<(&Access, ExprId)> = (draft.summary.accesses.iter().filter(lasting))
         .filter_map(|access| match &access.effect {
-            Effect::Write { value, form } if !matches!(form, WriteForm::NetZero(_)) => Some((access, *value)),
+            // What only some calls set is there for those before them: a sale that its last buyer closes has many.
+            Effect::Write { value, form }
+                if !matches!(form, WriteForm::NetZero(_))
+                    && (access.circumstance.always || access.circumstance.when.is_empty()) =>
+            {
+                Some((access, *value))
+            }
             _ => None,
         })
         .collect();

@@ -3,9 +3,12 @@
 //! In: the accesses that take part and what the rule has to say. Out: a [`Finding`], or nothing where all of it lies in
 //! code that is not the project's. Everything that reads the same in all rules is worded here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::{self, Display, Formatter},
+};
 
-use deconflict_analyzer::{Alias, Cause, Condition, ConflictKind, Position, Render, Slot};
+use deconflict_analyzer::{Alias, Cause, Condition, Conflict, ConflictKind, Position, Render, Slot};
 
 use crate::{
     diagnostic::{Confidence, Diagnostic, Effect, Label, Severity, fingerprint},
@@ -47,6 +50,24 @@ pub(crate) struct Subject<'v, 'a> {
     pub(crate) field: Option<Field>,
     /// What takes part.
     pub(crate) spots: Vec<Spot<'a>>,
+}
+
+/// Functions, as a sentence names them: `` `buy` and `sell` ``, or with `#` each of their calls that takes part: `` every call
+/// to `buy` ``, `` every call to `buy` that gets there ``.
+pub(crate) struct Actors {
+    names: String,
+    /// Whether each of their calls takes part.
+    are_all: bool,
+}
+
+impl Display for Actors {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (f.alternate(), self.are_all) {
+            (false, _) => f.write_str(&self.names),
+            (true, true) => write!(f, "every call to {}", self.names),
+            (true, false) => write!(f, "every call to {} that gets there", self.names),
+        }
+    }
 }
 
 /// What a rule says.
@@ -93,8 +114,36 @@ impl<'v, 'a> Subject<'v, 'a> {
     }
 
     /// The functions that write.
-    pub(crate) fn writers(&self) -> String {
-        self.functions(|spot| spot.rank.is_some())
+    pub(crate) fn writers(&self) -> Actors {
+        Actors { names: self.functions(|spot| spot.rank.is_some()), are_all: !self.is_partial() }
+    }
+
+    /// When it is written, where no call of any function always does.
+    fn when(&self) -> Option<String> {
+        let field = self.field.as_ref().filter(|_| self.is_partial())?;
+        let mut notes: Vec<Option<String>> = self
+            .view
+            .touching(field)
+            .iter()
+            .filter(|touch| touch.is_write())
+            .map(|touch| self.view.condition_note(touch, &format!("`{}` is written", self.variable())))
+            .collect();
+        notes.sort();
+        notes.dedup();
+        // One way is told; of several, none stands for the others.
+        if notes.len() == 1 { notes.remove(0) } else { None }
+    }
+
+    /// Whether some function writes the storage on some of its ways only.
+    fn is_partial(&self) -> bool {
+        let Some(field) = &self.field else { return false };
+        let writes: Vec<Touch<'_>> = self.view.touching(field).into_iter().filter(Touch::is_write).collect();
+        let goes_by = |function: usize| {
+            let mut own = writes.iter().filter(|touch| touch.function == function).peekable();
+            own.peek().is_some() && !own.any(|touch| touch.access.circumstance.is_of_every_call())
+        };
+        let mut functions = self.spots.iter().filter(|spot| spot.rank.is_some()).map(|spot| spot.function);
+        functions.any(goes_by)
     }
 
     /// Words the finding; `None` where it lies in foreign code alone. `claims` is the storage it accounts for.
@@ -147,12 +196,14 @@ impl<'v, 'a> Subject<'v, 'a> {
             related.sort();
         }
         let mut notes = story.notes;
+        notes.extend(self.when());
         if let Some(field) = &self.field {
             notes.extend(self.view.conflict_notes(field, &variable));
         }
         let complete =
             self.spots.iter().all(|spot| self.view.analysis.summaries[spot.function].is_complete());
-        let confidence = if complete { story.confidence } else { Confidence::Likely };
+        let is_sure = complete && !self.is_partial();
+        let confidence = if is_sure { story.confidence } else { Confidence::Likely };
         let number = self.field.as_ref().and_then(|field| field.slot.number());
         let effects = self.effects(&claims);
         notes.extend(effects.iter().take(SHOWN_EFFECTS).map(describe_effect));
@@ -226,7 +277,7 @@ pub(crate) fn report_fields(
     rule: &Rule,
     view: &ContractView<'_>,
     fields: &[Field],
-    tell: impl Fn(&str, &str) -> Story,
+    tell: impl Fn(&str, &Actors) -> Story,
 ) -> Vec<Finding> {
     let report = |field: &Field| {
         let subject = Subject::storage(view, field);
@@ -268,7 +319,7 @@ impl<'a> ContractView<'a> {
         let users: BTreeSet<usize> = self.users().map(|(function, _)| function).collect();
         let same = |slot: &Slot| *slot == field.slot;
         let mut always = BTreeSet::new();
-        let mut functions = BTreeSet::new();
+        let mut sometimes = BTreeSet::new();
         let mut mergeable = true;
         for conflict in self.conflicts {
             let concerns = |cause: &&Cause| {
@@ -279,19 +330,35 @@ impl<'a> ContractView<'a> {
             };
             let both_users = users.contains(&conflict.a) && users.contains(&conflict.b);
             for cause in conflict.causes.iter().filter(concerns).filter(|_| both_users) {
-                always.insert((conflict.a, conflict.b));
-                functions.extend([conflict.a, conflict.b]);
+                let pair = (conflict.a, conflict.b);
+                if self.is_of_every_call(conflict, cause) {
+                    always.insert(pair)
+                } else {
+                    sometimes.insert(pair)
+                };
                 mergeable &= cause.kind == ConflictKind::Mergeable;
             }
         }
         let mut notes = Vec::new();
+        sometimes.retain(|pair| !always.contains(pair));
+        let of = |pairs: &BTreeSet<(usize, usize)>| -> BTreeSet<usize> {
+            pairs.iter().flat_map(|&(a, b)| [a, b]).collect()
+        };
+        let functions = of(&always);
         let every = functions.len() * (functions.len() + 1) / 2 == always.len();
         let names = |functions: &BTreeSet<usize>| {
             let names: BTreeSet<String> = functions.iter().map(|&function| self.short(function)).collect();
             enumerate(names.iter().map(|name| format!("`{name}`")))
         };
+        if !sometimes.is_empty() {
+            notes.push(format!(
+                "two calls to {} that get there conflict on `{variable}`, whoever sends them",
+                names(&of(&sometimes))
+            ));
+        }
         match functions.len() {
-            0 => return notes,
+            0 if sometimes.is_empty() => return notes,
+            0 => {}
             1 => notes.push(format!(
                 "two calls to {} always conflict on `{variable}`, whoever sends them",
                 names(&functions)
@@ -323,6 +390,18 @@ impl<'a> ContractView<'a> {
             );
         }
         notes
+    }
+
+    /// Whether two calls meet there whatever way they take.
+    fn is_of_every_call(&self, conflict: &Conflict, cause: &Cause) -> bool {
+        let surely = |function: usize, accesses: &[usize]| -> Vec<bool> {
+            let of = &self.analysis.summaries[function].accesses;
+            let sure =
+                accesses.iter().filter_map(|&it| of.get(it)).filter(|it| it.circumstance.is_of_every_call());
+            sure.map(|it| matches!(it.effect, deconflict_analyzer::Effect::Write { .. })).collect()
+        };
+        let (one, other) = (surely(conflict.a, &cause.accesses_a), surely(conflict.b, &cause.accesses_b));
+        !one.is_empty() && !other.is_empty() && (one.contains(&true) || other.contains(&true))
     }
 }
 

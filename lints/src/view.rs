@@ -287,11 +287,16 @@ impl<'a> ContractView<'a> {
         let accesses = &self.analysis.summaries[touch.function].accesses;
         touch.access.circumstance.when.iter().filter(|condition| !condition.holds).any(|condition| {
             let loads = self.loads(condition.expression);
+            // What is set on another branch is set by another call: this one comes again.
+            let goes_along = |access: &Access| {
+                access.circumstance.when.iter().all(|other| touch.access.circumstance.when.contains(other))
+            };
             let is_set = |field: &Field| {
                 accesses.iter().any(|access| {
                     matches!(access.effect, Effect::Write { .. })
                         && access.slot == field.slot
                         && access.bytes.overlaps(field.bytes)
+                        && goes_along(access)
                 })
             };
             !loads.is_empty() && !self.has_time(condition.expression) && loads.iter().all(is_set)

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deconflict_analyzer::standards::{APPROVE, BALANCE_OF, TOTAL_SUPPLY, TRANSFER, TRANSFER_FROM};
+
 use super::{
     Checked, check_contract,
     links::{LinkedCall, LinkedWrite, Target},
@@ -20,6 +22,9 @@ use crate::{
     unit::{Contract, ContractKind, Project},
     view::Needs,
 };
+
+/// The functions of ERC-20.
+const TOKEN: [[u8; 4]; 5] = [TOTAL_SUPPLY, BALANCE_OF, TRANSFER, TRANSFER_FROM, APPROVE];
 
 /// How many contracts deep calls are followed.
 const DEPTH: usize = 4;
@@ -136,7 +141,17 @@ impl<'a> Across<'a> {
                 }
             }
         }
-        hits.values().filter_map(|hit| self.report(contract, hit)).collect()
+        // What no rule knows the pattern of is told where nothing else is to be told of the same calls.
+        let is_known = |hit: &Hit<'_>| hit.rule.name != rules::shared_state::RULE.name;
+        let told: BTreeSet<(usize, usize)> = hits
+            .values()
+            .filter(|hit| is_known(hit))
+            .flat_map(|hit| hit.functions.iter().map(|&function| (function, hit.way.callee)))
+            .collect();
+        let is_new = |hit: &&Hit<'_>| {
+            is_known(hit) || !hit.functions.iter().all(|&it| told.contains(&(it, hit.way.callee)))
+        };
+        hits.values().filter(is_new).filter_map(|hit| self.report(contract, hit)).collect()
     }
 
     /// Follows one call; `chain` holds the contracts on the way here.
@@ -188,7 +203,11 @@ impl<'a> Across<'a> {
         };
         let candidates: Vec<usize> = (0..self.checked.len()).filter(deployed).filter(answers).collect();
         let declared = target.declared.as_deref().and_then(|name| name.strip_prefix("contract "));
-        let Some(declared) = declared else { return single(&candidates) };
+        // What any token has tells none from another, and a function alone is easily had.
+        let telling = used.iter().filter(|selector| !TOKEN.contains(*selector)).count();
+        let Some(declared) = declared else {
+            return if telling > 1 { single(&candidates) } else { None };
+        };
         let inherits = |&other: &usize| {
             let contract = self.contracts[other]?;
             let definition = self.project.definition_of(contract)?;
@@ -200,7 +219,11 @@ impl<'a> Across<'a> {
             .find(|&other| self.contracts[other].is_some_and(|contract| contract.name == declared));
         let heirs: Vec<usize> = candidates.iter().filter_map(inherits).collect();
         // An interface need not be inherited by what it describes.
-        named.or_else(|| single(if heirs.is_empty() { &candidates } else { &heirs }))
+        named.or_else(|| match telling {
+            0 => None,
+            1 => single(&heirs),
+            _ => single(if heirs.is_empty() { &candidates } else { &heirs }),
+        })
     }
 
     /// Which rule the store falls under, and what that rule says of the callee.

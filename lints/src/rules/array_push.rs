@@ -83,7 +83,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let subject = Subject::storage(view, field);
     let (array, writers) = (subject.list(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} changes the length of the same array, `{array}`"),
+        message: format!("{writers:#} changes the length of the same array, `{array}`"),
         label: format!("reads and writes the length of `{array}`, and an element whose slot depends on it"),
         help: "key the record by the sender or by an identifier from the call, and emit an event for whoever needs the list".to_owned(),
         notes: Vec::new(),

@@ -57,7 +57,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found = view.shared_fields(|touch| is_pointer(view, touch));
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} takes what `{variable}` points at, and moves it"),
+        message: format!("{writers:#} takes what `{variable}` points at, and moves it"),
         label: "the next call takes what this points at".to_owned(),
         help: "let callers name the offer or level that they take, or match orders in batches".to_owned(),
         notes: Vec::new(),

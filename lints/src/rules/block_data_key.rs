@@ -51,7 +51,7 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "X706",
     name: "block-data-key",
-    group: Group::Default,
+    group: Group::Pedantic,
     summary: "a write whose slot is drawn from the randomness of the block or from gas",
     source: include_str!("block_data_key.rs"),
     check,

@@ -79,7 +79,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             && view.comparisons(function).into_iter().any(|it| is_cap(view, it, &field))
     });
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} is held against the same cap by `{variable}`"),
+        message: format!("{writers:#} is held against the same cap by `{variable}`"),
         label: format!("`{variable}` decides whether the next call passes"),
         help:
             "split the cap into quotas for shards that the caller picks, or check it when calls are settled"

@@ -74,7 +74,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let subject = Subject { view, field: None, spots };
     let writers = subject.writers();
     let story = Story {
-        message: format!("every call to {writers} touches the account that all fees of the block go to"),
+        message: format!("{writers:#} touches the account that all fees of the block go to"),
         label: "the beneficiary of the block".to_owned(),
         help: "pay by the priority fee of the transaction instead".to_owned(),
         notes: Vec::new(),

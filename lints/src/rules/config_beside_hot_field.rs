@@ -54,7 +54,7 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "P302",
     name: "config-beside-hot-field",
-    group: Group::Default,
+    group: Group::Pedantic,
     summary: "a setting packed into one slot with a variable that users write",
     source: include_str!("config_beside_hot_field.rs"),
     check,

@@ -65,9 +65,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let subject = Subject { view, field: None, spots };
     let writers = subject.writers();
     let story = Story {
-        message: format!(
-            "every call to {writers} creates a contract whose address depends on how many came before"
-        ),
+        message: format!("{writers:#} creates a contract whose address depends on how many came before"),
         label: "the address is a hash of the creator's nonce".to_owned(),
         help: "create with a salt that the sender is part of (`new C{salt: …}(…)`, `CREATE2`)".to_owned(),
         notes: vec![format!(

@@ -103,7 +103,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let subject = Subject::storage(view, field);
     let (set, writers) = (subject.list(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} changes the same enumerable set, `{set}`"),
+        message: format!("{writers:#} changes the same enumerable set, `{set}`"),
         label: format!("reads and writes the length of `{set}`, and the place that a member has in it"),
         help: "keep only membership on chain (`mapping(address => bool)`) and list the members off chain from events".to_owned(),
         notes: Vec::new(),

@@ -78,7 +78,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let subject = Subject { view, field: None, spots };
     let writers = subject.writers();
     let story = Story {
-        message: format!("every call to {writers} sends ether to the same account"),
+        message: format!("{writers:#} sends ether to the same account"),
         label: "raises the same balance in every call".to_owned(),
         help: "keep the ether in the contract and send it on once in a while".to_owned(),
         notes: Vec::new(),

@@ -60,7 +60,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found = view.shared_fields(|touch| touch.sum().is_some() && is_only_logged(view, touch));
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} puts the new value of `{variable}` into an event"),
+        message: format!("{writers:#} puts the new value of `{variable}` into an event"),
         label: format!("only an event needs what `{variable}` is here"),
         help: "log what the call adds instead of the total, and add up off chain or in shards".to_owned(),
         notes: vec![

@@ -63,9 +63,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         (counted || is_next(view, touch)) && is_named(view, touch)
     });
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!(
-            "every call to {writers} has to name the same version, `{variable}`, and counts it up"
-        ),
+        message: format!("{writers:#} has to name the same version, `{variable}`, and counts it up"),
         label: "all other calls that were made for this version fail".to_owned(),
         help: "keep a version for each thing that is updated".to_owned(),
         notes: Vec::new(),

@@ -61,7 +61,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     };
     let found = fields(resizes(view).into_iter().filter(creates));
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} appends what it creates to the same list, `{variable}`"),
+        message: format!("{writers:#} appends what it creates to the same list, `{variable}`"),
         label: "reads and writes the length of the list".to_owned(),
         help:
             "emit an event and let indexers list what was created; keep a mapping where the chain has to know"

@@ -74,9 +74,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     };
     let found = view.shared_fields(is_growth);
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!(
-            "every call to {writers} adds its share of a total that calls change to `{variable}`"
-        ),
+        message: format!("{writers:#} adds its share of a total that calls change to `{variable}`"),
         label: format!("`{variable}` grows by an amount divided by a shared total"),
         help: "collect the amounts of an epoch in shards and divide once when it is over".to_owned(),
         notes: Vec::new(),

@@ -74,7 +74,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         is_sink(view, touch)
             && writes.iter().any(|other| other.function == touch.function && is_sibling(view, touch, other))
     });
-    fields(sinks).iter().filter_map(|field| report(rule, view, &writes, field)).collect()
+    fields(sinks).iter().filter_map(|field| report(rule, view, field)).collect()
 }
 
 /// The key of a mapping entry, if the path ends at one.
@@ -122,22 +122,14 @@ fn place(view: &ContractView<'_>, slot: &Slot) -> (Root, usize) {
     }
 }
 
-fn report(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>], field: &Field) -> Option<Finding> {
+fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding> {
     let subject = Subject::storage(view, field);
     let (variable, writers) = (subject.variable(), subject.writers());
-    let touching = writes.iter().filter(|touch| touch.field().overlaps(field));
-    let conditional: Vec<_> =
-        touching.map(|touch| view.condition_note(touch, "the entry is written")).collect();
-    let mut notes: Vec<String> = conditional.iter().flatten().cloned().collect();
-    notes.dedup();
-    if conditional.contains(&None) {
-        notes.clear();
-    }
     let story = Story {
-        message: format!("every call to {writers} credits the same balance, `{variable}`"),
+        message: format!("{writers:#} credits the same balance, `{variable}`"),
         label: format!("`{variable}` is one slot, whoever calls"),
         help: "credit fees in shards that the payer picks (`feesIn[uint160(msg.sender) % 64]`) or in the payer's own record, and let the recipient pull them".to_owned(),
-        notes,
+        notes: Vec::new(),
         confidence: if view.is_shared(&field.slot) { Confidence::Proved } else { Confidence::Likely },
     };
     subject.finding(rule, vec![field.clone()], story)

@@ -125,7 +125,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, tail: &Field, head: &Field) -> O
     }
     let variable = subject.list();
     let story = Story {
-        message: format!("every call to {producers} appends to the same queue, whose tail is `{variable}`"),
+        message: format!("{producers:#} appends to the same queue, whose tail is `{variable}`"),
         label: format!("takes the next place from `{variable}`"),
         help: "give each user a lane of their own and drain lanes in batches, or key requests by sender and block".to_owned(),
         notes: vec![format!("the queue is taken from at `{name}`, which orders those calls in the same way")],

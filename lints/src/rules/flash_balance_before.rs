@@ -74,7 +74,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             && writes.any(|touch| touch.write().is_some_and(|(value, _)| is_balance(view, value)))
     });
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} notes a balance in the same slot, `{variable}`"),
+        message: format!("{writers:#} notes a balance in the same slot, `{variable}`"),
         label: format!("`{variable}` is needed only until the call ends"),
         help: "keep it on the stack, or in a `transient` variable (Solidity 0.8.28)".to_owned(),
         notes: vec![view.settings.profile.of_unchanged("the slot")],

@@ -78,7 +78,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let subject = Subject::storage(view, field);
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} adds up in the same slot, `{variable}`"),
+        message: format!("{writers:#} adds up in the same slot, `{variable}`"),
         label: format!("`{variable}` is read and written here by every call"),
         help: "add up in shards that the caller picks (`shards[uint160(msg.sender) % 64] += amount`) with a view that sums them, or keep amounts by user and epoch and settle them later"
             .to_owned(),

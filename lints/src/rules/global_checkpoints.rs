@@ -82,7 +82,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     };
     let found = fields(resizes(view).into_iter().filter(is_history));
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} appends to the same history, `{variable}`"),
+        message: format!("{writers:#} appends to the same history, `{variable}`"),
         label: "reads the last checkpoint and the length, and writes one of them".to_owned(),
         help: "keep checkpoints for each user, and settle totals once a block or epoch from shards"
             .to_owned(),

@@ -97,7 +97,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let subject = Subject::storage(view, field);
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} counts in the same slot, `{variable}`"),
+        message: format!("{writers:#} counts in the same slot, `{variable}`"),
         label: format!("`{variable}` is read and written here by every call"),
         help: "count events off chain, or count in shards that the caller picks (`shards[uint160(msg.sender) % 64] += 1`) and add them up in a view"
             .to_owned(),

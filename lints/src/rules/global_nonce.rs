@@ -77,7 +77,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     });
     report_fields(rule, view, &found, |variable, writers| {
         Story {
-        message: format!("every call to {writers} hashes the same nonce, `{variable}`"),
+        message: format!("{writers:#} hashes the same nonce, `{variable}`"),
         label: format!("`{variable}` is counted up here, and its value is hashed"),
         help: "count nonces for each user (`nonceOf[signer]++`), keep a bitmap of nonces in no order, or hash the sender with a salt".to_owned(),
         notes: vec!["a call cannot start before its nonce is known, which depends on all calls before it".to_owned()],

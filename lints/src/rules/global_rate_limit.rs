@@ -76,7 +76,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
             && starts_again(view, &writes, touch)
     });
     report_fields(rule, view, &fields(limited), |variable, writers| Story {
-        message: format!("every call to {writers} is held against one limit for all, `{variable}`"),
+        message: format!("{writers:#} is held against one limit for all, `{variable}`"),
         label: format!("`{variable}` decides whether the next call passes"),
         help: "limit each user or route on its own, or split the limit over shards that the caller picks"
             .to_owned(),

@@ -101,7 +101,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, fields: &[Field]) -> Option<Find
     }
     let (count, writers) = (names.len(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} keeps {count} totals for everybody: {}", enumerate(names)),
+        message: format!("{writers:#} keeps {count} totals for everybody: {}", enumerate(names)),
         label: "one of the totals that all calls share".to_owned(),
         help: "emit one event that indexers add up, or keep the totals in a record for each shard of callers"
             .to_owned(),

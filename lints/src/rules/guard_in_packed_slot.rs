@@ -88,9 +88,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, guard: &Field) -> Option<Finding
     let subject = Subject::storage(view, guard);
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!(
-            "every call to {writers} locks `{variable}`, and with it all that is packed beside it"
-        ),
+        message: format!("{writers:#} locks `{variable}`, and with it all that is packed beside it"),
         label: "stores the whole word to lock".to_owned(),
         help: "keep the lock in transient storage (`transient`, Solidity 0.8.28), or in a slot of its own"
             .to_owned(),

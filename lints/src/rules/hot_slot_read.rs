@@ -67,7 +67,7 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "R1201",
     name: "hot-slot-read",
-    group: Group::Default,
+    group: Group::Pedantic,
     summary: "a variable that one user function writes and another depends on",
     source: include_str!("hot_slot_read.rs"),
     check,

@@ -89,7 +89,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let (variable, writers) = (subject.variable(), subject.writers());
         let story = Story {
             message: format!(
-                "every call to {writers} appends to one tree of hashes, at the place that `{variable}` says"
+                "{writers:#} appends to one tree of hashes, at the place that `{variable}` says"
             ),
             label: format!("`{variable}` decides which nodes are hashed and written"),
             help: "queue leaves under their senders and insert many of them in one call".to_owned(),

@@ -78,7 +78,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     found.dedup();
     found.retain(|field| is_blind(view, field));
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} overwrites `{variable}`"),
+        message: format!("{writers:#} overwrites `{variable}`"),
         label: format!("`{variable}` is one slot, and the last call of all wins"),
         help: "emit an event instead, or store it in the record of the user".to_owned(),
         notes: Vec::new(),

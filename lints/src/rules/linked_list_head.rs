@@ -59,7 +59,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found = view.shared_fields(|touch| is_head(view, touch));
     report_fields(rule, view, &found, |variable, writers| {
         Story {
-        message: format!("every call to {writers} links to the head of the same list, `{variable}`, and replaces it"),
+        message: format!("{writers:#} links to the head of the same list, `{variable}`, and replaces it"),
         label: "the next call links to what is stored here".to_owned(),
         help: "keep a list for each user or bucket, or key items by what the call brings and list them off chain".to_owned(),
         notes: Vec::new(),

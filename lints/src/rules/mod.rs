@@ -68,6 +68,7 @@ mod share_price_read;
 mod shared_account_read;
 mod shared_ledger;
 mod shared_operator;
+pub(crate) mod shared_state;
 mod storage_array_scan;
 mod storage_derived_key;
 pub(crate) mod storage_reentrancy_guard;
@@ -167,6 +168,7 @@ pub const RULES: &[Rule] = &[
     last_block_lock::RULE,
     same_sender_chain::RULE,
     payable_self_credit::RULE,
+    shared_state::RULE,
 ];
 
 /// The rule of that name or code.
@@ -179,7 +181,12 @@ pub(crate) fn run(view: &ContractView<'_>) -> Vec<Finding> {
     let mut claimed: Vec<(Field, &Rule)> = Vec::new();
     let mut kept = Vec::new();
     for rule in RULES {
-        let mut findings = (rule.check)(rule, view);
+        let mut findings = if rule.name == shared_state::RULE.name {
+            let known: Vec<Field> = claimed.iter().map(|(field, _)| field.clone()).collect();
+            shared_state::unexplained(rule, view, &known)
+        } else {
+            (rule.check)(rule, view)
+        };
         let mut own: Vec<Field> = Vec::new();
         findings.retain(|finding| {
             let again = finding.claims.iter().any(|claim| own.iter().any(|field| field.overlaps(claim)));

@@ -67,7 +67,7 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "A606",
     name: "oracle-push-and-read",
-    group: Group::Default,
+    group: Group::Pedantic,
     summary: "a price that a keeper stores and user functions calculate with",
     source: include_str!("oracle_push_and_read.rs"),
     check,
@@ -234,7 +234,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, pushes: &[Touch<'_>], price: &Fi
     subject.spots.extend(writes);
     let (variable, keepers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {keepers} writes `{variable}`, with which calls to {users} calculate"),
+        message: format!("{keepers:#} writes `{variable}`, with which calls to {users} calculate"),
         label: format!("all users of `{variable}` in the block wait for this"),
         help: "let users bring a signed price along in calldata, or store the price of each epoch under a key of its own".to_owned(),
         notes: Vec::new(),

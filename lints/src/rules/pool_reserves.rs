@@ -230,11 +230,11 @@ fn report(
         names.push(format!("`{name}`"));
     }
     names.dedup();
-    let (reserves, writers) = (enumerate(names), subject.functions(|spot| spot.rank.is_some()));
+    let (reserves, writers) = (enumerate(names), subject.writers());
     let confidence =
         if is_sum_only(&reserve_fields, writes) { Confidence::Likely } else { Confidence::Proved };
     let story = Story {
-        message: format!("every call to {writers} is priced by the reserves that the call before it left: {reserves}"),
+        message: format!("{writers:#} is priced by the reserves that the call before it left: {reserves}"),
         label: "stores reserves that the next call is priced by".to_owned(),
         help: "the order is inherent in one pool: split liquidity into several pools, settle orders once a block at one price, or let makers quote from inventories of their own".to_owned(),
         notes: Vec::new(),

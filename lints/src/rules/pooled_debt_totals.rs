@@ -84,7 +84,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
         message: format!(
-            "every call to {writers} moves `{variable}`, whose share of the pool sets the terms of the next"
+            "{writers:#} moves `{variable}`, whose share of the pool sets the terms of the next"
         ),
         label: format!("`{variable}` is a part of the ratio that the next call is held against"),
         help: "fix the rate for an epoch from the totals of the one before, keep running totals in shards, or isolate markets"
@@ -106,7 +106,7 @@ fn of_interest(rule: &Rule, view: &ContractView<'_>, totals: &[Field]) -> Option
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
         message: format!(
-            "every call to {writers} moves `{variable}`, by which the interest in `{index}` grows for the next"
+            "{writers:#} moves `{variable}`, by which the interest in `{index}` grows for the next"
         ),
         label: format!("`{variable}` sets how fast `{index}` grows"),
         help: "fix the rate for an epoch from the total of the one before, and keep the total of the running epoch in shards or by borrower"

@@ -63,7 +63,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found = view.shared_fields(|touch| is_fee(view, touch));
     report_fields(rule, view, &found, |variable, writers| {
         Story {
-        message: format!("every call to {writers} pays its fee into the same slot, `{variable}`"),
+        message: format!("{writers:#} pays its fee into the same slot, `{variable}`"),
         label: format!("`{variable}` takes a part of what every call moves"),
         help: "accrue fees in shards that the payer picks (`feesIn[uint160(msg.sender) % 64] += fee`) and collect from there".to_owned(),
         notes: Vec::new(),

@@ -44,7 +44,7 @@ use deconflict_analyzer::{Call, ExprId, Projection, Root, standards::TOKEN_TRANS
 
 use crate::{
     diagnostic::Confidence,
-    finding::{Spot, Story, Subject, report_fields},
+    finding::{Actors, Spot, Story, Subject, report_fields},
     rule::{Finding, Group, Rule},
     view::{ContractView, Touch, fields},
 };
@@ -123,9 +123,9 @@ fn is_token_payment(view: &ContractView<'_>, call: &Call, all: &[Call]) -> bool 
         && call.arguments.iter().take(2).any(|&word| view.is_from_array(word))
 }
 
-fn story(does: &str, writers: &str) -> Story {
+fn story(does: &str, writers: &Actors) -> Story {
     Story {
-        message: format!("every call to {writers} {does} for all members of a list"),
+        message: format!("{writers:#} {does} for all members of a list"),
         label: "conflicts with whatever any of the members does".to_owned(),
         help: "let members pull: raise one index and settle each member's share when the member calls"
             .to_owned(),

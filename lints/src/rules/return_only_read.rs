@@ -61,7 +61,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         touch.sum().is_some() && escapes.intersects(Escapes::RETURN) && escapes.is_within(harmless)
     });
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} returns the new value of `{variable}`"),
+        message: format!("{writers:#} returns the new value of `{variable}`"),
         label: format!("only the caller is told what `{variable}` is here"),
         help: "return nothing, if no contract needs the number".to_owned(),
         notes: Vec::new(),

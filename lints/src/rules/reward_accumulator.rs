@@ -119,7 +119,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         .collect();
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} brings the reward index `{variable}` up to date, which depends on the shared {}", enumerate(names)),
+        message: format!("{writers:#} brings the reward index `{variable}` up to date, which depends on the shared {}", enumerate(names)),
         label: format!("`{variable}` grows by a share of a total that calls change"),
         help: "accrue once per epoch and let users settle against the frozen index of past epochs; keep stakes of the running epoch in shards".to_owned(),
         notes: Vec::new(),

@@ -71,7 +71,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         let subject = Subject::storage(view, field);
         let (variable, writers) = (subject.variable(), subject.writers());
         let story = Story {
-            message: format!("every call to {writers} is compared with the best one before it, `{variable}`"),
+            message: format!("{writers:#} is compared with the best one before it, `{variable}`"),
             label: format!("`{variable}` is replaced by what beats it"),
             help: "record each value under its sender and find the best one at the end, or take sealed values in batches".to_owned(),
             notes: Vec::new(),

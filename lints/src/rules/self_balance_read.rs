@@ -49,7 +49,7 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "N802",
     name: "self-balance-read",
-    group: Group::Default,
+    group: Group::Pedantic,
     summary: "a user function whose outcome depends on the contract's own ether balance",
     source: include_str!("self_balance_read.rs"),
     check,
@@ -75,7 +75,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
         label: "waits for every payment before it".to_owned(),
         help: "decide by amounts kept for each user or fixed for an epoch instead of `address(this).balance`"
             .to_owned(),
-        notes: vec![format!("payments to and from the contract conflict with every call to {readers}")],
+        notes: vec![format!("payments to and from the contract conflict with {readers:#}")],
         confidence: Confidence::Proved,
     };
     subject.finding(rule, Vec::new(), story).into_iter().collect()

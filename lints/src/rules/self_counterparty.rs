@@ -68,7 +68,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let own = view.writes().into_iter().filter(|touch| is_own_entry(view, touch));
     report_fields(rule, view, &fields(own), |variable, writers| {
         Story {
-        message: format!("every call to {writers} moves the contract's own balance, `{variable}`"),
+        message: format!("{writers:#} moves the contract's own balance, `{variable}`"),
         label: format!("`{variable}` is one slot, whoever calls"),
         help: "keep the stock in shards that the caller picks (`stockIn[uint160(msg.sender) % 64]`), or mint and burn instead of moving a stock".to_owned(),
         notes: Vec::new(),

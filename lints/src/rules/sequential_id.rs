@@ -131,7 +131,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, writes: &[Touch<'_>], field: &Fi
         Confidence::Likely => "the number it gets depends on all calls before it",
     };
     let story = Story {
-        message: format!("every call to {writers} takes its number from `{variable}`"),
+        message: format!("{writers:#} takes its number from `{variable}`"),
         label: format!("`{variable}` is counted up here, and its value is used as an identifier"),
         help: "derive the identifier from the call: the sender with a counter of its own (`(uint256(uint160(msg.sender)) << 96) | count[msg.sender]++`), or a hash of sender and salt".to_owned(),
         notes: vec![format!("a call cannot start before its number is known: {becomes}")],

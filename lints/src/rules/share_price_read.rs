@@ -91,7 +91,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let subject = Subject::storage(view, first);
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} is priced by what the calls before it left, `{variable}`"),
+        message: format!("{writers:#} is priced by what the calls before it left, `{variable}`"),
         label: format!("the next call is priced by `{variable}`"),
         help: "take requests and settle them at one price for each epoch (ERC-7540)".to_owned(),
         notes: Vec::new(),

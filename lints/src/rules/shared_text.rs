@@ -57,7 +57,7 @@ pub(crate) const RULE: Rule = Rule {
 fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let texts = view.shared_fields(|touch| is_text(view, touch));
     report_fields(rule, view, &texts, |variable, writers| Story {
-        message: format!("every call to {writers} rewrites the same text, `{variable}`"),
+        message: format!("{writers:#} rewrites the same text, `{variable}`"),
         label: "stores length and content for everybody".to_owned(),
         help: "keep a text for each user, or emit it in an event".to_owned(),
         notes: Vec::new(),

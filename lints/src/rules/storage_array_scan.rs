@@ -111,9 +111,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, scans: &[Touch<'_>], array: Root
     let (variable, readers) = (subject.variable(), subject.writers());
     let list = variable.split('[').next().unwrap_or(&variable).to_owned();
     let story = Story {
-        message: format!(
-            "every call to {readers} walks over `{list}`, and waits for each call that changes it"
-        ),
+        message: format!("{readers:#} walks over `{list}`, and waits for each call that changes it"),
         label: format!("reads every element of `{list}`"),
         help: "keep what the walk is for in a mapping, or let the caller say where in the list to look"
             .to_owned(),

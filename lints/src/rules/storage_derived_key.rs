@@ -55,7 +55,7 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "X702",
     name: "storage-derived-key",
-    group: Group::Default,
+    group: Group::Pedantic,
     summary: "a write whose slot depends on what other storage or another contract says",
     source: include_str!("storage_derived_key.rs"),
     check,

@@ -79,7 +79,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let subject = Subject::storage(view, field);
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} locks and unlocks the same slot, `{variable}`"),
+        message: format!("{writers:#} locks and unlocks the same slot, `{variable}`"),
         label: format!("`{variable}` is locked here and unlocked at the end of the call"),
         help: "keep the lock in transient storage: a `transient` variable (Solidity 0.8.28) or OpenZeppelin's `ReentrancyGuardTransient`".to_owned(),
         notes: vec![view.settings.profile.of_unchanged("the lock")],

@@ -59,7 +59,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     let found =
         view.shared_fields(|touch| touch.sum().is_some() && supply.iter().any(|field| touch.touches(field)));
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} moves the supply, `{variable}`"),
+        message: format!("{writers:#} moves the supply, `{variable}`"),
         label: format!("`{variable}` is one slot for all who mint or burn"),
         help: "leave it, or count in shards that `totalSupply()` adds up".to_owned(),
         notes: Vec::new(),

@@ -84,7 +84,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     });
     report_fields(rule, view, &found, |variable, writers| {
         Story {
-        message: format!("every call to {writers} changes the supply of the token, `{variable}`"),
+        message: format!("{writers:#} changes the supply of the token, `{variable}`"),
         label: format!("`{variable}` is read and written here by every transfer"),
         help: "collect what is burnt in shards that the sender picks (`burntIn[uint160(msg.sender) % 64] += burnt`) and settle them in a function of its own".to_owned(),
         notes: Vec::new(),

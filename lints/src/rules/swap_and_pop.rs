@@ -69,7 +69,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     report_fields(rule, view, &fields(shrinks), |variable, writers| {
         let list = variable.strip_suffix(".length").unwrap_or(variable);
         Story {
-            message: format!("every call to {writers} changes the end of the same list, `{list}`"),
+            message: format!("{writers:#} changes the end of the same list, `{list}`"),
             label: format!("removals from `{list}` move its last element and shorten it"),
             help: "mark elements as removed and leave the gap, or give each user a list of their own"
                 .to_owned(),

@@ -79,7 +79,7 @@ fn report(rule: &Rule, view: &ContractView<'_>, field: &Field) -> Option<Finding
     let subject = Subject::storage(view, field);
     let (variable, writers) = (subject.variable(), subject.writers());
     let story = Story {
-        message: format!("every call to {writers} sets the same slot, `{variable}`, and puts it back"),
+        message: format!("{writers:#} sets the same slot, `{variable}`, and puts it back"),
         label: format!("`{variable}` is needed only until the call ends"),
         help: "hand the value over in memory or calldata, or make the variable `transient` (Solidity 0.8.28)"
             .to_owned(),

@@ -79,7 +79,7 @@ fn check(rule: &Rule, view: &ContractView<'_>) -> Vec<Finding> {
     };
     let found: Vec<Field> = fields(writes.iter().filter(clears).copied());
     report_fields(rule, view, &found, |variable, writers| Story {
-        message: format!("every call to {writers} clears the list behind `{variable}`, slot by slot"),
+        message: format!("{writers:#} clears the list behind `{variable}`, slot by slot"),
         label: "clears every element of the list".to_owned(),
         help: "start a new list under the next number and leave the old one where it is".to_owned(),
         notes: Vec::new(),
