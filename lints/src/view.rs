@@ -175,7 +175,7 @@ impl<'a> ContractView<'a> {
             Permission::Anyone => !self.settings.is_restricted(self.contract, &signature),
             Permission::Restricted(any) => {
                 self.settings.is_hot(self.contract, &signature)
-                    || any.iter().any(|condition| self.is_range_check(*condition))
+                    || any.iter().any(|&it| self.is_range_check(it) || self.asks_for_contract(it))
             }
         };
         let needed = Circumstance { requires: summary.requires.clone(), ..Circumstance::default() };
@@ -231,11 +231,110 @@ impl<'a> ContractView<'a> {
         let is_caller = |word| matches!(expressions.node(word), Node::Environment(Environment::Caller));
         let mut conditions = circumstance.when.iter().chain(&circumstance.requires);
         conditions.any(|condition| match expressions.node(condition.expression) {
-            Node::Binary { op: opcode::EQ, a, b } if condition.holds => [(a, b), (b, a)]
-                .into_iter()
-                .any(|(caller, named)| is_caller(caller) && self.is_fixed_for_users(named)),
+            Node::Binary { op: opcode::EQ, a, b } if condition.holds => {
+                [(a, b), (b, a)].into_iter().any(|(caller, named)| {
+                    is_caller(caller) && self.is_fixed_for_users(named) && !self.is_called(named)
+                })
+            }
             _ => false,
         })
+    }
+
+    /// Whether the condition lets another contract alone through, which users reach it by: a token that tells of a transfer, a
+    /// messenger that hands messages over.
+    fn asks_for_contract(&self, condition: Condition) -> bool {
+        let expressions = &self.analysis.expressions;
+        let is_caller = |word| matches!(expressions.node(word), Node::Environment(Environment::Caller));
+        match expressions.node(condition.expression) {
+            Node::Binary { op: opcode::EQ, a, b } if condition.holds => {
+                is_caller(a) && self.is_called(b) || is_caller(b) && self.is_called(a)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the address is one of a contract that hands over what users want: functions of it are called here, and it is
+    /// nobody who changes settings or says who comes next, as a timelock does.
+    fn is_called(&self, word: ExprId) -> bool {
+        let expressions = &self.analysis.expressions;
+        let same = |target: ExprId| {
+            let (target, word) = (self.bare(target), self.bare(word));
+            target == word || {
+                let loads = self.loads(target);
+                !loads.is_empty() && loads == self.loads(word) && loads.iter().all(|it| it.slot.is_fixed())
+            }
+        };
+        // A message to the contract itself comes from whoever may send it one.
+        let is_own = matches!(expressions.node(self.bare(word)), Node::Environment(_));
+        let mut calls = self.analysis.summaries.iter().flat_map(|summary| &summary.calls);
+        let names = |condition: &Condition| match expressions.node(condition.expression) {
+            Node::Binary { op: opcode::EQ, a, b } => same(a) || same(b),
+            _ => false,
+        };
+        let governs = || {
+            self.analysis.summaries.iter().enumerate().any(|(function, summary)| {
+                let is_asked = match &summary.permission {
+                    Permission::Restricted(any) => any.iter().any(names),
+                    Permission::Anyone => summary.requires.iter().any(names),
+                };
+                let holders = self.loads(word);
+                let replaces_itself = summary.accesses.iter().any(|access| {
+                    let field = Field { slot: access.slot.clone(), bytes: access.bytes };
+                    matches!(access.effect, Effect::Write { .. })
+                        && holders.iter().any(|it| it.overlaps(&field))
+                });
+                is_asked && (replaces_itself || self.replaces_settings(function))
+            })
+        };
+        !is_own && calls.any(|call| call.selector.is_some() && same(call.target)) && !governs()
+    }
+
+    /// Whether all that a function does is to replace settings by what it is told: nobody calls that all the time, whether or
+    /// not the code shows who may.
+    pub(crate) fn replaces_settings(&self, function: usize) -> bool {
+        let expressions = &self.analysis.expressions;
+        let summary = &self.analysis.summaries[function];
+        let given = Sources::CALLDATA
+            .with(Sources::IMMUTABLE)
+            .with(Sources::ADDRESS)
+            .with(Sources::CODE)
+            // What another contract is asked for is a setting of that one.
+            .with(Sources::RETURN_DATA)
+            .with(Sources::PHI);
+        let computes = |word: ExprId| {
+            expressions.any(word, |part| match expressions.node(part) {
+                Node::Binary { op, .. } => {
+                    !matches!(op, opcode::AND | opcode::OR | opcode::XOR | opcode::SHL | opcode::SHR)
+                }
+                Node::Ternary { .. } => true,
+                _ => false,
+            })
+        };
+        let replaces = |access: &Access, value: ExprId| {
+            let field = Field { slot: access.slot.clone(), bytes: access.bytes };
+            // Some bits of it are, and the others stay.
+            let keeps = || {
+                expressions.sources(value).is_within(given.with(Sources::STORAGE))
+                    && self.loads(value).iter().all(|load| load.overlaps(&field))
+                    && !computes(value)
+            };
+            (expressions.sources(value).is_within(given) || keeps())
+                // How much of a text there is says how much of it is replaced.
+                && access.slot.keys().all(|key| expressions.sources(key).is_within(given.with(Sources::STORAGE)))
+        };
+        let pays = |value: ExprId| !expressions.constant(value).is_some_and(|it| it.is_zero());
+        let mut writes = summary
+            .accesses
+            .iter()
+            .filter(|access| words::is_lasting(access) && access.space == Space::Storage)
+            .filter_map(|access| match access.effect {
+                Effect::Write { value, .. } => Some((access, value)),
+                Effect::Read { .. } => None,
+            })
+            .peekable();
+        writes.peek().is_some()
+            && writes.all(|(access, value)| replaces(access, value))
+            && !summary.calls.iter().filter_map(|call| call.value).any(pays)
     }
 
     /// Whether `word` is an address that no user can choose: one in the code, or in a variable that only

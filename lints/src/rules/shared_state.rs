@@ -42,8 +42,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deconflict_analyzer::{Alias, ByteRange, Call, Effect, Escapes, ExprId, Node, Slot, Sources, Verdict};
-use revm_bytecode::opcode;
+use deconflict_analyzer::{Alias, ByteRange, Effect, Escapes, Slot, Sources, Verdict};
 
 use super::shared_text::is_text;
 use crate::{
@@ -122,47 +121,6 @@ pub(super) fn unexplained(rule: &Rule, view: &ContractView<'_>, known: &[Field])
     groups.filter_map(|((_, pairs), fields)| report(rule, view, &fields, &pairs)).collect()
 }
 
-/// Whether all that a function does is to replace settings by what it is told: nobody calls that all the time, whether or
-/// not the code shows who may.
-fn configures(view: &ContractView<'_>, function: usize) -> bool {
-    let expressions = &view.analysis.expressions;
-    let given = Sources::CALLDATA
-        .with(Sources::IMMUTABLE)
-        .with(Sources::ADDRESS)
-        .with(Sources::CODE)
-        // What another contract is asked for is a setting of that one.
-        .with(Sources::RETURN_DATA)
-        .with(Sources::PHI);
-    let computes = |word: ExprId| {
-        expressions.any(word, |part| match expressions.node(part) {
-            Node::Binary { op, .. } => {
-                !matches!(op, opcode::AND | opcode::OR | opcode::XOR | opcode::SHL | opcode::SHR)
-            }
-            Node::Ternary { .. } => true,
-            _ => false,
-        })
-    };
-    let replaces = |touch: &Touch<'_>| {
-        let Some((value, _)) = touch.write() else { return false };
-        // Some bits of it are, and the others stay.
-        let keeps = || {
-            let loads = view.loads(value);
-            expressions.sources(value).is_within(given.with(Sources::STORAGE))
-                && loads.iter().all(|load| touch.touches(load))
-                && !computes(value)
-        };
-        (expressions.sources(value).is_within(given) || keeps())
-            // How much of a text there is says how much of it is replaced.
-            && touch.access.slot.keys().all(|key| expressions.sources(key).is_within(given.with(Sources::STORAGE)))
-    };
-    let pays = |call: &Call| {
-        call.value.is_some_and(|value| !expressions.constant(value).is_some_and(|it| it.is_zero()))
-    };
-    let writes = view.writes();
-    let mut own = writes.iter().filter(|touch| touch.function == function).peekable();
-    own.peek().is_some() && own.all(replaces) && !view.analysis.summaries[function].calls.iter().any(pays)
-}
-
 /// What the functions of these pairs do to a field.
 fn meeting<'a>(view: &ContractView<'a>, field: &Field, pairs: &Pairs) -> Vec<Touch<'a>> {
     let takes_part = |function: usize| pairs.iter().any(|&(a, b)| a == function || b == function);
@@ -172,7 +130,8 @@ fn meeting<'a>(view: &ContractView<'a>, field: &Field, pairs: &Pairs) -> Vec<Tou
 /// The bytes on which two calls of users always meet, with the pairs of functions that do.
 fn contended(view: &ContractView<'_>) -> Vec<(Field, Pairs)> {
     let users: BTreeSet<usize> = view.users().map(|(function, _)| function).collect();
-    let users: BTreeSet<usize> = users.into_iter().filter(|&function| !configures(view, function)).collect();
+    let users: BTreeSet<usize> =
+        users.into_iter().filter(|&function| !view.replaces_settings(function)).collect();
     let mut found: BTreeMap<Slot, Vec<(ByteRange, Pairs)>> = BTreeMap::new();
     // A key that the calls change themselves, or that calls set to what they bring, is another one in each of them.
     let brought = Sources::CALLER.with(Sources::CALLDATA).with(Sources::CALL_VALUE);
