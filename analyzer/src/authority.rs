@@ -197,9 +197,40 @@ fn is_decoded_flag(expressions: &Expressions, word: ExprId) -> bool {
     not(word).and_then(not).is_some_and(|flag| equal(word, flag) || equal(flag, word))
 }
 
-/// Whether it is who calls, or who has signed the transaction.
+/// Whether it is who calls, or who has signed the transaction, or whom a forwarder names behind the calldata in its place
+/// (ERC-2771).
 fn is_caller(expressions: &Expressions, id: ExprId) -> bool {
-    matches!(expressions.node(id), Word::Environment(Environment::Caller | Environment::Origin))
+    let is_plain = |id: ExprId| {
+        matches!(expressions.node(id), Word::Environment(Environment::Caller | Environment::Origin))
+    };
+    let is_sender = |id: ExprId| is_plain(id) || is_appended(expressions, id);
+    // The address in the word of a join.
+    let id = field_of(expressions, id).map_or(id, |field| field.0);
+    match expressions.node(id) {
+        Word::Phi { .. } => {
+            let operands = expressions.phi_operands(id);
+            !operands.is_empty() && operands.iter().all(|&operand| is_sender(operand))
+        }
+        _ => is_sender(id),
+    }
+}
+
+/// Whether it is read from the end of the calldata, wherever that is.
+fn is_appended(expressions: &Expressions, id: ExprId) -> bool {
+    let is_end = |offset: ExprId| {
+        expressions.any(offset, |part| {
+            matches!(expressions.node(part), Word::Environment(Environment::CalldataSize))
+        })
+    };
+    let reads_end = |part: ExprId| match expressions.node(part) {
+        Word::CalldataWord { offset } => is_end(offset),
+        _ => false,
+    };
+    let bare = field_of(expressions, id).map_or(id, |field| field.0);
+    [id, bare].into_iter().any(|id| match expressions.node(id) {
+        Word::Binary { op: op::SHR, b, .. } => reads_end(b),
+        _ => reads_end(id),
+    })
 }
 
 fn depends_on_input(expressions: &Expressions, id: ExprId) -> bool {
