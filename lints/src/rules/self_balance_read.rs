@@ -49,7 +49,7 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "N802",
     name: "self-balance-read",
-    group: Group::Pedantic,
+    group: Group::Default,
     summary: "a user function whose outcome depends on the contract's own ether balance",
     source: include_str!("self_balance_read.rs"),
     check,
